@@ -1,0 +1,3 @@
+//! The command line.
+//!
+//! One file per command; errors become message, cause, hint and exit code in `exit`.

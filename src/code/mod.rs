@@ -1,0 +1,3 @@
+//! What grafter knows of source text.
+//!
+//! Language, outline, functions; the only room that touches tree-sitter.

@@ -1,0 +1,3 @@
+//! Decisions on tool calls.
+//!
+//! Pure: all facts are arguments. Only this room can make a `Cleared` call.

@@ -1,0 +1,3 @@
+//! The append-only record of a run.
+//!
+//! Hash-chained JSON lines, blobs by content, reusable results, one writer.

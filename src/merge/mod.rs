@@ -1,0 +1,3 @@
+//! From a branch to the target.
+//!
+//! Builds the candidate in memory and moves the target by compare-and-swap.

@@ -1,0 +1,3 @@
+//! Prompts as files.
+//!
+//! Front matter, assembly static to turn by a pure function, overrides, lint.

@@ -1,0 +1,339 @@
+//! What happens in a run: one closed list, which is at once the journal's record bodies and the
+//! events that the outside sees.
+//!
+//! The serde names are a documented, stable format (`--output stream-json`, `journal.jsonl`).
+//! Adding a kind or an optional field is compatible; anything else raises `FORMAT`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::{
+    ids::{AgentId, NodeId, Oid, RunId},
+    message::StopReason,
+    outcome::Outcome,
+    report::{CheckReport, DiffStat, RunEnd, Verdict},
+    task::{AgentKind, Phase, Task},
+    usage::{Micros, Usage},
+};
+
+/// The version of the record and event format.
+pub const FORMAT: u32 = 1;
+
+/// One thing that happened, in the order of the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Position in the journal, from 0.
+    pub seq: u64,
+    /// Milliseconds since the Unix epoch.
+    pub at: i64,
+    /// The run.
+    pub run: RunId,
+    /// The node, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeId>,
+    /// The agent, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentId>,
+    /// What happened.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// A body that is kept in the record when small, in the run's blobs when large.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kept {
+    /// The text itself.
+    Inline(String),
+    /// The blake3 hash of a blob in `blobs/`, and its length in bytes.
+    Blob(String, u64),
+}
+
+/// How loud a note is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Good to know.
+    Info,
+    /// Something is weaker or different than expected.
+    Warning,
+}
+
+/// Which tree a check ran on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckedTree {
+    /// The base commit, for comparison.
+    Base,
+    /// The candidate.
+    Candidate,
+}
+
+/// How a model answer was come by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Paid {
+    /// Sent once.
+    Once,
+    /// In flight when the run was killed, sent again: possibly paid twice.
+    MaybeTwice,
+}
+
+/// What can happen; `kind` is the tag, `body` the content.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "body", rename_all = "snake_case")]
+pub enum What {
+    /// The first record: all that a resume needs, large texts in blobs.
+    RunStarted(Box<RunStarted>),
+    /// A process took the run up again.
+    RunResumed {
+        /// Its process id.
+        pid: u32,
+    },
+    /// Something the user should know.
+    Note {
+        /// How loud.
+        level: Level,
+        /// What is so.
+        text: String,
+    },
+    /// A node may begin; its unit starts after this record.
+    NodeStarted {
+        /// 1, 2, … over repair loops.
+        attempt: u32,
+        /// Its phase.
+        phase: Phase,
+        /// Its role, or `checks`.
+        role: String,
+        /// Its kind of agent.
+        agent_kind: AgentKind,
+        /// Feedback of the failed nodes that sent the work back, if any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        feedback: Option<Kept>,
+    },
+    /// A node ended.
+    NodeFinished {
+        /// The attempt that ended.
+        attempt: u32,
+        /// What it returns.
+        outcome: Box<Outcome>,
+        /// Whether a stored result was used instead of running it.
+        #[serde(default)]
+        reused: bool,
+    },
+    /// A node's condition does not hold.
+    NodeSkipped {
+        /// The condition.
+        why: String,
+    },
+    /// Finished nodes are put back to waiting because a failure edge leads to the first of them.
+    NodesReset {
+        /// The target of the failure edge first, then all that depends on it.
+        nodes: Vec<NodeId>,
+        /// What the failed nodes said.
+        feedback: Kept,
+    },
+    /// A tree is about to be made.
+    PlaceIntent {
+        /// Its branch; none for a throw-away tree.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        branch: Option<String>,
+        /// The commit it starts from.
+        commit: Oid,
+        /// Its folder.
+        path: String,
+    },
+    /// A tree is ready.
+    PlaceReady {
+        /// Its folder.
+        path: String,
+        /// What confines it: `namespaces`, `landlock`, `none`.
+        sandbox: String,
+        /// Milliseconds it took.
+        took_ms: u64,
+    },
+    /// A model call is about to be sent.
+    ModelIntent {
+        /// The agent's turn, from 0.
+        turn: u32,
+        /// Money reserved for it.
+        reserved: Micros,
+    },
+    /// A model answered.
+    ModelResult {
+        /// The agent's turn, from 0.
+        turn: u32,
+        /// The reply, as JSON of `message::Reply`.
+        reply: Kept,
+        /// Why it ended.
+        stop: StopReason,
+        /// What it used.
+        usage: Usage,
+        /// What it cost.
+        cost: Micros,
+        /// Whether it may have been paid twice.
+        paid: Paid,
+        /// Milliseconds from sending to the end of the answer.
+        took_ms: u64,
+    },
+    /// A model call failed for good, after retries.
+    ModelFailed {
+        /// The agent's turn, from 0.
+        turn: u32,
+        /// What went wrong.
+        error: String,
+    },
+    /// A tool call that changes something is about to run.
+    ToolIntent {
+        /// The agent's turn.
+        turn: u32,
+        /// Position in the turn.
+        index: u32,
+        /// The tool.
+        tool: String,
+        /// One line that says what it will do.
+        title: String,
+    },
+    /// A tool call ended.
+    ToolResult {
+        /// The agent's turn.
+        turn: u32,
+        /// Position in the turn.
+        index: u32,
+        /// The tool.
+        tool: String,
+        /// One line that says what it did.
+        title: String,
+        /// Whether it failed or was refused.
+        is_error: bool,
+        /// What the model sees.
+        content: Kept,
+        /// Facts the scaffold keeps about it, as JSON of `agent`'s own type.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        memo: Option<Kept>,
+        /// The snapshot commit after it, if the tree changed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        snapshot: Option<Oid>,
+        /// Milliseconds.
+        took_ms: u64,
+    },
+    /// A commit is about to be made of an agent's tree.
+    CommitIntent {
+        /// The branch that will hold it.
+        branch: String,
+    },
+    /// A commit was made and its branch moved.
+    CommitMade {
+        /// The commit.
+        commit: Oid,
+        /// The branch.
+        branch: String,
+        /// Lines changed against the base.
+        stat: DiffStat,
+    },
+    /// A candidate was built on the target's tip, in memory.
+    CandidateMade {
+        /// The candidate commit.
+        candidate: Oid,
+        /// Its tree.
+        tree: Oid,
+        /// The tip it stands on; none when the target does not exist yet.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tip: Option<Oid>,
+        /// The commit it was made of.
+        commit: Oid,
+    },
+    /// The work does not merge.
+    CandidateConflict {
+        /// The paths in conflict.
+        paths: Vec<String>,
+        /// The tip.
+        tip: Oid,
+    },
+    /// Checks ran.
+    ChecksFinished {
+        /// On which tree.
+        on: CheckedTree,
+        /// The results.
+        report: CheckReport,
+        /// The commit whose tree was checked.
+        commit: Oid,
+        /// Whether a stored result was used instead of running them.
+        #[serde(default)]
+        reused: bool,
+    },
+    /// The scaffold decided over a candidate.
+    VerdictGiven {
+        /// The candidate commit.
+        candidate: Oid,
+        /// The decision.
+        verdict: Verdict,
+    },
+    /// The target is about to move.
+    LandIntent {
+        /// The branch.
+        branch: String,
+        /// Its tip; none when it does not exist yet.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Oid>,
+        /// The candidate commit.
+        to: Oid,
+    },
+    /// The target moved.
+    Landed {
+        /// The branch.
+        branch: String,
+        /// The tip before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Oid>,
+        /// The tip now.
+        to: Oid,
+        /// Lines changed.
+        stat: DiffStat,
+    },
+    /// The target had moved when the landing was tried; a new candidate follows.
+    LandMissed {
+        /// The branch.
+        branch: String,
+        /// What stood there instead; none when the branch is gone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        found: Option<Oid>,
+    },
+    /// The user asked to stop.
+    CancelAsked,
+    /// The last record.
+    RunFinished {
+        /// How it ended.
+        end: RunEnd,
+        /// Tokens of the whole run.
+        usage: Usage,
+        /// Money of the whole run.
+        cost: Micros,
+        /// Milliseconds, all processes of the run together.
+        took_ms: u64,
+    },
+}
+
+/// All that a run was started with; a resume uses this and not what has changed since.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunStarted {
+    /// What the user asked for.
+    pub task: Task,
+    /// The workflow's name.
+    pub workflow: String,
+    /// The workflow's YAML text.
+    pub workflow_text: Kept,
+    /// The prompt set, as JSON.
+    pub prompts: Kept,
+    /// The run's options, as JSON of `coordinator::Options`.
+    pub options: Kept,
+    /// The model as the user wrote it.
+    pub model: String,
+    /// Whether answers come from a script or a patch and no model is asked.
+    pub scripted: bool,
+    /// The commit the run starts from.
+    pub base: Oid,
+    /// The branch that will receive the work.
+    pub target: String,
+    /// The user's checkout.
+    pub checkout: String,
+}

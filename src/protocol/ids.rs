@@ -1,0 +1,64 @@
+//! Newtypes for every name in a run, so that no two of them can be mixed up.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub String);
+
+        impl $name {
+            /// Returns the id made of `text`, unchecked.
+            pub fn new(text: impl Into<String>) -> Self {
+                Self(text.into())
+            }
+
+            /// Returns the id's text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+id!(
+    /// One execution of a workflow, such as `1122-1741-9f3a` (month-day, hour-minute, random).
+    RunId
+);
+id!(
+    /// One instance of a workflow node: `implement`, or `research.2` for the third of a fan-out.
+    NodeId
+);
+id!(
+    /// One conversation with a model: the node's id and its attempt, such as `implement@1`.
+    AgentId
+);
+id!(
+    /// A provider's name for one tool call inside one turn.
+    CallId
+);
+id!(
+    /// A git object id in hexadecimal.
+    Oid
+);
+id!(
+    /// A blake3 content key in hexadecimal, naming a reusable result.
+    Key
+);
+
+impl Oid {
+    /// Returns the first ten digits, for people.
+    pub fn short(&self) -> &str {
+        self.0.get(..10).unwrap_or(&self.0)
+    }
+}

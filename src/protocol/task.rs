@@ -1,0 +1,109 @@
+//! What the user asked for, and the vocabulary of a workflow: phases, agent kinds, modes.
+
+use serde::{Deserialize, Serialize};
+
+/// What the user asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// A short name for branches and titles: `median-of-an-even-list-is-wrong`.
+    pub slug: String,
+    /// The text as given.
+    pub text: String,
+}
+
+impl Task {
+    /// Returns the task made of an issue's text; the slug comes from its first words.
+    pub fn new(text: &str) -> Self {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty());
+        let mut slug = String::new();
+        for word in words.take(8) {
+            if slug.len() + word.len() > 48 {
+                break;
+            }
+            if !slug.is_empty() {
+                slug.push('-');
+            }
+            slug.push_str(&word.to_ascii_lowercase());
+        }
+        if slug.is_empty() {
+            slug.push_str("task");
+        }
+        Self { slug, text: text.to_owned() }
+    }
+}
+
+/// A phase of a run; it decides which classes of tool an agent may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Parallel and read-only.
+    Research,
+    /// One agent alone, read-only; weighs the findings and decides.
+    Synthesis,
+    /// One writer per tree.
+    Implementation,
+    /// Parallel, each in a throw-away tree at the candidate commit.
+    Verification,
+}
+
+impl Phase {
+    /// Returns the name used in workflows and on screen.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Research => "research",
+            Self::Synthesis => "synthesis",
+            Self::Implementation => "implementation",
+            Self::Verification => "verification",
+        }
+    }
+}
+
+/// How a sub-agent relates to its parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AgentKind {
+    /// Starts from the parent's context, byte for byte.
+    Fork,
+    /// Has its own context.
+    Teammate,
+    /// Has its own context, its own branch and its own tree to write in.
+    Worktree,
+}
+
+/// How much an agent may do without asking.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Shell commands are asked for on a terminal and refused without one.
+    #[default]
+    Default,
+    /// Shell commands run, inside the sandbox.
+    Bypass,
+}
+
+/// The form in which a model hands in its change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EditFormat {
+    /// Tool calls: edit, write, apply_patch.
+    #[default]
+    Tools,
+    /// Search/replace blocks in the answer's text.
+    Blocks,
+    /// Whole files in the answer's text.
+    WholeFile,
+    /// Whole functions in the answer's text.
+    WholeFunction,
+}
+
+impl EditFormat {
+    /// Returns the name used in settings, workflows and prompt files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tools => "tools",
+            Self::Blocks => "blocks",
+            Self::WholeFile => "whole-file",
+            Self::WholeFunction => "whole-function",
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Places and contexts for agents.
+//!
+//! What a worktree agent and a teammate are given to live in.

@@ -1,0 +1,3 @@
+//! What an agent can do.
+//!
+//! One table of tools, and their behaviour on a place.

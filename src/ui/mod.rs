@@ -1,0 +1,3 @@
+//! What people see of a run.
+//!
+//! Folds events; with `cli` the only room that prints.
