@@ -1,3 +1,7 @@
 //! The `grafter` binary: hands over to the library's command line.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    grafter::cli::dispatch::main()
+}

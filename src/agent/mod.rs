@@ -1,3 +1,33 @@
 //! One agent: ask, call tools, until done.
 //!
 //! Every step is journaled, and a resume replays the journal instead of paying again.
+//!
+//! `work` is the door. It loops over turns (`turn` asks, `answer` reads the reply, `calls` runs
+//! the tools), keeps the conversation below the window (`context`), saves a writer's tree
+//! (`chain`), and lets a node finish only when its contract is kept (`contract`). A model that
+//! writes its change as text has a loop of its own (`textual`).
+
+pub mod answer;
+pub mod assignment;
+pub mod calls;
+pub mod chain;
+pub mod context;
+pub mod contract;
+pub mod memo;
+pub mod progress;
+pub mod reading;
+pub mod session;
+pub mod similarity;
+pub mod textual;
+pub mod turn;
+pub mod words;
+pub mod work;
+
+#[cfg(test)]
+pub mod handing;
+#[cfg(test)]
+pub mod play;
+#[cfg(test)]
+pub mod replay;
+#[cfg(test)]
+pub mod rules;

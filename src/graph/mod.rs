@@ -1,3 +1,19 @@
 //! Workflow text to a validated task graph.
 //!
-//! A `Graph` is correct from the moment it exists; the only room that touches petgraph.
+//! `lookup` finds the text, `spec` is its form with positions, `validate` (with `rules` for one
+//! node and `flow` for what passes between them) turns it into a `dag::Graph`, which is correct
+//! from the moment it exists. `ready` says what may run next. The only room that touches petgraph.
+
+pub mod condition;
+pub mod dag;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod flow;
+pub mod load;
+pub mod lookup;
+pub mod node;
+pub mod picture;
+pub mod ready;
+mod rules;
+pub mod spec;
+pub mod validate;

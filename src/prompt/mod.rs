@@ -1,3 +1,14 @@
 //! Prompts as files.
 //!
-//! Front matter, assembly static to turn by a pure function, overrides, lint.
+//! `prompts/` holds sections, roles and edit formats with front matter. `set` loads them (the
+//! binary's, overlaid by the user's and a trusted repository's), `section` holds the rules for one
+//! file, `template` the only two ways in which a value gets into a prompt, `assemble` puts a prompt
+//! together as a pure function, `lint` looks at the whole. No prompt text stands in Rust code.
+
+pub mod assemble;
+pub mod lint;
+pub mod section;
+pub mod set;
+mod shipped;
+pub mod template;
+pub mod vars;

@@ -7,7 +7,7 @@ use std::{
     ffi::OsString,
     io::{self, Read, Write},
     os::unix::process::{CommandExt, ExitStatusExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc,
     thread,
@@ -125,6 +125,14 @@ pub fn run(command: &HostCommand) -> Result<HostOutput, HostError> {
     }
     drop(feeder);
     result
+}
+
+/// Runs a program for the user on the user's own terminal and returns its exit code.
+pub fn interactive(program: &str, dir: &Path) -> Result<i32, HostError> {
+    let status = Command::new(program).current_dir(dir).status();
+    let status =
+        status.map_err(|source| HostError::Start { program: program.to_owned(), source })?;
+    Ok(status.code().unwrap_or(1))
 }
 
 fn start(command: &HostCommand) -> Result<Child, HostError> {

@@ -1,3 +1,12 @@
 //! Layered settings and the two text formats.
 //!
 //! default < user < trusted repository < environment < flag; YAML and TOML are read here only.
+//! What is wrong in a file is told with file, line, column, the line itself and the nearest word.
+
+pub mod load;
+pub mod nearest;
+pub mod paths;
+pub mod spot;
+pub mod toml;
+pub mod trust;
+pub mod yaml;

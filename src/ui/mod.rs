@@ -1,3 +1,20 @@
-//! What people see of a run.
+//! What people and programs see of a run.
 //!
-//! Folds events; with `cli` the only room that prints.
+//! Everything shown is a fold of events (`view`), so a live run, a resumed one and one read back
+//! from its journal look the same. The renderers are pure functions to text (`plain`, `bars`,
+//! `json`, `summary`, `tables`); `show` alone writes to the terminal. With `cli` this is the only
+//! room that prints. All text from outside passes `text::escape` first.
+
+pub mod bars;
+pub mod checks;
+#[cfg(test)]
+mod fixture;
+pub mod json;
+pub mod next;
+pub mod plain;
+pub mod show;
+pub mod summary;
+pub mod tables;
+pub mod text;
+pub mod tree;
+pub mod view;

@@ -1,1 +1,5 @@
 //! The one integration binary: every file beside this one is a module of it.
+
+mod architecture;
+mod env;
+mod sandbox;

@@ -1,0 +1,110 @@
+//! What a sandbox costs: its start, and a command in it beside a plain spawn, in milliseconds.
+//!
+//! `cargo run --release --example sandbox_cost [tree]` prints medians. The program is its own
+//! sandbox helper, which is how a program that uses grafter as a library does it.
+
+use std::{
+    env,
+    error::Error,
+    ffi::OsString,
+    path::Path,
+    process::{Command, ExitCode, Stdio},
+    time::{Duration, Instant},
+};
+
+use grafter::sandbox::{
+    child,
+    place::{Place, PlaceSpec},
+    probe::{Backend, probe},
+    run::Cmd,
+};
+use tokio_util::sync::CancellationToken;
+
+const STARTS: usize = 15;
+const COMMANDS: usize = 100;
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let args: Vec<OsString> = env::args_os().skip(1).collect();
+    match args.split_first() {
+        // Before any thread is started: a sandbox is made by a process with one thread.
+        Some((first, rest)) if first == child::NAME => return Ok(child::main(rest)),
+        Some((first, rest)) if first == "beat" => {
+            let tree = rest.first().ok_or("beat needs a directory")?;
+            block_on(beat(Path::new(tree)))?;
+        }
+        _ => block_on(measure())?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn block_on(work: impl Future<Output = Result<(), Box<dyn Error>>>) -> Result<(), Box<dyn Error>> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+async fn measure() -> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let (tree, home) = (folder.path().join("tree"), folder.path().join("home"));
+    std::fs::create_dir(&tree)?;
+    let strongest = probe().backend;
+    report("plain spawn of a shell", &plain(COMMANDS)?);
+    for backend in [Backend::Namespaces, Backend::Landlock, Backend::None] {
+        if backend == Backend::Namespaces && strongest != backend {
+            report_text("namespaces do not work here");
+            continue;
+        }
+        let spec = PlaceSpec { backend, ..PlaceSpec::new(&tree, &tree, &home) };
+        let mut starts = Vec::new();
+        for _ in 0..STARTS {
+            let place = Place::open(spec.clone()).await?;
+            let begun = Instant::now();
+            place.warm().await?;
+            starts.push(begun.elapsed());
+            place.close().await;
+        }
+        report(&format!("{backend}: start"), &starts);
+        let place = Place::open(spec).await?;
+        place.warm().await?;
+        let mut commands = Vec::new();
+        for _ in 0..COMMANDS {
+            let begun = Instant::now();
+            place.run(Cmd::new("true"), &CancellationToken::new()).await?;
+            commands.push(begun.elapsed());
+        }
+        report(&format!("{backend}: command"), &commands);
+        place.close().await;
+    }
+    Ok(())
+}
+
+fn plain(count: usize) -> Result<Vec<Duration>, Box<dyn Error>> {
+    let mut spans = Vec::new();
+    for _ in 0..count {
+        let begun = Instant::now();
+        let mut shell = Command::new("/bin/bash");
+        shell.args(["-c", "true"]).env_clear().stdin(Stdio::null()).output()?;
+        spans.push(begun.elapsed());
+    }
+    Ok(spans)
+}
+
+/// Runs a command that never ends; whoever kills this program sees whether that one ends, too.
+async fn beat(tree: &Path) -> Result<(), Box<dyn Error>> {
+    let home = tree.join("home");
+    let place = Place::open(PlaceSpec::new(tree, tree, &home)).await?;
+    let mut cmd = Cmd::new("while :; do date +%s%N > beat; sleep 0.01; done");
+    cmd.deadline = Duration::from_secs(600);
+    place.run(cmd, &CancellationToken::new()).await?;
+    Ok(())
+}
+
+fn report(what: &str, spans: &[Duration]) {
+    let mut sorted = spans.to_vec();
+    sorted.sort();
+    let median = sorted[sorted.len() / 2].as_secs_f64() * 1000.0;
+    report_text(&format!("{what:24} {median:8.2} ms"));
+}
+
+#[expect(clippy::print_stdout, reason = "an example's result is what it prints")]
+fn report_text(text: &str) {
+    println!("{text}");
+}

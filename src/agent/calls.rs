@@ -1,0 +1,253 @@
+//! The tool calls of one turn, in their order.
+//!
+//! Consecutive calls that only look run side by side, every other call is a barrier and runs
+//! alone. Each call gets exactly one result and one record, in call order. Results found in the
+//! earlier records are used without running anything; what a call did comes from its memo, so
+//! that the counters are the same either way.
+
+use std::time::Instant;
+
+use futures_util::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
+use tokio::sync::oneshot;
+
+use crate::{
+    agent::{
+        chain::Chain,
+        contract::{self, Done},
+        memo::{Deed, Memo},
+        progress::NUDGED,
+        reading,
+        session::{Session, Stop},
+        turn::millis,
+        words,
+    },
+    guard::decide::Cleared,
+    protocol::{
+        event::What,
+        message::{ToolCall, ToolResult},
+        request::{Approval, Request},
+        tool::Class,
+    },
+    tools::{
+        answer::{Effect, ToolAnswer},
+        catalogue::catalogue,
+        desk::{Prepared, Ready},
+    },
+};
+
+/// Reads that run at once.
+const SIDE_BY_SIDE: usize = 10;
+/// Calls of one turn that are run.
+const MAX_CALLS: usize = 64;
+
+/// A call's place: its turn and its position in it.
+#[derive(Clone, Copy, Debug)]
+struct At {
+    turn: u32,
+    index: usize,
+}
+
+/// What a call came to, before it is recorded.
+struct Ended {
+    class: Class,
+    title: String,
+    content: String,
+    is_error: bool,
+    deed: Deed,
+    took_ms: u64,
+}
+
+impl Session {
+    /// Runs the calls of a turn and returns their results in call order.
+    pub async fn calls(&mut self, turn: u32, calls: &[ToolCall]) -> Result<Vec<ToolResult>, Stop> {
+        let mut results = Vec::with_capacity(calls.len());
+        while results.len() < calls.len() {
+            let at = At { turn, index: results.len() };
+            let call = &calls[at.index];
+            if let Some(result) = self.replay(at, call)? {
+                results.push(result);
+                continue;
+            }
+            self.go_live().await?;
+            let group = &calls[at.index..at.index + group(&calls[at.index..])];
+            for (call, ended) in group.iter().zip(self.perform_all(at, group).await?) {
+                let at = At { turn, index: results.len() };
+                results.push(self.settle(at, call, ended).await?);
+            }
+        }
+        Ok(results)
+    }
+
+    async fn perform_all(&self, first: At, calls: &[ToolCall]) -> Result<Vec<Ended>, Stop> {
+        let mut started: Vec<BoxFuture<'_, Result<Ended, Stop>>> = Vec::with_capacity(calls.len());
+        for (offset, call) in calls.iter().enumerate() {
+            started.push(self.perform(At { index: first.index + offset, ..first }, call).boxed());
+        }
+        stream::iter(started).buffered(SIDE_BY_SIDE).try_collect().await
+    }
+
+    /// Runs one call, if it may run.
+    async fn perform(&self, at: At, call: &ToolCall) -> Result<Ended, Stop> {
+        if self.progress.finish.is_some() || at.index >= MAX_CALLS {
+            let why =
+                if self.progress.finish.is_some() { words::AFTER_FINISH } else { words::TOO_MANY };
+            return Ok(refused(call, why.to_owned(), Deed::Nothing));
+        }
+        let start = Instant::now();
+        let Prepared { class, title, outcome } =
+            self.bench.desk.prepare(call, &self.assignment.tools);
+        let cleared = match outcome {
+            Ready::Ready(cleared) => cleared,
+            Ready::Refused(answer) => return Ok(ended((class, title), answer, start)),
+            Ready::Ask { call: pending, why } => {
+                let approval = self.approve(&title, why).await?;
+                match pending.clear(approval) {
+                    Ok(cleared) => cleared,
+                    Err(why) => return Ok(refused(call, why, Deed::Unapproved)),
+                }
+            }
+        };
+        let answer = self.run(at, (class, &title), cleared).await?;
+        Ok(ended((class, title), answer, start))
+    }
+
+    async fn run(
+        &self,
+        at: At,
+        (class, title): (Class, &str),
+        cleared: Cleared<ToolCall>,
+    ) -> Result<ToolAnswer, Stop> {
+        if matches!(class, Class::Write | Class::Exec) {
+            let (turn, index) = (at.turn, position(at.index));
+            let (tool, title) = (cleared.get().name.clone(), title.to_owned());
+            self.record(What::ToolIntent { turn, index, tool, title }).await?;
+        }
+        let answer = self.bench.desk.run(cleared, &self.bench.cancel).await;
+        // What a cancelled call returns says nothing about the call: a resume runs it again.
+        if self.bench.cancel.is_cancelled() { Err(Stop::cancelled()) } else { Ok(answer) }
+    }
+
+    async fn approve(&self, title: &str, why: String) -> Result<Approval, Stop> {
+        let (reply, answer) = oneshot::channel();
+        let agent = self.assignment.agent.clone();
+        self.request_up(Request::Approve { agent, what: title.to_owned(), why, reply })?;
+        self.wait(answer).await
+    }
+
+    /// Returns the recorded result of a call, if there is one.
+    fn replay(&mut self, at: At, call: &ToolCall) -> Result<Option<ToolResult>, Stop> {
+        let Some(recorded) = self.earlier.result(at.turn, position(at.index)) else {
+            return Ok(None);
+        };
+        let is_error = recorded.is_error;
+        let content = self.bench.journal.fetch(&recorded.content)?;
+        let memo = match &recorded.memo {
+            Some(kept) => self.bench.journal.fetch(kept)?,
+            None => "{\"digest\":\"\"}".to_owned(),
+        };
+        let memo: Memo = serde_json::from_str(&memo)
+            .map_err(|error| Stop::broken(format!("the memo of turn {}: {error}", at.turn)))?;
+        self.note(at.turn, call, &memo);
+        reading::recall(&self.bench.desk.reads, &memo);
+        self.progress.apply(memo);
+        Ok(Some(ToolResult { id: call.id.clone(), content, is_error }))
+    }
+
+    /// Counts a call, in a replay as well as live; returns the turn in which its result can still
+    /// be read, and how often in a row it has come.
+    fn note(&mut self, turn: u32, call: &ToolCall, memo: &Memo) -> (Option<u32>, u32) {
+        let repeated = matches!(memo.deed, Deed::Read(_))
+            .then(|| self.context.same_as(turn, call, (&memo.digest, memo.bytes)))
+            .flatten();
+        (repeated, self.progress.streak(call, &memo.digest))
+    }
+
+    /// Lets a finish through only if nothing is missing.
+    fn judge(&self, ended: &mut Ended) {
+        let Deed::Finished(input) = &ended.deed else { return };
+        let done = Done {
+            findings: &self.progress.findings,
+            read: &self.progress.read,
+            changed: self.chain.as_ref().is_some_and(Chain::changed),
+        };
+        let missing = contract::missing(&self.assignment.contract, done, input);
+        if !missing.is_empty() {
+            ended.deed = Deed::Bounced;
+            ended.is_error = true;
+            ended.content = words::bounced(&missing);
+        }
+    }
+
+    /// Checks, saves, and records what a call came to, and returns what the model sees of it.
+    async fn settle(
+        &mut self,
+        at: At,
+        call: &ToolCall,
+        mut ended: Ended,
+    ) -> Result<ToolResult, Stop> {
+        let snapshot = match self.chain.as_mut() {
+            Some(chain) if matches!(ended.class, Class::Write | Class::Exec) => {
+                chain.take(&ended.title).await?
+            }
+            _ => None,
+        };
+        self.judge(&mut ended);
+        let digest = blake3::hash(ended.content.as_bytes()).to_hex().to_string();
+        let known = reading::known(&self.bench.desk, &ended.deed);
+        let memo = Memo { digest, bytes: ended.content.len(), deed: ended.deed, known };
+        let (repeated, streak) = self.note(at.turn, call, &memo);
+        if let Some(turn) = repeated {
+            ended.content = words::same_as(turn);
+        }
+        if streak >= NUDGED {
+            ended.content = format!("{}\n\n{}", ended.content, words::NUDGE);
+        }
+        let json = serde_json::to_string(&memo)
+            .map_err(|error| Stop::broken(format!("a memo cannot be recorded: {error}")))?;
+        let journal = &self.bench.journal;
+        self.record(What::ToolResult {
+            turn: at.turn,
+            index: position(at.index),
+            tool: call.name.clone(),
+            title: ended.title,
+            is_error: ended.is_error,
+            content: journal.keep(ended.content.clone())?,
+            memo: Some(journal.keep(json)?),
+            snapshot,
+            took_ms: ended.took_ms,
+        })
+        .await?;
+        self.progress.apply(memo);
+        Ok(ToolResult { id: call.id.clone(), content: ended.content, is_error: ended.is_error })
+    }
+}
+
+/// Returns how many of the first calls run side by side.
+fn group(calls: &[ToolCall]) -> usize {
+    let looks = |call: &&ToolCall| {
+        catalogue().get(&call.name).is_some_and(|spec| spec.class == Class::Read)
+    };
+    calls.iter().take_while(looks).count().max(1)
+}
+
+fn ended((class, title): (Class, String), answer: ToolAnswer, start: Instant) -> Ended {
+    let ToolAnswer { content, is_error, effect } = answer;
+    let deed = match effect {
+        Effect::None | Effect::Delegated(_) => Deed::Nothing,
+        Effect::Read(lines) => Deed::Read(lines),
+        Effect::Wrote(paths) => Deed::Wrote(paths),
+        Effect::Ran => Deed::Ran,
+        Effect::Finding(finding) => Deed::Found(finding),
+        Effect::Finish(input) => Deed::Finished(Box::new(input)),
+    };
+    Ended { class, title, content, is_error, deed, took_ms: millis(start) }
+}
+
+fn refused(call: &ToolCall, content: String, deed: Deed) -> Ended {
+    let title = format!("{} refused", call.name);
+    Ended { class: Class::Control, title, content, is_error: true, deed, took_ms: 0 }
+}
+
+fn position(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,388 @@
+//! What the model sees of the conversation, kept below its window.
+//!
+//! The task comes first, then pairs of one assistant message and one user message. Invariants: the
+//! task is never changed; a call and its result leave together; everything is a function of the
+//! replies and results so far, so that a resume builds the same requests.
+//!
+//! Above 60 % of the window the oldest tool results become one-line stubs, in one batch down to
+//! 40 %, because each batch breaks the provider's prompt cache once. The last four turns stay as
+//! they are; only an overflow that the provider reports reaches into them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::json;
+
+use crate::protocol::message::{Block, Message, ToolCall};
+
+/// Stands for a result that was cleared.
+const STUB: &str = "[old result left out to save room; call the tool again if you need it]";
+/// Stands for turns that were dropped.
+const DROPPED: &str = "[earlier turns were left out to save room]";
+/// Turns that the ordinary clearing does not touch.
+const KEPT_TURNS: usize = 4;
+/// Results shorter than this are repeated rather than referred to.
+const WORTH_A_REFERENCE: usize = 400;
+
+/// The conversation of one agent.
+#[derive(Debug)]
+pub struct Context {
+    task: Arc<Message>,
+    turns: Vec<Turn>,
+    /// Bytes of what every request carries besides messages: system prompt and tools.
+    fixed: usize,
+    /// The window in tokens.
+    window: u64,
+    /// Tokens and bytes of the last request, as far as the provider counted them.
+    counted: Option<(u64, u64)>,
+    /// Results still to be seen in full, by call: the turn and the digest.
+    seen: BTreeMap<String, (u32, String)>,
+}
+
+#[derive(Debug)]
+struct Turn {
+    number: u32,
+    said: Arc<Message>,
+    answered: Arc<Message>,
+    bytes: usize,
+}
+
+impl Context {
+    /// Returns the context that holds only the task.
+    pub fn new(opening: impl Into<String>, fixed: usize, window: u64) -> Self {
+        Self {
+            task: Arc::new(Message::user(opening)),
+            turns: Vec::new(),
+            fixed,
+            window: window.max(1),
+            counted: None,
+            seen: BTreeMap::new(),
+        }
+    }
+
+    /// Returns the messages of the next request.
+    pub fn messages(&self) -> Vec<Arc<Message>> {
+        let pairs = self.turns.iter().flat_map(|turn| [&turn.said, &turn.answered]);
+        [&self.task].into_iter().chain(pairs).cloned().collect()
+    }
+
+    /// Adds a finished turn; arguments that no request could hold do not stay in it.
+    pub fn push(&mut self, number: u32, mut said: Message, answered: Message) {
+        let cap = usize::try_from(self.window.saturating_mul(2)).unwrap_or(usize::MAX);
+        said.blocks.iter_mut().for_each(|block| fit(block, cap));
+        let bytes = size(&said) + size(&answered);
+        let (said, answered) = (Arc::new(said), Arc::new(answered));
+        self.turns.push(Turn { number, said, answered, bytes });
+    }
+
+    /// Takes over how many tokens the provider counted for the messages as they are now.
+    pub fn learn(&mut self, prompt_tokens: u64) {
+        let bytes = self.bytes();
+        // A script or a broken server may say anything; a token has 1 to 8 bytes.
+        if prompt_tokens > 0 {
+            self.counted = Some((prompt_tokens.clamp(bytes / 8, bytes), bytes));
+        }
+    }
+
+    /// Returns how many tokens the next request has, by the provider's last count or four bytes
+    /// a token.
+    pub fn tokens(&self) -> u64 {
+        let (tokens, bytes) = self.counted.unwrap_or((1, 4));
+        scale(self.bytes(), tokens, bytes)
+    }
+
+    /// Returns what a reservation assumes: above the estimate, since a budget must hold.
+    pub fn worst_tokens(&self) -> u64 {
+        match self.counted {
+            Some((tokens, bytes)) => scale(self.bytes(), tokens, bytes).saturating_mul(11) / 10,
+            None => self.bytes() / 2,
+        }
+    }
+
+    /// Returns how many tokens are left for an answer.
+    pub fn room(&self) -> u64 {
+        self.window.saturating_sub(self.tokens() + self.window / 20)
+    }
+
+    /// Notes a result and returns the turn in which the same call gave the same result, if that
+    /// can still be seen.
+    pub fn same_as(&mut self, turn: u32, call: &ToolCall, result: (&str, usize)) -> Option<u32> {
+        let (digest, bytes) = result;
+        if bytes < WORTH_A_REFERENCE {
+            return None;
+        }
+        let key = format!("{} {}", call.name, call.input);
+        match self.seen.get(&key) {
+            Some((earlier, known)) if known == digest => Some(*earlier),
+            _ => {
+                self.seen.insert(key, (turn, digest.to_owned()));
+                None
+            }
+        }
+    }
+
+    /// Clears old results if the window is 60 % full.
+    pub fn make_room(&mut self) {
+        if self.tokens() > self.share(60) {
+            self.clear(KEPT_TURNS);
+        }
+        if self.tokens() > self.share(80) {
+            self.drop_turns(KEPT_TURNS);
+        }
+    }
+
+    /// Clears all but the last turn and cuts that one too: the provider said the last request was
+    /// too long, so the window is smaller than it was thought to be.
+    pub fn overflowed(&mut self) {
+        self.window = self.window.min(self.tokens()).max(1);
+        self.clear(1);
+        if self.tokens() > self.share(60) {
+            self.drop_turns(1);
+        }
+        if self.tokens() > self.share(60) {
+            let cap = usize::try_from(self.bytes() / 4).unwrap_or(usize::MAX);
+            self.rewrite(self.turns.len(), |content| cut(content, cap));
+        }
+    }
+
+    fn share(&self, percent: u64) -> u64 {
+        self.window.saturating_mul(percent) / 100
+    }
+
+    fn bytes(&self) -> u64 {
+        let turns = self.turns.iter().map(|turn| turn.bytes);
+        (self.fixed + size(&self.task) + turns.sum::<usize>()) as u64
+    }
+
+    /// Stubs the oldest results until 40 % of the window is used, sparing the last `keep` turns.
+    fn clear(&mut self, keep: usize) {
+        for at in 0..self.turns.len().saturating_sub(keep) {
+            if self.tokens() <= self.share(40) {
+                return;
+            }
+            self.rewrite(at + 1, |content| (content.len() > STUB.len()).then(|| STUB.to_owned()));
+            let number = self.turns[at].number;
+            self.seen.retain(|_, (turn, _)| *turn != number);
+        }
+    }
+
+    /// Drops the oldest turns until 60 % of the window is used, sparing the last `keep`.
+    fn drop_turns(&mut self, keep: usize) {
+        let mut dropped = false;
+        while self.turns.len() > keep && self.tokens() > self.share(60) {
+            let turn = self.turns.remove(0);
+            self.seen.retain(|_, (seen, _)| *seen != turn.number);
+            dropped = true;
+        }
+        if dropped && self.task.blocks.len() == 1 {
+            Arc::make_mut(&mut self.task).blocks.push(Block::Text(DROPPED.to_owned()));
+        }
+    }
+
+    /// Replaces results of the turn before `end`, where `change` gives something.
+    fn rewrite(&mut self, end: usize, change: impl Fn(&str) -> Option<String>) {
+        let Some(turn) = end.checked_sub(1).and_then(|at| self.turns.get_mut(at)) else { return };
+        for block in &mut Arc::make_mut(&mut turn.answered).blocks {
+            if let Block::Result(result) = block
+                && let Some(content) = change(&result.content)
+            {
+                result.content = content;
+            }
+        }
+        turn.bytes = size(&turn.said) + size(&turn.answered);
+    }
+}
+
+fn scale(bytes: u64, tokens: u64, per: u64) -> u64 {
+    let exact = u128::from(bytes) * u128::from(tokens) / u128::from(per.max(1));
+    u64::try_from(exact).unwrap_or(u64::MAX)
+}
+
+fn size(message: &Message) -> usize {
+    message.blocks.iter().map(block_size).sum()
+}
+
+fn block_size(block: &Block) -> usize {
+    match block {
+        Block::Text(text) => text.len(),
+        Block::Call(call) => call.name.len() + call.input.to_string().len(),
+        Block::Result(result) => result.content.len(),
+        Block::Opaque(value) => value.to_string().len(),
+    }
+}
+
+/// Replaces what would poison every later request: arguments and texts of more than `cap` bytes,
+/// and arguments that are no object, which some servers choke on.
+fn fit(block: &mut Block, cap: usize) {
+    match block {
+        Block::Text(text) => {
+            if let Some(shorter) = cut(text, cap) {
+                *text = shorter;
+            }
+        }
+        Block::Call(call) => {
+            let text = call.input.to_string();
+            if text.len() > cap || !call.input.is_object() {
+                let head = &text[..text.floor_char_boundary(200)];
+                call.input = json!({ "left_out": format!("{} bytes: {head}", text.len()) });
+            }
+        }
+        Block::Result(_) | Block::Opaque(_) => {}
+    }
+}
+
+/// Keeps the head and the tail of a text that is longer than `cap` bytes.
+fn cut(text: &str, cap: usize) -> Option<String> {
+    if text.len() <= cap.saturating_add(STUB.len()) {
+        return None;
+    }
+    let head = text.floor_char_boundary(cap * 6 / 10);
+    let tail = text.ceil_char_boundary(text.len() - cap * 4 / 10);
+    Some(format!("{}\n{STUB}\n{}", &text[..head], &text[tail..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::protocol::{
+        ids::CallId,
+        message::{Speaker, ToolResult},
+    };
+
+    fn call(id: &str, path: &str) -> ToolCall {
+        ToolCall { id: CallId::new(id), name: "read".into(), input: json!({ "path": path }) }
+    }
+
+    fn turn(context: &mut Context, number: u32, bytes: usize) {
+        let id = format!("c{number}");
+        let said =
+            Message { speaker: Speaker::Assistant, blocks: vec![Block::Call(call(&id, "a.py"))] };
+        let content = "x".repeat(bytes);
+        let result = ToolResult { id: CallId::new(id), content, is_error: false };
+        let answered = Message { speaker: Speaker::User, blocks: vec![Block::Result(result)] };
+        context.push(number, said, answered);
+    }
+
+    fn contents(context: &Context) -> Vec<String> {
+        let blocks = context.messages().into_iter().flat_map(|message| message.blocks.clone());
+        let results = blocks.filter_map(|block| match block {
+            Block::Result(result) => Some(result.content),
+            _ => None,
+        });
+        results.collect()
+    }
+
+    #[test]
+    fn old_results_are_cleared_in_one_batch_from_the_oldest_on() {
+        let mut context = Context::new("task", 0, 1000);
+        for number in 0..6 {
+            turn(&mut context, number, 380);
+        }
+        context.make_room();
+        assert!(!contents(&context).contains(&STUB.to_owned()), "below 60 % nothing is cleared");
+        turn(&mut context, 6, 380);
+        context.make_room();
+        let cleared: Vec<_> = contents(&context).iter().map(|c| c == STUB).collect();
+        assert_eq!(cleared, [true, true, true, false, false, false, false]);
+    }
+
+    #[test]
+    fn the_providers_count_replaces_the_guess() {
+        let mut context = Context::new("t".repeat(400), 0, 1000);
+        assert_eq!(context.tokens(), 100);
+        context.learn(200);
+        assert_eq!(context.tokens(), 200);
+        turn(&mut context, 0, 379);
+        assert_eq!(context.tokens(), 399);
+    }
+
+    #[test]
+    fn a_senseless_count_is_brought_into_reason() {
+        let mut context = Context::new("t".repeat(400), 0, 1000);
+        context.learn(u64::MAX);
+        assert_eq!(context.tokens(), 400);
+        context.learn(1);
+        assert_eq!(context.tokens(), 50);
+        context.learn(0);
+        assert_eq!(context.tokens(), 50);
+    }
+
+    #[test]
+    fn the_same_result_is_referred_to_until_it_is_cleared() {
+        let mut context = Context::new("task", 0, 400);
+        let read = call("c0", "a.py");
+        assert_eq!(context.same_as(0, &read, ("d1", 1000)), None);
+        turn(&mut context, 0, 1000);
+        assert_eq!(context.same_as(1, &read, ("d1", 1000)), Some(0));
+        assert_eq!(context.same_as(1, &call("c1", "b.py"), ("d1", 1000)), None);
+        assert_eq!(context.same_as(1, &call("c1", "tiny.py"), ("d3", 10)), None);
+        for number in 1..5 {
+            turn(&mut context, number, 10);
+        }
+        context.make_room();
+        assert_eq!(context.same_as(5, &read, ("d1", 1000)), None, "it was cleared");
+    }
+
+    #[test]
+    fn arguments_that_no_request_could_hold_do_not_stay() {
+        let mut context = Context::new("task", 0, 1000);
+        let mut said = Message { speaker: Speaker::Assistant, blocks: Vec::new() };
+        for input in [json!({ "text": "x".repeat(5_000_000) }), json!("{\"path\": \"a"), json!({})]
+        {
+            let id = CallId::new("c");
+            said.blocks.push(Block::Call(ToolCall { id, name: "write".into(), input }));
+        }
+        context.push(0, said, Message::user("…"));
+        assert!(context.tokens() < 200);
+        let inputs: Vec<_> = context.messages()[1].calls().map(|call| call.input.clone()).collect();
+        assert!(inputs[0]["left_out"].as_str().unwrap().starts_with("5000011 bytes: {"));
+        assert_eq!(inputs[1], json!({ "left_out": r#"16 bytes: "{\"path\": \"a""# }));
+        assert_eq!(inputs[2], json!({}));
+    }
+
+    #[test]
+    fn an_overflow_reaches_the_last_turn_too() {
+        let mut context = Context::new("task", 0, 100_000);
+        turn(&mut context, 0, 10_000);
+        turn(&mut context, 1, 50_000);
+        let before = context.tokens();
+        context.overflowed();
+        assert!(context.tokens() < before * 6 / 10, "{} of {before}", context.tokens());
+        assert!(contents(&context).iter().all(|content| content.contains(STUB)));
+    }
+
+    proptest! {
+        #[test]
+        fn the_task_stays_and_calls_keep_their_results(
+            sizes in proptest::collection::vec(0_usize..3000, 0..24),
+            window in 50_u64..4000,
+            overflow in proptest::collection::vec(any::<bool>(), 24),
+        ) {
+            let mut context = Context::new("the task", 100, window);
+            for (number, bytes) in sizes.iter().enumerate() {
+                turn(&mut context, u32::try_from(number).unwrap(), *bytes);
+                let last: Vec<_> = contents(&context).into_iter().rev().take(4).collect();
+                context.make_room();
+                let kept: Vec<_> = contents(&context).into_iter().rev().take(4).collect();
+                prop_assert_eq!(last, kept, "the last four turns are not touched");
+                if overflow[number] {
+                    context.overflowed();
+                }
+                let messages = context.messages();
+                prop_assert_eq!(&messages[0].blocks[0], &Block::Text("the task".into()));
+                let mut open = None;
+                for message in &messages[1..] {
+                    for block in &message.blocks {
+                        match block {
+                            Block::Call(call) => prop_assert!(open.replace(call.id.clone()).is_none()),
+                            Block::Result(result) => prop_assert_eq!(open.take(), Some(result.id.clone())),
+                            _ => {}
+                        }
+                    }
+                }
+                prop_assert!(open.is_none());
+            }
+        }
+    }
+}

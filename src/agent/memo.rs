@@ -1,0 +1,146 @@
+//! What a resume needs to know of the turns before it.
+//!
+//! A `ToolResult` record carries a `Memo`: what the call did, in the scaffold's own words. Progress
+//! is a fold of calls and memos, so it comes out the same whether the calls ran now or are replayed.
+//! `Earlier` finds the records of an earlier process by turn and position. Old records stay
+//! readable as long as new members have defaults.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    protocol::{
+        event::{Event, Kept, What},
+        ids::Oid,
+        outcome::{Evidence, Finding},
+    },
+    tools::finish::FinishInput,
+};
+
+/// A `ModelFailed` record of a request that was too long begins with this.
+pub const OVERFLOW: &str = "context overflow: ";
+
+/// What the scaffold keeps about one call.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub struct Memo {
+    /// Hash of the whole result, before it was replaced by a reference or a nudge was added.
+    pub digest: String,
+    /// Bytes of the whole result.
+    #[serde(default)]
+    pub bytes: usize,
+    /// What the call did.
+    #[serde(default)]
+    pub deed: Deed,
+    /// Hashes of the files that the agent knows by this call, as they were then.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub known: BTreeMap<String, String>,
+}
+
+/// What a call did.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deed {
+    /// Nothing to remember.
+    #[default]
+    Nothing,
+    /// It showed these lines.
+    Read(Vec<Evidence>),
+    /// It changed these files.
+    Wrote(Vec<String>),
+    /// It ran a command or the checks.
+    Ran,
+    /// It reported a finding.
+    Found(Finding),
+    /// It asked to finish, and the contract was kept.
+    Finished(Box<FinishInput>),
+    /// It asked to finish, and something was missing.
+    Bounced,
+    /// It needed an approval and did not get it.
+    Unapproved,
+}
+
+/// A recorded tool result.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recorded {
+    /// What the model sees.
+    pub content: Kept,
+    /// Whether it failed or was refused.
+    pub is_error: bool,
+    /// The memo as JSON.
+    pub memo: Option<Kept>,
+}
+
+/// The records of one agent, by turn.
+#[derive(Debug, Default)]
+pub struct Earlier {
+    replies: BTreeMap<u32, Kept>,
+    results: BTreeMap<(u32, u32), Recorded>,
+    overflows: BTreeMap<u32, u32>,
+    in_flight: BTreeSet<u32>,
+    snapshot: Option<Oid>,
+    any: bool,
+}
+
+impl Earlier {
+    /// Returns the index of an agent's records.
+    pub fn new(events: Vec<Event>) -> Self {
+        let mut earlier = Self { any: !events.is_empty(), ..Self::default() };
+        events.into_iter().for_each(|event| earlier.add(event.what));
+        earlier
+    }
+
+    /// Returns whether there is no record at all.
+    pub fn is_empty(&self) -> bool {
+        !self.any
+    }
+
+    /// Returns the reply of a turn.
+    pub fn reply(&self, turn: u32) -> Option<&Kept> {
+        self.replies.get(&turn)
+    }
+
+    /// Returns a tool's result.
+    pub fn result(&self, turn: u32, index: u32) -> Option<&Recorded> {
+        self.results.get(&(turn, index))
+    }
+
+    /// Returns how often the request of a turn was found too long.
+    pub fn overflows(&self, turn: u32) -> u32 {
+        self.overflows.get(&turn).copied().unwrap_or(0)
+    }
+
+    /// Returns whether the request of a turn was sent and its answer is not known.
+    pub fn was_in_flight(&self, turn: u32) -> bool {
+        self.in_flight.contains(&turn)
+    }
+
+    /// Returns the last snapshot.
+    pub fn snapshot(&self) -> Option<&Oid> {
+        self.snapshot.as_ref()
+    }
+
+    fn add(&mut self, what: What) {
+        match what {
+            What::ModelIntent { turn, .. } => {
+                self.in_flight.insert(turn);
+            }
+            What::ModelResult { turn, reply, .. } => {
+                self.in_flight.remove(&turn);
+                self.replies.insert(turn, reply);
+            }
+            What::ModelFailed { turn, error } => {
+                self.in_flight.remove(&turn);
+                if error.starts_with(OVERFLOW) {
+                    *self.overflows.entry(turn).or_default() += 1;
+                }
+            }
+            What::ToolResult { turn, index, is_error, content, memo, snapshot, .. } => {
+                self.snapshot = snapshot.or_else(|| self.snapshot.take());
+                self.results.insert((turn, index), Recorded { content, is_error, memo });
+            }
+            _ => {}
+        }
+    }
+}

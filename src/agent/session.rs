@@ -1,0 +1,153 @@
+//! One agent at work: what it was given, what it has, and how far it is.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use crate::{
+    agent::{
+        assignment::{Assignment, Bench},
+        chain::{Chain, ChainError},
+        context::Context,
+        memo::Earlier,
+        progress::Progress,
+    },
+    journal::writer::JournalError,
+    protocol::{
+        event::What,
+        ids::CallId,
+        outcome::{Failure, Outcome},
+        tool::ToolSpec,
+    },
+    tools::catalogue::catalogue,
+};
+
+/// The tool that every agent has, whatever its workflow says.
+pub const FINISH: &str = "finish";
+
+/// The state of one agent.
+pub struct Session {
+    /// What it shall do.
+    pub assignment: Assignment,
+    /// Its means.
+    pub bench: Bench,
+    /// The tools it may call.
+    pub tools: Arc<Vec<ToolSpec>>,
+    /// Records of an earlier process.
+    pub earlier: Earlier,
+    /// The conversation.
+    pub context: Context,
+    /// The ids of all calls so far.
+    pub ids: BTreeSet<CallId>,
+    /// What it has done.
+    pub progress: Progress,
+    /// The snapshots of its tree, if it writes.
+    pub chain: Option<Chain>,
+    /// Whether the replay is over and the tree is as the last record says.
+    live: bool,
+}
+
+/// Why an agent ends without having finished.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// What kind of failure.
+    pub failure: Failure,
+    /// What happened.
+    pub why: String,
+}
+
+impl Stop {
+    /// Returns the end of an agent that did not do its work.
+    pub fn unresolved(why: impl Into<String>) -> Self {
+        Self { failure: Failure::NotResolved, why: why.into() }
+    }
+
+    /// Returns the end of an agent whose means failed.
+    pub fn broken(why: impl Into<String>) -> Self {
+        Self { failure: Failure::Infrastructure, why: why.into() }
+    }
+
+    /// Returns the end of an agent that was told to stop.
+    pub fn cancelled() -> Self {
+        Self { failure: Failure::Cancelled, why: "stopped before it was done".into() }
+    }
+}
+
+impl From<JournalError> for Stop {
+    fn from(error: JournalError) -> Self {
+        let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+        Self::broken(format!("{error}{hint}"))
+    }
+}
+
+impl From<ChainError> for Stop {
+    fn from(error: ChainError) -> Self {
+        Self::broken(error.to_string())
+    }
+}
+
+impl Session {
+    /// Returns the session of an agent that has not begun, or goes on from its earlier records.
+    pub async fn open(mut assignment: Assignment, bench: Bench) -> Result<Self, Stop> {
+        let earlier = Earlier::new(std::mem::take(&mut assignment.earlier));
+        if !assignment.tools.iter().any(|name| name == FINISH) {
+            assignment.tools.push(FINISH.to_owned());
+        }
+        let offered = catalogue().0.iter();
+        let tools: Vec<_> =
+            offered.filter(|spec| assignment.tools.contains(&spec.name)).cloned().collect();
+        let chain = Chain::open(&bench.desk, &assignment, earlier.snapshot().cloned()).await?;
+        let progress = Progress::new(assignment.node.clone());
+        let mut session = Self {
+            context: Context::new("", 0, 1),
+            tools: Arc::new(tools),
+            live: false,
+            assignment,
+            bench,
+            earlier,
+            ids: BTreeSet::new(),
+            progress,
+            chain,
+        };
+        session.begin(&session.assignment.opening.clone(), &session.tools.clone());
+        Ok(session)
+    }
+
+    /// Begins the conversation anew with this opening and these tools.
+    pub fn begin(&mut self, opening: &str, tools: &[ToolSpec]) {
+        let system = self.assignment.system.iter().map(|segment| segment.text.len());
+        let tools = tools.iter().map(|spec| {
+            spec.name.len() + spec.description.len() + spec.parameters.to_string().len()
+        });
+        let fixed = system.sum::<usize>() + tools.sum::<usize>();
+        self.context = Context::new(opening, fixed, self.bench.model.info().window);
+    }
+
+    /// Must be called before anything new is done: ends the replay, puts a writer's tree into the
+    /// state that the records tell of, and refuses to begin when the run is stopping.
+    pub async fn go_live(&mut self) -> Result<(), Stop> {
+        if self.bench.stop.is_cancelled() || self.bench.cancel.is_cancelled() {
+            return Err(Stop::cancelled());
+        }
+        if !self.live {
+            self.live = true;
+            if let Some(chain) = self.chain.as_ref().filter(|_| !self.earlier.is_empty()) {
+                chain.restore().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends a record of this agent.
+    pub async fn record(&self, what: What) -> Result<(), JournalError> {
+        let (node, agent) = (&self.assignment.node, &self.assignment.agent);
+        self.bench.journal.append(Some(node), Some(agent), what).await?;
+        Ok(())
+    }
+
+    /// Returns the outcome with what the scaffold counted.
+    pub fn outcome(self, ended: Result<Outcome, Stop>) -> Outcome {
+        let mut outcome = ended.unwrap_or_else(|stop| Outcome::failed(stop.failure, stop.why));
+        outcome.usage = self.progress.usage;
+        outcome.findings = self.progress.findings;
+        outcome
+    }
+}

@@ -1,0 +1,205 @@
+//! One answer of the model: reserve, write the intent down, ask, write the answer down.
+//!
+//! An answer found in the earlier records is used without asking, so no finished call is ever
+//! paid again. A request that was in flight when its process died is sent again and says so.
+
+use std::{sync::Arc, time::Instant};
+
+use tokio::sync::oneshot;
+
+use crate::{
+    agent::{
+        memo::OVERFLOW,
+        session::{Session, Stop},
+    },
+    protocol::{
+        event::{Paid, What},
+        message::Reply,
+        outcome::Failure,
+        request::{Request, Reservation},
+        tool::ToolSpec,
+        usage::{Micros, Usage},
+    },
+    provider::{
+        model::{Ask, Cue, ErrorKind, ModelError, silent},
+        price,
+    },
+};
+
+/// The most tokens of one answer; a reservation holds the worst case, so it must not be absurd.
+const MAX_ANSWER: u64 = 16_384;
+/// The least tokens of one answer that are worth asking for.
+const MIN_ANSWER: u64 = 256;
+
+/// What varies from request to request, besides the conversation.
+#[derive(Clone, Debug)]
+pub struct Form {
+    /// The tools offered.
+    pub tools: Arc<Vec<ToolSpec>>,
+    /// The sampling temperature.
+    pub temperature: Option<f32>,
+    /// Whether the answer must call a tool.
+    pub require_tool: bool,
+    /// How many samples were taken before.
+    pub sample: u32,
+}
+
+/// Why there is no answer.
+enum Unanswered {
+    Overflow(Stop),
+    Stop(Stop),
+}
+
+impl<T: Into<Stop>> From<T> for Unanswered {
+    fn from(stop: T) -> Self {
+        Self::Stop(stop.into())
+    }
+}
+
+impl Session {
+    /// Returns the answer of a turn: the recorded one, or the model's.
+    pub async fn ask(&mut self, turn: u32, form: &Form) -> Result<Reply, Stop> {
+        self.context.make_room();
+        for _ in 0..self.earlier.overflows(turn) {
+            self.context.overflowed();
+        }
+        let reply = match self.earlier.reply(turn) {
+            Some(kept) => self.recall(turn, kept)?,
+            None => {
+                self.go_live().await?;
+                self.answer(turn, form).await?
+            }
+        };
+        self.context.learn(reply.usage.prompt());
+        self.progress.usage += reply.usage;
+        Ok(reply)
+    }
+
+    fn recall(&self, turn: u32, kept: &crate::protocol::event::Kept) -> Result<Reply, Stop> {
+        let text = self.bench.journal.fetch(kept)?;
+        serde_json::from_str(&text)
+            .map_err(|error| Stop::broken(format!("the recorded reply of turn {turn}: {error}")))
+    }
+
+    /// Asks, and once more with a shorter conversation if the first request was too long.
+    async fn answer(&mut self, turn: u32, form: &Form) -> Result<Reply, Stop> {
+        let first = match self.send(turn, form).await {
+            Ok(reply) => return Ok(reply),
+            Err(Unanswered::Stop(stop)) => return Err(stop),
+            Err(Unanswered::Overflow(stop)) => stop,
+        };
+        let before = self.context.tokens();
+        self.context.overflowed();
+        if self.context.tokens() >= before {
+            return Err(first);
+        }
+        self.send(turn, form).await.map_err(|error| match error {
+            Unanswered::Overflow(stop) | Unanswered::Stop(stop) => stop,
+        })
+    }
+
+    async fn send(&self, turn: u32, form: &Form) -> Result<Reply, Unanswered> {
+        let max_tokens = self.max_tokens();
+        let reserved = self.reserve(u64::from(max_tokens)).await?;
+        self.record(What::ModelIntent { turn, reserved }).await?;
+        let ask = self.request(turn, form, max_tokens);
+        let start = Instant::now();
+        let answer = self.bench.model.ask(&ask, silent(), &self.bench.cancel).await;
+        let took_ms = millis(start);
+        let reply = match answer {
+            Ok(reply) => reply,
+            Err(error) => return Err(self.failed(turn, &error).await),
+        };
+        let json = serde_json::to_string(&reply)
+            .map_err(|error| Stop::broken(format!("a reply cannot be recorded: {error}")))?;
+        let (stop, usage) = (reply.stop, reply.usage);
+        let in_flight = self.earlier.was_in_flight(turn);
+        self.record(What::ModelResult {
+            turn,
+            reply: self.bench.journal.keep(json)?,
+            stop,
+            usage,
+            cost: self.cost(&usage),
+            paid: if in_flight { Paid::MaybeTwice } else { Paid::Once },
+            took_ms,
+        })
+        .await?;
+        Ok(reply)
+    }
+
+    fn request(&self, turn: u32, form: &Form, max_tokens: u32) -> Ask {
+        let cue = &self.assignment.cue;
+        Ask {
+            system: self.assignment.system.clone(),
+            tools: form.tools.clone(),
+            messages: self.context.messages(),
+            max_tokens,
+            temperature: form.temperature,
+            require_tool: form.require_tool,
+            cue: Cue { turn, sample: cue.sample + form.sample, ..cue.clone() },
+        }
+    }
+
+    /// Reserves the worst case of the next call, or says which budget does not hold it.
+    async fn reserve(&self, max_tokens: u64) -> Result<Micros, Stop> {
+        let prompt = self.context.worst_tokens();
+        let price = self.bench.model.info().price;
+        let cost = price.map_or(Micros(0), |price| price::worst_case(&price, prompt, max_tokens));
+        let (reply, answer) = oneshot::channel();
+        let agent = self.assignment.agent.clone();
+        let tokens = prompt.saturating_add(max_tokens);
+        self.request_up(Request::Reserve { agent, cost, tokens, reply })?;
+        match self.wait(answer).await? {
+            Reservation::Granted => Ok(cost),
+            Reservation::Refused(why) => Err(Stop { failure: Failure::Budget, why }),
+        }
+    }
+
+    /// Records a failed call, gives its reservation back, and says how the agent ends.
+    async fn failed(&self, turn: u32, error: &ModelError) -> Unanswered {
+        let agent = self.assignment.agent.clone();
+        // The dispatcher may be gone already; then nobody counts any more.
+        let _ = self.bench.requests.send(Request::Release { agent });
+        // A cancelled call may have been paid: without a record it stays in flight.
+        if error.kind == ErrorKind::Cancelled {
+            return Stop::cancelled().into();
+        }
+        let overflow = matches!(error.kind, ErrorKind::ContextOverflow { .. });
+        let mark = if overflow { OVERFLOW } else { "" };
+        let record = What::ModelFailed { turn, error: format!("{mark}{error}") };
+        if let Err(error) = self.record(record).await {
+            return error.into();
+        }
+        let stop = Stop::broken(format!("{error}; {}", error.hint()));
+        if overflow { Unanswered::Overflow(stop) } else { stop.into() }
+    }
+
+    /// Sends a question to the dispatcher.
+    pub fn request_up(&self, request: Request) -> Result<(), Stop> {
+        self.bench.requests.send(request).map_err(|_| Stop::cancelled())
+    }
+
+    /// Waits for the dispatcher's answer as long as the run is not stopping.
+    pub async fn wait<T>(&self, answer: oneshot::Receiver<T>) -> Result<T, Stop> {
+        tokio::select! {
+            answer = answer => answer.map_err(|_| Stop::cancelled()),
+            () = self.bench.stop.cancelled() => Err(Stop::cancelled()),
+            () = self.bench.cancel.cancelled() => Err(Stop::cancelled()),
+        }
+    }
+
+    fn max_tokens(&self) -> u32 {
+        let room = self.context.room().clamp(MIN_ANSWER, MAX_ANSWER);
+        u32::try_from(room).unwrap_or(u32::MAX).min(self.bench.model.info().max_output)
+    }
+
+    fn cost(&self, usage: &Usage) -> Micros {
+        let info = self.bench.model.info();
+        info.price.map_or(Micros(0), |price| price::cost(&price, usage))
+    }
+}
+
+/// Returns the milliseconds since `start`.
+pub fn millis(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

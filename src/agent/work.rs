@@ -1,0 +1,128 @@
+//! The loop of one agent: ask, run the calls of the answer, until it finishes or must stop.
+
+use crate::{
+    agent::{
+        answer::{self, Said},
+        assignment::{Assignment, Bench},
+        contract,
+        session::{Session, Stop},
+        turn::Form,
+        words,
+    },
+    protocol::{
+        message::{Block, Message, Speaker, StopReason},
+        outcome::{Failure, Outcome, Review, Status},
+        task::Phase,
+    },
+    tools::finish::{FinishInput, Verdict},
+};
+
+/// Refused finishes that an agent may mend.
+const MAX_BOUNCES: u32 = 3;
+/// Answers in a row without any call that are forgiven.
+const MAX_SILENT: u32 = 2;
+
+/// Has an agent do its work, and returns what came of it.
+///
+/// Everything that happens is journaled before and after; with the records of an earlier process
+/// in `assignment.earlier` the work goes on where that one ended, without paying again.
+pub async fn work(assignment: Assignment, bench: Bench) -> Outcome {
+    let mut session = match Session::open(assignment, bench).await {
+        Ok(session) => session,
+        Err(stop) => return Outcome::failed(stop.failure, stop.why),
+    };
+    let ended =
+        if session.is_textual() { session.write_as_text().await } else { session.converse().await };
+    session.outcome(ended)
+}
+
+impl Session {
+    async fn converse(&mut self) -> Result<Outcome, Stop> {
+        let limit = self.assignment.limits.max_turns;
+        let mut silent = 0;
+        for turn in 0..=limit {
+            let (said, mut answered) = self.turn(turn, &mut silent).await?;
+            if let Some(input) = &self.progress.finish {
+                return Ok(self.handed_in(input));
+            }
+            self.must_go_on(silent)?;
+            if turn + 1 == limit {
+                answered.push(Block::Text(words::LAST_TURN.to_owned()));
+            }
+            self.context.push(turn, said, Message { speaker: Speaker::User, blocks: answered });
+        }
+        Err(Stop::unresolved(format!("not finished after {limit} turns, its limit")))
+    }
+
+    /// Returns what the model said in a turn, and what it is answered.
+    async fn turn(&mut self, turn: u32, silent: &mut u32) -> Result<(Message, Vec<Block>), Stop> {
+        let form = Form {
+            tools: self.tools.clone(),
+            temperature: self.assignment.temperature,
+            require_tool: *silent > 0,
+            sample: 0,
+        };
+        let reply = self.ask(turn, &form).await?;
+        if reply.stop == StopReason::Refusal {
+            return Err(Stop::unresolved(words::REFUSED));
+        }
+        let tools = self.tools.clone();
+        let names: Vec<_> = tools.iter().map(|spec| spec.name.as_str()).collect();
+        let (said, mut answered) = match answer::read(&reply, turn, &names, &mut self.ids) {
+            Said::Calls(said, calls) => {
+                *silent = 0;
+                let results = self.calls(turn, &calls).await?;
+                (said, results.into_iter().map(Block::Result).collect())
+            }
+            Said::Nothing(said, why) => {
+                *silent += 1;
+                (said, vec![Block::Text(why.to_owned())])
+            }
+        };
+        if reply.stop == StopReason::MaxTokens {
+            answered.push(Block::Text(words::CUT.to_owned()));
+        }
+        Ok((said, answered))
+    }
+
+    /// Stops an agent that gets nowhere.
+    fn must_go_on(&self, silent: u32) -> Result<(), Stop> {
+        if silent > MAX_SILENT {
+            return Err(Stop::unresolved(format!("{silent} answers in a row called no tool")));
+        }
+        if self.progress.is_stuck() {
+            return Err(Stop::unresolved("the same call was repeated without any new result"));
+        }
+        if self.progress.bounces > MAX_BOUNCES {
+            let bounces = self.progress.bounces;
+            return Err(Stop::unresolved(format!("its result was incomplete {bounces} times")));
+        }
+        Ok(())
+    }
+
+    fn handed_in(&self, input: &FinishInput) -> Outcome {
+        let summary = contract::capped(&input.summary);
+        if input.status == Status::Failed {
+            // Work that only lacked an approval is not the agent's failure.
+            let refused = self.progress.unapproved > 0;
+            let failure = if refused { Failure::Refused } else { Failure::NotResolved };
+            return Outcome::failed(failure, summary);
+        }
+        let contract = &self.assignment.contract;
+        Outcome {
+            carries: contract::carried(contract, &self.progress.findings, input),
+            review: (contract.phase == Phase::Verification).then(|| self.review(input)),
+            ..Outcome::succeeded(summary)
+        }
+    }
+
+    fn review(&self, input: &FinishInput) -> Review {
+        Review {
+            pass: input.verdict == Some(Verdict::Pass),
+            must_fix: input.must_fix.clone(),
+            cites: input.evidence.clone(),
+            read: self.progress.files_read(),
+            ran: self.progress.ran,
+        }
+    }
+}

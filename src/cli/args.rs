@@ -1,0 +1,360 @@
+//! The command line as clap sees it; what it means is decided in the command files.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// From an issue to a verified, landed commit.
+#[derive(Debug, Parser)]
+#[command(
+    name = "grafter",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    after_help = "Examples:
+  grafter run \"the median of an even list is wrong\" --model anthropic/claude-sonnet-4-5
+  grafter run --issue-file issue.md --verify 'pytest -q' --into main
+  grafter resume            # go on with the latest run
+  grafter demo              # see all of it without a model
+
+Exit codes: 0 landed, 1 not resolved, 2 usage or configuration, 3 refused or approval needed,
+4 budget reached, 5 merge conflict, 6 infrastructure, 130 interrupted."
+)]
+pub(super) struct Cli {
+    /// Work on the repository in this folder instead of the current one.
+    #[arg(short = 'C', long = "repo", global = true, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+    /// Say more on standard error (also: GRAFTER_LOG=debug).
+    #[arg(short, long, global = true)]
+    pub(super) verbose: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Take an issue to a verified, landed commit.
+    Run(Box<RunArgs>),
+    /// Go on with a run that was interrupted, killed or out of budget.
+    Resume(ResumeArgs),
+    /// Show the runs of this repository, or one of them.
+    Status(StatusArgs),
+    /// Show what happened in a run.
+    Logs(LogsArgs),
+    /// Ask a live run to stop; it can be resumed.
+    Cancel(RunName),
+    /// Take a landing back.
+    Undo(RunName),
+    /// Bring work that did not land onto a branch of its own.
+    Rescue(RescueArgs),
+    /// List, check and draw workflows.
+    #[command(subcommand)]
+    Workflow(WorkflowCommand),
+    /// Show and check prompts.
+    #[command(subcommand)]
+    Prompt(PromptCommand),
+    /// List the tools that agents have.
+    Tools(ToolsArgs),
+    /// List models and providers, and whether their keys are set.
+    Models,
+    /// List, clean and enter the working trees that grafter made.
+    #[command(subcommand)]
+    Worktree(WorktreeCommand),
+    /// Check the record of a run.
+    #[command(subcommand)]
+    Journal(JournalCommand),
+    /// Let the repository's own `.grafter` folder take effect, as it is now.
+    Trust(TrustArgs),
+    /// Write a commented `.grafter/config.toml` to start from.
+    Init,
+    /// Say what this machine and this repository allow.
+    Doctor,
+    /// Print a completion script for a shell.
+    #[command(
+        after_help = "Example:\n  grafter completions bash > ~/.local/share/bash-completion/completions/grafter"
+    )]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Repair a small crate with three bugs, with a scripted model, to see how a run goes.
+    Demo(DemoArgs),
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  grafter run \"the median of an even list is wrong\"
+  grafter run --issue-file issue.md --workflow solo
+  gh issue view 7 --json body -q .body | grafter run -
+  grafter run --issue-file issue.md --model chat+http://127.0.0.1:8080/v1#qwen --workflow small
+  grafter run \"…\" --verify 'cargo test' --verify 'cargo clippy -- -D warnings' --into main")]
+pub(super) struct RunArgs {
+    /// The issue; `-` reads it from standard input.
+    #[arg(value_name = "ISSUE", required_unless_present = "issue_file")]
+    pub(super) issue: Option<String>,
+    /// Read the issue from a file.
+    #[arg(long, value_name = "FILE", conflicts_with = "issue")]
+    pub(super) issue_file: Option<PathBuf>,
+    /// The workflow: resolve, solo, small, or one of your own.
+    #[arg(short, long, value_name = "NAME")]
+    pub(super) workflow: Option<String>,
+    /// The model, such as `anthropic/NAME`, `openai/NAME`, `chat+URL#NAME`, `scripted:FILE`.
+    #[arg(short, long, value_name = "MODEL")]
+    pub(super) model: Option<String>,
+    /// Start from this revision instead of the target's tip or HEAD.
+    #[arg(long, value_name = "REV")]
+    pub(super) base: Option<String>,
+    /// Land on this branch instead of `grafter/<run>/landed`.
+    #[arg(long, value_name = "BRANCH")]
+    pub(super) into: Option<String>,
+    /// A check command; may be given more than once. Without any they are detected.
+    #[arg(long, value_name = "COMMAND")]
+    pub(super) verify: Vec<String>,
+    /// Land even if nothing verified the commit.
+    #[arg(long)]
+    pub(super) allow_unverified: bool,
+    /// How a writer hands in its change.
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) edit_format: Option<Format>,
+    /// How much agents may do without asking.
+    #[arg(long, value_name = "MODE")]
+    pub(super) mode: Option<ModeName>,
+    /// The most dollars to spend, or `none` [default: 3].
+    #[arg(long, value_name = "USD")]
+    pub(super) max_cost: Option<String>,
+    /// The most tokens to use, in and out.
+    #[arg(long, value_name = "N")]
+    pub(super) max_tokens: Option<u64>,
+    /// The most model calls [default: 250].
+    #[arg(long, value_name = "N")]
+    pub(super) max_turns: Option<u32>,
+    /// The most minutes to take [default: 60].
+    #[arg(long, value_name = "MINUTES")]
+    pub(super) timeout: Option<u64>,
+    /// Use no results of earlier runs.
+    #[arg(long)]
+    pub(super) fresh: bool,
+    /// What to print.
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(super) output: Output,
+}
+
+/// Edit formats by name.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Format {
+    /// Tool calls.
+    Tools,
+    /// Search/replace blocks in the answer.
+    Blocks,
+    /// Whole files in the answer.
+    WholeFile,
+    /// Whole functions in the answer.
+    WholeFunction,
+}
+
+/// Permission modes by name.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum ModeName {
+    /// Shell commands are asked for on a terminal, and refused without one.
+    Default,
+    /// Shell commands run, inside the sandbox.
+    Bypass,
+}
+
+/// Forms of output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    /// For people: progress and a summary.
+    Text,
+    /// One JSON object at the end.
+    Json,
+    /// One JSON object per event, as it happens.
+    StreamJson,
+}
+
+/// Arguments of `resume`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  grafter resume\n  grafter resume 1122-1741 --max-cost 5")]
+pub(super) struct ResumeArgs {
+    /// The run, or the beginning of its name.
+    #[arg(value_name = "RUN", default_value = "latest")]
+    pub(super) run: String,
+    /// A new cap in dollars, or `none`.
+    #[arg(long, value_name = "USD")]
+    pub(super) max_cost: Option<String>,
+    /// A new cap of tokens.
+    #[arg(long, value_name = "N")]
+    pub(super) max_tokens: Option<u64>,
+    /// A new cap of model calls.
+    #[arg(long, value_name = "N")]
+    pub(super) max_turns: Option<u32>,
+    /// New minutes for the whole run.
+    #[arg(long, value_name = "MINUTES")]
+    pub(super) timeout: Option<u64>,
+    /// What to print.
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(super) output: Output,
+}
+
+/// A run's name.
+#[derive(Debug, Args)]
+pub(super) struct RunName {
+    /// The run, or the beginning of its name.
+    #[arg(value_name = "RUN", default_value = "latest")]
+    pub(super) run: String,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// The run, or the beginning of its name; all runs without one.
+    #[arg(value_name = "RUN")]
+    pub(super) run: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Arguments of `logs`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  grafter logs latest --follow\n  grafter logs 1122 --agent implement@1"
+)]
+pub(super) struct LogsArgs {
+    /// The run, or the beginning of its name.
+    #[arg(value_name = "RUN", default_value = "latest")]
+    pub(super) run: String,
+    /// Only this agent, such as `implement@1`, with what it said and did.
+    #[arg(long, value_name = "AGENT")]
+    pub(super) agent: Option<String>,
+    /// Go on until the run ends.
+    #[arg(short, long)]
+    pub(super) follow: bool,
+    /// Print events as JSON lines.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Arguments of `rescue`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  grafter rescue            # work of the latest run\n  grafter rescue 1122 --list"
+)]
+pub(super) struct RescueArgs {
+    /// The run, or the beginning of its name.
+    #[arg(value_name = "RUN", default_value = "latest")]
+    pub(super) run: String,
+    /// Only list the snapshots.
+    #[arg(long)]
+    pub(super) list: bool,
+    /// Take this snapshot instead of the newest.
+    #[arg(long, value_name = "COMMIT")]
+    pub(super) snapshot: Option<String>,
+}
+
+/// Commands on workflows.
+#[derive(Debug, Subcommand)]
+pub(super) enum WorkflowCommand {
+    /// List the workflows that `run` finds.
+    Ls,
+    /// Check a workflow file.
+    Check {
+        /// The file, or a workflow's name.
+        file: String,
+    },
+    /// Show a workflow.
+    Show {
+        /// The file, or a workflow's name.
+        file: String,
+        /// How.
+        #[arg(long, default_value = "text")]
+        format: Picture,
+    },
+}
+
+/// Pictures of a graph.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Picture {
+    /// Indented text.
+    Text,
+    /// Graphviz.
+    Dot,
+    /// Mermaid.
+    Mermaid,
+}
+
+/// Commands on prompts.
+#[derive(Debug, Subcommand)]
+pub(super) enum PromptCommand {
+    /// Show the prompt of a role, assembled.
+    Show {
+        /// The role.
+        #[arg(long, default_value = "implementer")]
+        role: String,
+        /// The edit format.
+        #[arg(long, default_value = "tools")]
+        edit_format: Format,
+    },
+    /// Check all prompt files.
+    Lint,
+}
+
+/// Arguments of `tools`.
+#[derive(Debug, Args)]
+pub(super) struct ToolsArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Only tools of this risk: low, medium, high.
+    #[arg(long)]
+    pub(super) risk: Option<String>,
+}
+
+/// Commands on working trees.
+#[derive(Debug, Subcommand)]
+pub(super) enum WorktreeCommand {
+    /// List the trees.
+    Ls,
+    /// Remove trees whose work is integrated; work that is not is saved to a ref first.
+    Clean {
+        /// Also remove trees with work that has not landed, after saving it.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Print the path of a run's tree, or start a shell in it.
+    Enter {
+        /// The run, or the beginning of its name.
+        #[arg(default_value = "latest")]
+        run: String,
+        /// Only print the path.
+        #[arg(long)]
+        print: bool,
+    },
+}
+
+/// Commands on journals.
+#[derive(Debug, Subcommand)]
+pub(super) enum JournalCommand {
+    /// Check that no line of a run's journal was altered.
+    Verify(RunName),
+}
+
+/// Arguments of `trust`.
+#[derive(Debug, Args)]
+pub(super) struct TrustArgs {
+    /// Take the trust back.
+    #[arg(long)]
+    pub(super) revoke: bool,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// Keep the demo's repository in this folder.
+    #[arg(long, value_name = "DIR")]
+    pub(super) keep: Option<PathBuf>,
+}

@@ -1,0 +1,217 @@
+//! `grafter status`, `logs`, `cancel` and `journal verify`: everything read from journals.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cli::{
+        args::{JournalCommand, LogsArgs, RunName, StatusArgs},
+        context::Context,
+        exit::{Failure, Kind, OrFail},
+    },
+    coordinator::control,
+    journal::{
+        blobs::Blobs,
+        follow, read,
+        runs::{RunDir, RunState},
+    },
+    protocol::{
+        event::{Event, Kept, What},
+        message::{Block, Reply},
+    },
+    ui::{
+        json, plain, summary,
+        tables::{Align, render},
+        text::{Colour, escape},
+        view::View,
+    },
+};
+
+/// Returns a run by name or its beginning.
+pub(super) fn find(context: &Context, name: &str) -> Result<RunDir, Failure> {
+    RunDir::find(&context.repo.state_dir(), name).or_fail(Kind::Usage)
+}
+
+/// Returns a run with all its events.
+pub(super) fn events(context: &Context, name: &str) -> Result<(RunDir, Vec<Event>), Failure> {
+    let found = find(context, name)?;
+    let events = read::read(&found.path).map_err(|error| {
+        let hint = error.hint();
+        Failure::new(Kind::Infrastructure, error).hint(hint)
+    })?;
+    Ok((found, events))
+}
+
+/// Returns the tree folders of runs that a process works on.
+pub(super) fn live_folders(context: &Context) -> Result<Vec<PathBuf>, Failure> {
+    let runs = RunDir::list(&context.repo.state_dir()).or_fail(Kind::Infrastructure)?;
+    let live = runs.into_iter().filter(|run| matches!(run.state(), RunState::Running { .. }));
+    Ok(live.map(|run| context.trees().join(run.id.as_str())).collect())
+}
+
+fn state_words(state: &RunState) -> String {
+    match state {
+        RunState::Running { pid } => format!("running (process {pid})"),
+        RunState::Finished(end) => plain::end_words(end),
+        RunState::Interrupted => "interrupted: grafter resume".to_owned(),
+        RunState::Broken => "its journal is broken: grafter journal verify".to_owned(),
+    }
+}
+
+/// Shows all runs, or one.
+pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<ExitCode, Failure> {
+    if let Some(name) = &args.run {
+        let (found, events) = events(context, name)?;
+        let mut view = View::of(&events);
+        view.live = matches!(found.state(), RunState::Running { .. });
+        if args.json {
+            println!("{}", json::object(&view));
+        } else {
+            print!("{}", summary::render(&view, 100, Colour::Never));
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let runs = RunDir::list(&context.repo.state_dir()).or_fail(Kind::Infrastructure)?;
+    if runs.is_empty() {
+        println!("no runs yet: grafter run \"what is wrong\"");
+    }
+    let rows: Vec<Vec<String>> = runs
+        .iter()
+        .map(|run| {
+            let slug = run.first().and_then(|event| match event.what {
+                What::RunStarted(started) => Some(started.task.slug),
+                _ => None,
+            });
+            vec![run.id.to_string(), slug.unwrap_or_default(), state_words(&run.state())]
+        })
+        .collect();
+    if args.json {
+        let list: Vec<_> = rows
+            .iter()
+            .map(|row| serde_json::json!({"run": row[0], "task": row[1], "state": row[2]}))
+            .collect();
+        println!("{}", serde_json::Value::Array(list));
+    } else if !rows.is_empty() {
+        let columns = ["RUN", "TASK", "STATE"].map(|name| (name, Align::Left));
+        print!("{}", render(&columns, &rows, Colour::Never));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows what happened in a run.
+pub(super) async fn logs(context: &Context, args: &LogsArgs) -> Result<ExitCode, Failure> {
+    let (found, events) = events(context, &args.run)?;
+    let mut printer = Printer {
+        view: View::default(),
+        blobs: Blobs::of(&context.repo.state_dir()),
+        agent: args.agent.clone(),
+        json: args.json,
+        shown: 0,
+    };
+    for event in &events {
+        printer.show(event);
+    }
+    if args.follow {
+        let (send, mut receive) = mpsc::unbounded_channel();
+        let cancel = CancellationToken::new();
+        let from = events.len() as u64;
+        let following = follow::follow(&found.path, from, send, &cancel);
+        let printing = async {
+            while let Some(event) = receive.recv().await {
+                printer.show(&event);
+            }
+        };
+        let (ended, ()) = tokio::join!(following, printing);
+        ended.or_fail(Kind::Infrastructure)?;
+    }
+    if let Some(agent) = &args.agent
+        && printer.shown == 0
+    {
+        let failure = Failure::usage(format!("run {} has no agent `{agent}`", found.id));
+        return Err(failure.hint("agents are named node@attempt, such as implement@1"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Printer {
+    view: View,
+    blobs: Blobs,
+    agent: Option<String>,
+    json: bool,
+    shown: usize,
+}
+
+impl Printer {
+    fn show(&mut self, event: &Event) {
+        self.view.apply(event);
+        let other = |agent: &String| event.agent.as_ref().is_none_or(|id| id.as_str() != agent);
+        if self.agent.as_ref().is_some_and(other) {
+            return;
+        }
+        self.shown += 1;
+        if self.json {
+            println!("{}", json::event(event));
+        } else if let (Some(_), Some(text)) = (&self.agent, self.words(event)) {
+            println!("{}", escape(&text));
+        } else if let Some(line) = plain::line(&self.view, event) {
+            println!("{line}");
+        }
+    }
+
+    /// What an agent said and what its tools answered.
+    fn words(&self, event: &Event) -> Option<String> {
+        match &event.what {
+            What::ModelResult { reply, turn, .. } => {
+                let reply: Reply = serde_json::from_str(&self.fetch(reply)).ok()?;
+                let blocks = reply.message.blocks.iter().filter_map(|block| match block {
+                    Block::Text(text) => Some(text.clone()),
+                    Block::Call(call) => Some(format!("→ {} {}", call.name, call.input)),
+                    Block::Result(_) | Block::Opaque(_) => None,
+                });
+                Some(format!("[{turn}] {}", blocks.collect::<Vec<_>>().join("\n")))
+            }
+            What::ToolResult { tool, content, is_error, .. } => {
+                let mark = if *is_error { "✗" } else { "←" };
+                Some(format!("{mark} {tool}\n{}", self.fetch(content)))
+            }
+            _ => None,
+        }
+    }
+
+    fn fetch(&self, kept: &Kept) -> String {
+        self.blobs.fetch(kept).unwrap_or_else(|error| format!("({error})"))
+    }
+}
+
+/// Asks a live run of any process to stop.
+pub(super) async fn cancel(context: &Context, name: &RunName) -> Result<ExitCode, Failure> {
+    let found = find(context, &name.run)?;
+    let RunState::Running { pid } = found.state() else {
+        return Err(Failure::usage(format!("run {} is not running", found.id)));
+    };
+    let socket = control::socket_path(&context.paths.runtime, &found.id);
+    control::send(&socket, control::Command::Cancel).await.map_err(|error| {
+        let text = format!("run {} (process {pid}) cannot be reached: {error}", found.id);
+        Failure::new(Kind::Infrastructure, anyhow::anyhow!(text))
+            .hint(format!("kill -TERM {pid} asks it as well"))
+    })?;
+    println!("run {} is stopping; go on with: grafter resume {}", found.id, found.id);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Checks the chain of a journal.
+pub(super) fn journal(context: &Context, command: &JournalCommand) -> Result<ExitCode, Failure> {
+    let JournalCommand::Verify(name) = command;
+    let found = find(context, &name.run)?;
+    let verified = read::verify(&found.path).map_err(|error| {
+        let hint = error.hint();
+        Failure::new(Kind::Infrastructure, error).hint(hint)
+    })?;
+    println!("run {}: {} records, the chain holds", found.id, verified.records);
+    if verified.torn > 0 {
+        println!("the last {} bytes are a torn line, which a resume drops", verified.torn);
+    }
+    Ok(ExitCode::SUCCESS)
+}

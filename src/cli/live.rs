@@ -1,0 +1,162 @@
+//! What `run`, `resume` and `demo` share: the ground of a live run, and following it to its end.
+
+use std::{
+    env,
+    io::{self, IsTerminal},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
+};
+
+use crate::{
+    cli::{
+        approve,
+        args::Output,
+        context::Context,
+        exit::{Failure, Kind, OrFail},
+    },
+    coordinator::{
+        control::{Ask, Command},
+        start::{Ground, Handle, StartError},
+    },
+    protocol::{report::RunEnd, usage::Micros},
+    provider::{known::Options, model::Model, open},
+    sandbox::probe,
+    ui::{
+        show::{self, Screen, Style},
+        text::Colour,
+        view::View,
+    },
+};
+
+/// Opens the model, or says what is missing.
+pub(super) fn model(context: &Context, name: Option<&str>) -> Result<Arc<dyn Model>, Failure> {
+    let options = context.settings.section::<Options>().or_fail(Kind::Usage)?;
+    let var = |name: &str| env::var(name).ok();
+    let Some(name) = name else {
+        let failure = Failure::usage("no model is set up");
+        return Err(failure.hint(
+            "give one with --model (anthropic/NAME, openai/NAME, chat+URL#NAME, …) or set `model` in \
+             the [run] table of your config.toml; `grafter models` lists what is known",
+        ));
+    };
+    open::open(name, &options, &var).map_err(|error| {
+        let hint = error.hint();
+        Failure::new(Kind::Usage, error).hint(hint)
+    })
+}
+
+/// Returns what a live run stands on, and where its questions arrive if somebody can answer.
+pub(super) fn ground(
+    context: &Context,
+    model: Arc<dyn Model>,
+    output: Output,
+) -> Result<(Ground, Option<UnboundedReceiver<Ask>>), Failure> {
+    let asked = output == Output::Text && io::stdin().is_terminal() && io::stderr().is_terminal();
+    let (asks, receiver) = mpsc::unbounded_channel();
+    let ground = Ground {
+        repo: context.repo.clone(),
+        model,
+        trees: context.trees(),
+        runtime: context.paths.runtime.clone(),
+        backend: probe::probe().backend,
+        helper: env::current_exe().or_fail(Kind::Infrastructure)?,
+        hide: vec![context.paths.state.clone(), context.paths.config.clone()],
+        asks: asked.then_some(asks),
+    };
+    Ok((ground, asked.then_some(receiver)))
+}
+
+/// How a run is followed.
+pub(super) struct Watch {
+    /// What to print.
+    pub(super) output: Output,
+    /// What an earlier process of the run did.
+    pub(super) past: View,
+    /// The cap on money.
+    pub(super) budget: Option<Micros>,
+    /// Questions for the person at the terminal.
+    pub(super) asks: Option<UnboundedReceiver<Ask>>,
+}
+
+/// Shows a run until it ends, and returns its exit code.
+pub(super) async fn follow(handle: Handle, watch: Watch) -> Result<ExitCode, Failure> {
+    let Handle { run, events, control, done } = handle;
+    let screen = Screen::new(style(watch.output, watch.budget));
+    let shown = screen.show(watch.past, events);
+    let signals = tokio::spawn(stop_on_signal(control));
+    let answers = watch.asks.map(|asks| tokio::spawn(approve::answer(screen.clone(), asks)));
+    let end = done.await.or_fail(Kind::Infrastructure)?.or_fail(Kind::Infrastructure);
+    signals.abort();
+    if let Some(answers) = answers {
+        answers.abort();
+    }
+    // The events' sender is gone with the dispatcher, so the screen has an end.
+    let view = shown.await.or_fail(Kind::Infrastructure)?;
+    // A closed pipe does not change how the run ended.
+    let _ = screen.end(&view);
+    let end: RunEnd = end.map_err(|failure| failure.hint(format!("grafter resume {run}")))?;
+    Ok(ExitCode::from(end.exit_code()))
+}
+
+fn style(output: Output, budget: Option<Micros>) -> Style {
+    let terminal = io::stderr().is_terminal() && io::stdin().is_terminal();
+    let plain = !io::stderr().is_terminal() || env::var_os("NO_COLOR").is_some();
+    let columns = env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    let width = columns.or_else(columns_of_terminal).unwrap_or(100);
+    Style {
+        output: match output {
+            Output::Text => show::Output::Text,
+            Output::Json => show::Output::Json,
+            Output::StreamJson => show::Output::StreamJson,
+        },
+        color: if plain { Colour::Never } else { Colour::Always },
+        terminal,
+        width,
+        budget,
+    }
+}
+
+fn columns_of_terminal() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
+    (size.ws_col > 0).then_some(usize::from(size.ws_col))
+}
+
+/// Ctrl-C or SIGTERM once asks the run to stop, twice ends it.
+async fn stop_on_signal(control: UnboundedSender<Command>) {
+    let (Ok(mut term), Ok(mut int)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return;
+    };
+    for command in [Command::Cancel, Command::Kill] {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        if control.send(command).is_err() {
+            return;
+        }
+    }
+}
+
+/// Returns why a run cannot start, with what to do.
+pub(super) fn start_failure(error: StartError) -> Failure {
+    let (kind, hint) = match &error {
+        StartError::NoPrice { .. } => (
+            Kind::Refused,
+            Some("add a price to the model's provider in your config.toml, or say --max-cost none"),
+        ),
+        StartError::Over { .. } => (Kind::Usage, Some("start a new run with `grafter run`")),
+        _ => (Kind::Infrastructure, None),
+    };
+    let failure = Failure::new(kind, error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}

@@ -1,0 +1,44 @@
+//! `grafter resume`: goes on with a run from its journal.
+
+use std::process::ExitCode;
+
+use crate::{
+    cli::{
+        args::ResumeArgs,
+        context::Context,
+        exit::{Failure, Kind, OrFail},
+        live::{self, Watch},
+        settings::RunSettings,
+        workflows,
+    },
+    coordinator::{options::Reuse, start},
+    graph::lookup::Source,
+    journal::runs::RunDir,
+    ui::view::View,
+};
+
+/// Goes on with a run; nothing that it finished is done or paid again.
+pub(super) async fn resume(context: Context, args: &ResumeArgs) -> Result<ExitCode, Failure> {
+    let found = RunDir::find(&context.repo.state_dir(), &args.run).or_fail(Kind::Usage)?;
+    let mut stored = start::open(&found).await.map_err(live::start_failure)?;
+    // The caps are the only options that a resume may change: they are why many runs end.
+    if let Some(cost) = &args.max_cost {
+        let caps = RunSettings { max_cost: Some(cost.clone()), ..RunSettings::default() };
+        stored.options.max_cost = caps.options(Reuse::Known).map_err(Failure::usage)?.max_cost;
+    }
+    stored.options.max_tokens = args.max_tokens.or(stored.options.max_tokens);
+    stored.options.max_turns = args.max_turns.unwrap_or(stored.options.max_turns);
+    let minutes = args.timeout.map(|minutes| minutes.saturating_mul(60_000));
+    stored.options.timeout_ms = minutes.unwrap_or(stored.options.timeout_ms);
+    let graph = workflows::graph(&Source {
+        name: stored.started.workflow.clone(),
+        origin: format!("the workflow of run {}", stored.run),
+        text: stored.workflow_text.clone(),
+    })?;
+    let model = live::model(&context, Some(&stored.started.model))?;
+    let (ground, asks) = live::ground(&context, model, args.output)?;
+    let budget = stored.options.max_cost;
+    let past = View::of(stored.past());
+    let handle = start::resume(ground, graph, stored).await.map_err(live::start_failure)?;
+    live::follow(handle, Watch { output: args.output, past, budget, asks }).await
+}

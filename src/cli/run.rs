@@ -1,0 +1,184 @@
+//! `grafter run`: from the command line to an order for the coordinator.
+
+use std::{
+    fs::File,
+    io::{self, IsTerminal, Read},
+    path::Path,
+    process::ExitCode,
+};
+
+use crate::{
+    cli::{
+        args::{Format, ModeName, RunArgs},
+        context::Context,
+        exit::{Failure, Kind, OrFail},
+        live::{self, Watch},
+        settings::RunSettings,
+        workflows,
+    },
+    coordinator::{
+        options::{Options, Reuse},
+        start::{self, Order},
+    },
+    protocol::{
+        event::Level,
+        ids::Oid,
+        task::{EditFormat, Mode, Task},
+    },
+    provider::model::Model,
+    ui::view::View,
+    verify::detect,
+};
+
+/// The largest issue text, in bytes.
+const MAX_ISSUE: u64 = 1 << 20;
+
+/// Takes an issue to a landed commit.
+pub(super) async fn run(context: Context, args: &RunArgs) -> Result<ExitCode, Failure> {
+    let task = task(args)?;
+    let settings = overlay(context.settings.section::<RunSettings>().or_fail(Kind::Usage)?, args);
+    let model = live::model(&context, settings.model.as_deref())?;
+    let name = settings.workflow.clone().unwrap_or_else(|| "resolve".to_owned());
+    let workflow = workflows::find(&context, &name)?;
+    let graph = workflows::graph(&workflow)?;
+    let prompts = context.prompts()?;
+    let reuse = if args.fresh { Reuse::Fresh } else { Reuse::Known };
+    let mut options = settings.options(reuse).map_err(Failure::usage)?;
+    workflows::limit(&mut options, &graph, args);
+    let base = base(&context, args)?;
+    if options.checks.is_empty() {
+        options.checks = detect::detect(context.repo.checkout());
+    }
+    let mut notes = context.notes.clone();
+    notes.extend(remarks(&context, (&base, &*model), &mut options)?);
+    let order = Order {
+        task,
+        graph,
+        workflow_text: workflow.text,
+        prompts,
+        options,
+        model: settings.model.unwrap_or_default(),
+        base,
+        into: args.into.clone(),
+        notes,
+    };
+    let budget = order.options.max_cost;
+    let (ground, asks) = live::ground(&context, model, args.output)?;
+    let handle = start::start(ground, order).await.map_err(live::start_failure)?;
+    let watch = Watch { output: args.output, past: View::default(), budget, asks };
+    live::follow(handle, watch).await
+}
+
+fn task(args: &RunArgs) -> Result<Task, Failure> {
+    let text = match (&args.issue_file, args.issue.as_deref()) {
+        (Some(path), _) => {
+            let open = |path: &Path| File::open(path).map(read_capped);
+            let named = |error: io::Error| anyhow::anyhow!("{}: {error}", path.display());
+            open(path).and_then(|text| text).map_err(named).or_fail(Kind::Usage)?
+        }
+        (None, Some("-")) => read_capped(io::stdin()).or_fail(Kind::Usage)?,
+        (None, issue) => issue.unwrap_or_default().to_owned(),
+    };
+    if text.trim().is_empty() {
+        let failure = Failure::usage("the issue is empty");
+        return Err(
+            failure.hint("say what is wrong: grafter run \"the median of an even list is wrong\"")
+        );
+    }
+    Ok(Task::new(&text))
+}
+
+fn read_capped(from: impl Read) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    from.take(MAX_ISSUE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_ISSUE {
+        return Err(io::Error::other("the issue is longer than 1 MiB"));
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Lays the flags over the settings.
+fn overlay(mut settings: RunSettings, args: &RunArgs) -> RunSettings {
+    let RunArgs { model, workflow, max_cost, .. } = args;
+    settings.model = model.clone().or(settings.model);
+    settings.workflow = workflow.clone().or(settings.workflow);
+    settings.max_cost = max_cost.clone().or(settings.max_cost);
+    settings.max_tokens = args.max_tokens.or(settings.max_tokens);
+    settings.max_turns = args.max_turns.unwrap_or(settings.max_turns);
+    settings.timeout_minutes = args.timeout.unwrap_or(settings.timeout_minutes);
+    settings.edit_format = args.edit_format.map(edit_format).or(settings.edit_format);
+    settings.allow_unverified |= args.allow_unverified;
+    if !args.verify.is_empty() {
+        settings.verify = args.verify.clone();
+    }
+    if let Some(mode) = args.mode {
+        settings.mode = match mode {
+            ModeName::Default => Mode::Default,
+            ModeName::Bypass => Mode::Bypass,
+        };
+    }
+    settings
+}
+
+/// Returns the edit format of that name.
+pub(super) fn edit_format(format: Format) -> EditFormat {
+    match format {
+        Format::Tools => EditFormat::Tools,
+        Format::Blocks => EditFormat::Blocks,
+        Format::WholeFile => EditFormat::WholeFile,
+        Format::WholeFunction => EditFormat::WholeFunction,
+    }
+}
+
+/// Base = `--base`, else the target's tip, else HEAD.
+fn base(context: &Context, args: &RunArgs) -> Result<Oid, Failure> {
+    let repo = &context.repo;
+    let tip = match &args.into {
+        Some(branch) => repo.tip(branch).or_fail(Kind::Usage)?,
+        None => None,
+    };
+    match (&args.base, tip) {
+        (Some(rev), _) => repo.resolve(rev).or_fail(Kind::Usage),
+        (None, Some(tip)) => Ok(tip),
+        (None, None) => repo.resolve("HEAD").or_fail(Kind::Usage),
+    }
+}
+
+/// What the user should know before anything is spent.
+fn remarks(
+    context: &Context,
+    (base, model): (&Oid, &dyn Model),
+    options: &mut Options,
+) -> Result<Vec<(Level, String)>, Failure> {
+    let mut notes = Vec::new();
+    let dirty = context.repo.is_dirty().or_fail(Kind::Infrastructure)?;
+    if dirty.is_dirty() {
+        let text = format!(
+            "your uncommitted work is not part of this run and stays as it is: {} changed and {} \
+             untracked files; the run starts from {}",
+            dirty.tracked,
+            dirty.untracked,
+            base.short()
+        );
+        notes.push((Level::Info, text));
+    }
+    if context.repo.identity().fallback {
+        let text = "git knows no user.name and user.email: commits are made as \
+                    grafter <grafter@localhost>";
+        notes.push((Level::Info, text.to_owned()));
+    }
+    if options.checks.is_empty() {
+        let text = "no check was found and none given with --verify: what is made stays on its \
+                    branch unless a reviewer passes it";
+        notes.push((Level::Warning, text.to_owned()));
+    }
+    if model.info().scripted {
+        options.max_cost = None;
+    }
+    if options.mode == Mode::Default && !io::stdin().is_terminal() {
+        let text = "there is no terminal to ask on: agents' shell commands are refused \
+                    (--mode bypass lets them run inside the sandbox)";
+        notes.push((Level::Info, text.to_owned()));
+    }
+    Ok(notes)
+}

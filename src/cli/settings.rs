@@ -1,0 +1,148 @@
+//! The settings of the `[run]` table, and the options of a run made of them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    coordinator::options::{Options, Reuse, Unverified},
+    protocol::{
+        report::{Check, Origin},
+        task::{EditFormat, Mode},
+        usage::Micros,
+    },
+    settings::load::Section,
+};
+
+/// The `[run]` table of `config.toml`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RunSettings {
+    /// The model, such as `anthropic/claude-sonnet-4-5` or `chat+http://127.0.0.1:8080/v1#name`.
+    pub(super) model: Option<String>,
+    /// The workflow's name.
+    pub(super) workflow: Option<String>,
+    /// Check commands; none means they are detected.
+    pub(super) verify: Vec<String>,
+    /// How much agents may do without asking.
+    pub(super) mode: Mode,
+    /// The edit format for all writers.
+    pub(super) edit_format: Option<EditFormat>,
+    /// The most money a run may spend, in dollars, or `none`.
+    pub(super) max_cost: Option<String>,
+    /// The most tokens a run may use.
+    pub(super) max_tokens: Option<u64>,
+    /// The most model calls.
+    pub(super) max_turns: u32,
+    /// The most minutes.
+    pub(super) timeout_minutes: u64,
+    /// The most minutes one check may take.
+    pub(super) check_minutes: u64,
+    /// How many agents may work at once.
+    pub(super) max_agents: usize,
+    /// Ignored folders of the checkout that agents see read-only.
+    pub(super) share: Vec<String>,
+    /// Whether a commit may land that nothing verified.
+    pub(super) allow_unverified: bool,
+}
+
+impl Default for RunSettings {
+    fn default() -> Self {
+        let options = Options::default();
+        Self {
+            model: None,
+            workflow: None,
+            verify: Vec::new(),
+            mode: options.mode,
+            edit_format: None,
+            max_cost: None,
+            max_tokens: None,
+            max_turns: options.max_turns,
+            timeout_minutes: options.timeout_ms / 60_000,
+            check_minutes: options.check_timeout_ms / 60_000,
+            max_agents: options.max_agents,
+            share: options.share,
+            allow_unverified: false,
+        }
+    }
+}
+
+impl Section for RunSettings {
+    const NAME: &'static str = "run";
+    const NO_REPO: &'static [&'static str] = &[
+        "model",
+        "mode",
+        "max_cost",
+        "max_tokens",
+        "max_turns",
+        "timeout_minutes",
+        "max_agents",
+        "share",
+        "allow_unverified",
+    ];
+}
+
+impl RunSettings {
+    /// Returns the options of a run; checks that are not named are left to be detected.
+    pub(super) fn options(&self, reuse: Reuse) -> Result<Options, String> {
+        let named = |command: &String| Check { command: command.clone(), origin: Origin::Named };
+        Ok(Options {
+            max_cost: self.cap()?,
+            max_tokens: self.max_tokens,
+            max_turns: self.max_turns,
+            timeout_ms: self.timeout_minutes.saturating_mul(60_000),
+            checks: self.verify.iter().map(named).collect(),
+            check_timeout_ms: self.check_minutes.saturating_mul(60_000),
+            mode: self.mode,
+            edit_format: self.edit_format,
+            reuse,
+            unverified: match self.allow_unverified {
+                true => Unverified::Allow,
+                false => Unverified::Refuse,
+            },
+            max_agents: self.max_agents,
+            share: self.share.clone(),
+        })
+    }
+
+    fn cap(&self) -> Result<Option<Micros>, String> {
+        match self.max_cost.as_deref() {
+            None => Ok(Options::default().max_cost),
+            Some("none") => Ok(None),
+            Some(text) => dollars(text).map(Some),
+        }
+    }
+}
+
+/// Reads an amount in dollars.
+fn dollars(text: &str) -> Result<Micros, String> {
+    let bad = || format!("`{text}` is no amount of money: give dollars such as 1.50, or none");
+    let text_only = text.trim().trim_start_matches('$');
+    let (whole, part) = text_only.split_once('.').unwrap_or((text_only, ""));
+    if part.len() > 6 || (whole.is_empty() && part.is_empty()) {
+        return Err(bad());
+    }
+    let number = |digits: &str| match digits {
+        "" => Ok(0),
+        digits if digits.bytes().all(|b| b.is_ascii_digit()) => {
+            digits.parse::<u64>().map_err(|_| bad())
+        }
+        _ => Err(bad()),
+    };
+    let micros = number(&format!("{part:0<6}"))?;
+    let whole = number(whole)?.checked_mul(1_000_000).ok_or_else(bad)?;
+    Ok(Micros(whole.saturating_add(micros)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_is_read_exactly() {
+        assert_eq!(dollars("1.50"), Ok(Micros(1_500_000)));
+        assert_eq!(dollars("$0.000001"), Ok(Micros(1)));
+        assert_eq!(dollars("3"), Ok(Micros(3_000_000)));
+        for bad in ["", ".", "-1", "1e3", "1.0000001", "99999999999999999999", "a"] {
+            assert!(dollars(bad).is_err(), "{bad}");
+        }
+    }
+}

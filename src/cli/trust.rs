@@ -1,0 +1,30 @@
+//! `grafter trust`: the user's word that a repository's own settings may take effect.
+
+use std::process::ExitCode;
+
+use crate::{
+    cli::{
+        args::TrustArgs,
+        context::Context,
+        exit::{Failure, Kind, OrFail},
+    },
+    settings::trust::{content_hash, revoke, set_trusted},
+};
+
+/// Trusts the `.grafter` folder as it is now; any change to it needs a new word.
+pub(super) fn trust(context: &Context, args: &TrustArgs) -> Result<ExitCode, Failure> {
+    let (state, key) = (&context.paths.state, context.repo.key());
+    if args.revoke {
+        revoke(state, &key).or_fail(Kind::Infrastructure)?;
+        println!("this repository's .grafter folder has no effect any more");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let own = context.repo.checkout().join(".grafter");
+    let Some(hash) = content_hash(&own).or_fail(Kind::Usage)? else {
+        let failure = Failure::usage("this repository has no .grafter folder to trust");
+        return Err(failure.hint("`grafter init` writes one to start from"));
+    };
+    set_trusted(state, &key, &hash).or_fail(Kind::Infrastructure)?;
+    println!("trusted as it is now ({}); a change to it needs `grafter trust` again", &hash[..12]);
+    Ok(ExitCode::SUCCESS)
+}

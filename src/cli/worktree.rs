@@ -1,0 +1,103 @@
+//! `grafter worktree`: the trees that grafter made.
+
+use std::{env, process::ExitCode};
+
+use crate::{
+    cli::{
+        args::WorktreeCommand,
+        context::Context,
+        exit::{Failure, Kind, OrFail},
+        history,
+    },
+    git::tree::{self, State, TreeInfo},
+    sandbox::host,
+    ui::{
+        tables::{Align, render},
+        text::Colour,
+    },
+};
+
+/// Lists, cleans or enters trees.
+pub(super) fn worktree(context: &Context, command: &WorktreeCommand) -> Result<ExitCode, Failure> {
+    match command {
+        WorktreeCommand::Ls => list(context),
+        WorktreeCommand::Clean { all } => clean(context, *all),
+        WorktreeCommand::Enter { run, print } => enter(context, run, *print),
+    }
+}
+
+fn trees(context: &Context) -> Result<Vec<TreeInfo>, Failure> {
+    tree::list(&context.repo).or_fail(Kind::Infrastructure)
+}
+
+fn words(state: &State) -> String {
+    match state {
+        State::Clean => "clean".to_owned(),
+        State::Dirty => "changed".to_owned(),
+        State::Missing => "missing".to_owned(),
+        State::Unknown(why) => format!("unknown: {why}"),
+    }
+}
+
+fn list(context: &Context) -> Result<ExitCode, Failure> {
+    let rows: Vec<Vec<String>> = trees(context)?
+        .iter()
+        .map(|tree| {
+            vec![
+                tree.branch.clone().unwrap_or_else(|| "(throw-away)".to_owned()),
+                tree.head.short().to_owned(),
+                words(&tree.dirty),
+                if tree.integrated { "landed" } else { "not landed" }.to_owned(),
+                tree.path.display().to_string(),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        println!("grafter has no trees of this repository");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let columns = ["BRANCH", "HEAD", "FILES", "WORK", "PATH"].map(|name| (name, Align::Left));
+    print!("{}", render(&columns, &rows, Colour::Never));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn clean(context: &Context, all: bool) -> Result<ExitCode, Failure> {
+    let live = history::live_folders(context)?;
+    let (mut removed, mut kept) = (0, 0);
+    for tree in trees(context)? {
+        let in_use = live.iter().any(|folder| tree.path.starts_with(folder));
+        // Only what is known to be clean and integrated goes without being asked for.
+        let safe = tree.integrated && matches!(tree.dirty, State::Clean | State::Missing);
+        if in_use || !(safe || all || tree.branch.is_none()) {
+            kept += 1;
+            continue;
+        }
+        let gone = tree::remove(&context.repo, &tree.path).or_fail(Kind::Infrastructure)?;
+        removed += 1;
+        if let Some(name) = gone.orphan {
+            println!("saved {} as {name}", tree.path.display());
+        }
+    }
+    println!("removed {removed}, kept {kept}");
+    if kept > 0 && !all {
+        println!("kept trees hold work that has not landed; --all saves and removes them too");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn enter(context: &Context, run: &str, print: bool) -> Result<ExitCode, Failure> {
+    let (found, _) = history::events(context, run)?;
+    let folder = context.trees().join(found.id.as_str());
+    let mut of_run = trees(context)?.into_iter().filter(|tree| tree.path.starts_with(&folder));
+    let Some(tree) = of_run.find(|tree| tree.branch.is_some()) else {
+        return Err(Failure::usage(format!("run {} has no writer's tree", found.id)));
+    };
+    if print {
+        println!("{}", tree.path.display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let shell = env::var("SHELL").unwrap_or_else(|_| "sh".to_owned());
+    println!("a shell in {}; `exit` brings you back", tree.path.display());
+    let code = host::interactive(&shell, &tree.path).or_fail(Kind::Infrastructure)?;
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+}

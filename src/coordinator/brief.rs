@@ -1,0 +1,119 @@
+//! What a unit is told when it begins: a cut of the state, so that units never share it.
+
+use serde_json::{Map, Value};
+
+use crate::{
+    coordinator::{
+        plan::finding_sources,
+        shared::Shared,
+        state::{Candidate, RunState},
+    },
+    graph::node::Node,
+    protocol::{
+        event::{Event, Kept, What},
+        ids::{AgentId, NodeId, Oid},
+        outcome::Finding,
+        report::CheckReport,
+        task::Phase,
+    },
+    verify::verdict,
+};
+
+/// One instance's orders.
+#[derive(Clone, Debug)]
+pub(super) struct Brief {
+    pub(super) id: NodeId,
+    pub(super) node: Node,
+    pub(super) attempt: u32,
+    pub(super) index: u32,
+    pub(super) item: Option<Value>,
+    pub(super) feedback: Option<Kept>,
+    pub(super) findings: Vec<Finding>,
+    pub(super) carries: Map<String, Value>,
+    pub(super) candidate: Option<Candidate>,
+    pub(super) commit: Option<Oid>,
+    pub(super) base_report: Option<CheckReport>,
+    /// This agent's records of an earlier process.
+    pub(super) earlier: Vec<Event>,
+}
+
+impl Brief {
+    /// Returns the orders of an instance; none if the graph has no such node.
+    pub(super) fn of(shared: &Shared, state: &RunState, id: &NodeId) -> Option<Self> {
+        let (name, index) = split(id);
+        let node = shared.graph.get(name)?.clone();
+        let run = state.nodes.get(id)?;
+        let mut carries = Map::new();
+        for (carry, _) in &node.takes {
+            let value = node.needs.iter().find_map(|from| ancestor(shared, state, from, carry));
+            carries.extend(value.map(|value| (carry.clone(), value)));
+        }
+        let sources = finding_sources(&shared.graph, &node);
+        Some(Self {
+            id: id.clone(),
+            attempt: run.attempt,
+            index,
+            item: state.item(&shared.graph, &node, index as usize),
+            feedback: run.feedback.clone(),
+            findings: sources.iter().flat_map(|id| state.findings(&shared.graph, id)).collect(),
+            carries,
+            candidate: state.candidate.clone(),
+            commit: state.commit.clone(),
+            base_report: state.base_report.clone(),
+            earlier: Vec::new(),
+            node,
+        })
+    }
+
+    /// Returns the id of this attempt's conversation.
+    pub(super) fn agent(&self) -> AgentId {
+        AgentId::new(format!("{}@{}", self.id, self.attempt))
+    }
+}
+
+/// Looks for a carry in a needed node, then in what that one needs: validated to be there.
+fn ancestor(shared: &Shared, state: &RunState, from: &str, carry: &str) -> Option<Value> {
+    state.carry(&shared.graph, from, carry).or_else(|| {
+        let node = shared.graph.get(from)?;
+        node.needs.iter().find_map(|from| ancestor(shared, state, from, carry))
+    })
+}
+
+fn split(id: &NodeId) -> (&str, u32) {
+    match id.as_str().rsplit_once('.') {
+        Some((name, index)) => (name, index.parse().unwrap_or(0)),
+        None => (id.as_str(), 0),
+    }
+}
+
+/// Returns the record that starts an instance; none if the graph has no such node.
+pub(super) fn started(shared: &Shared, state: &RunState, id: &NodeId) -> Option<What> {
+    let node = shared.graph.get(split(id).0)?;
+    let run = state.nodes.get(id);
+    Some(What::NodeStarted {
+        attempt: run.map_or(1, |run| run.attempt + 1),
+        phase: node.phase,
+        role: node.role().to_owned(),
+        agent_kind: node.kind,
+        feedback: run.and_then(|run| run.feedback.clone()),
+    })
+}
+
+/// Returns what the writer is told about the nodes that sent its work back.
+pub(super) fn feedback(shared: &Shared, state: &RunState, failed: &[NodeId]) -> String {
+    let is_check = |id: &NodeId| {
+        shared.graph.get(split(id).0).is_some_and(|node| node.phase == Phase::Verification)
+    };
+    let mut text = String::new();
+    if failed.iter().any(is_check) {
+        let report = state.candidate_report.clone().unwrap_or_default();
+        let reviews = state.reviews(&shared.graph);
+        text = verdict::feedback(state.base_report.as_ref(), &report, &reviews);
+    }
+    let others = failed.iter().filter(|id| !is_check(id));
+    for (id, outcome) in others.filter_map(|id| Some((id, state.nodes.get(id)?.outcome.as_ref()?)))
+    {
+        text.push_str(&format!("{id}: {}\n", outcome.summary));
+    }
+    text
+}

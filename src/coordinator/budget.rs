@@ -1,0 +1,86 @@
+//! Reserve before spending: whether one more model call fits into what is left. Pure.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    coordinator::{options::Options, state::RunState},
+    protocol::{ids::AgentId, usage::Micros},
+};
+
+/// Money and tokens promised to calls that are in flight.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reserved(BTreeMap<AgentId, (Micros, u64)>);
+
+impl Reserved {
+    /// Reserves the worst case of one call, or says which limit does not hold it.
+    pub fn take(
+        &mut self,
+        options: &Options,
+        state: &RunState,
+        (agent, cost, tokens): (&AgentId, Micros, u64),
+    ) -> Result<(), String> {
+        let (open_cost, open_tokens) = self.open();
+        if let Some(cap) = options.max_cost {
+            let left = cap.saturating_sub(state.cost + open_cost);
+            if cost > left {
+                return Err(format!(
+                    "the next call may cost {cost}, but only {left} of {cap} are left (--max-cost)"
+                ));
+            }
+        }
+        if let Some(cap) = options.max_tokens {
+            let left = cap.saturating_sub(state.usage.total().saturating_add(open_tokens));
+            if tokens > left {
+                return Err(format!(
+                    "the next call may use {tokens} tokens, but only {left} of {cap} are left (--max-tokens)"
+                ));
+            }
+        }
+        let open_turns = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
+        if state.turns.saturating_add(open_turns) >= options.max_turns {
+            return Err(format!("{} model calls are used up (--max-turns)", options.max_turns));
+        }
+        self.0.insert(agent.clone(), (cost, tokens));
+        Ok(())
+    }
+
+    /// Gives back what an agent had reserved; its result is in the journal or there is none.
+    pub fn release(&mut self, agent: &AgentId) {
+        self.0.remove(agent);
+    }
+
+    fn open(&self) -> (Micros, u64) {
+        self.0.values().fold((Micros(0), 0u64), |(cost, tokens), (c, t)| {
+            (cost + *c, tokens.saturating_add(*t))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_of_reservations_never_passes_the_cap() {
+        let options = Options { max_cost: Some(Micros(100)), ..Options::default() };
+        let state = RunState { cost: Micros(30), ..RunState::default() };
+        let mut reserved = Reserved::default();
+        let (a, b) = (AgentId::new("a"), AgentId::new("b"));
+        assert_eq!(reserved.take(&options, &state, (&a, Micros(50), 0)), Ok(()));
+        assert!(reserved.take(&options, &state, (&b, Micros(21), 0)).is_err());
+        assert_eq!(reserved.take(&options, &state, (&b, Micros(20), 0)), Ok(()));
+        reserved.release(&a);
+        assert_eq!(reserved.take(&options, &state, (&a, Micros(50), 0)), Ok(()));
+    }
+
+    #[test]
+    fn turns_and_tokens_in_flight_count() {
+        let options = Options { max_turns: 2, max_tokens: Some(10), ..Options::default() };
+        let state = RunState { turns: 1, ..RunState::default() };
+        let mut reserved = Reserved::default();
+        let (a, b) = (AgentId::new("a"), AgentId::new("b"));
+        assert!(reserved.take(&options, &state, (&a, Micros(0), 11)).is_err());
+        assert_eq!(reserved.take(&options, &state, (&a, Micros(0), 10)), Ok(()));
+        assert!(reserved.take(&options, &state, (&b, Micros(0), 0)).is_err());
+    }
+}

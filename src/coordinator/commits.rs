@@ -1,0 +1,113 @@
+//! What a writer left becomes a commit on the run's branch.
+
+use std::sync::PoisonError;
+
+use crate::{
+    coordinator::{
+        brief::Brief,
+        jobs::{broken, message},
+        shared::{self, Shared, blocking, chain},
+    },
+    git::{
+        commit::{self, CommitSpec},
+        refs,
+    },
+    protocol::{
+        event::What,
+        ids::{Key, Oid},
+        outcome::{Failure, Outcome},
+        report::RunEnd,
+    },
+    subagent::housing::Lodging,
+};
+
+/// Commits a writer's tree; work that equals the base is no work.
+pub(super) async fn commit(
+    shared: &Shared,
+    brief: &Brief,
+    (lodging, outcome): (&Lodging, Outcome),
+) -> Result<Outcome, RunEnd> {
+    let made = brief.earlier.iter().rev().find_map(|event| match &event.what {
+        What::CommitMade { commit, .. } => Some(commit.clone()),
+        _ => None,
+    });
+    let commit = match made {
+        Some(commit) => Some(commit),
+        None => write(shared, brief, lodging).await?,
+    };
+    let Some(commit) = commit else {
+        let text = "the tree is the same as the base: nothing was changed";
+        return Ok(Outcome::failed(Failure::NotResolved, text));
+    };
+    record(shared, brief, &commit).await?;
+    Ok(Outcome { commit: Some(commit), ..outcome })
+}
+
+async fn write(shared: &Shared, brief: &Brief, lodging: &Lodging) -> Result<Option<Oid>, RunEnd> {
+    append(shared, brief, What::CommitIntent { branch: shared.branch() }).await?;
+    let (repo, base) = (shared.repo.clone(), shared.started.base.clone());
+    let (base_tree, message) = (shared.base_tree.clone(), message(shared));
+    let tracker = lodging.tracker.clone().expect("a writer's lodging has a tracker");
+    let made = blocking(move || -> Result<Option<Oid>, String> {
+        let mut tracker = tracker.lock().unwrap_or_else(PoisonError::into_inner);
+        tracker.snapshot().map_err(|error| chain(&error))?;
+        let tree = tracker.whole().map_err(|error| chain(&error))?;
+        if tree == base_tree {
+            return Ok(None);
+        }
+        let identity = repo.identity();
+        let spec = CommitSpec { tree, parents: vec![base], message, identity };
+        commit::write(&repo, &spec).map(Some).map_err(|error| chain(&error))
+    });
+    made.await.map_err(RunEnd::Infrastructure)
+}
+
+/// Moves the run's branch to the commit and journals it, once.
+pub(super) async fn record(shared: &Shared, brief: &Brief, commit: &Oid) -> Result<(), RunEnd> {
+    let (repo, to) = (shared.repo.clone(), commit.clone());
+    let (base, branch) = (shared.started.base.clone(), shared.branch());
+    let stat = blocking(move || -> Result<_, String> {
+        point(&repo, &format!("refs/heads/{branch}"), &to)?;
+        shared::stat(&repo, (&base, &to))
+    });
+    let stat = stat.await.map_err(RunEnd::Infrastructure)?;
+    let known = brief.earlier.iter().any(
+        |event| matches!(&event.what, What::CommitMade { commit: made, .. } if made == commit),
+    );
+    if known {
+        return Ok(());
+    }
+    append(
+        shared,
+        brief,
+        What::CommitMade { commit: commit.clone(), branch: shared.branch(), stat },
+    )
+    .await
+}
+
+/// Points a ref of ours at a commit, wherever it stood; nobody else moves it.
+fn point(repo: &crate::git::repo::Repo, name: &str, to: &Oid) -> Result<(), String> {
+    let from = refs::value(repo, name).map_err(|error| chain(&error))?;
+    if from.as_ref() == Some(to) {
+        return Ok(());
+    }
+    let step = refs::Move { name, from: from.as_ref(), to, why: "grafter: work" };
+    match refs::cas(repo, step).map_err(|error| chain(&error))? {
+        refs::Cas::Moved => Ok(()),
+        refs::Cas::Missed { .. } => Err(format!("{name} was moved by somebody else")),
+    }
+}
+
+/// Keeps a stored result's commit from being pruned.
+pub(super) async fn keep(shared: &Shared, key: &Key, commit: Option<&Oid>) {
+    let Some(commit) = commit.cloned() else { return };
+    let (repo, name) = (shared.repo.clone(), format!("refs/grafter/result/{key}"));
+    if let Err(error) = blocking(move || point(&repo, &name, &commit)).await {
+        tracing::warn!(error, "a result's commit could not be kept for later runs");
+    }
+}
+
+async fn append(shared: &Shared, brief: &Brief, what: What) -> Result<(), RunEnd> {
+    let written = shared.journal.append(Some(&brief.id), Some(&brief.agent()), what).await;
+    written.map(|_| ()).map_err(|error| broken(&error))
+}

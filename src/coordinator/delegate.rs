@@ -1,0 +1,143 @@
+//! Sub-agents that an agent asks for: read-only teammates that answer one question.
+//!
+//! A sub-agent is named after its question, `node~1f3a9c`: the same question of the same node is
+//! answered once, and a resume that asks again finds what was done for it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tokio::sync::oneshot;
+
+use crate::{
+    coordinator::{
+        brief::Brief,
+        shared::Shared,
+        state::{RunState, is_terminal},
+        unit,
+    },
+    graph::node::{AgentWork, Node, Work},
+    protocol::{
+        event::{Event, What},
+        ids::{AgentId, NodeId},
+        outcome::Outcome,
+        task::{AgentKind, Phase},
+    },
+};
+
+/// The most sub-agents one node may ask for.
+const MAX_PER_NODE: usize = 8;
+
+/// What happens to a question.
+#[derive(Clone, Debug)]
+pub(super) enum Next {
+    /// It was answered before.
+    Done(Box<Outcome>),
+    /// A sub-agent begins, or goes on.
+    Begin(NodeId),
+    /// It is refused.
+    Refused(String),
+}
+
+/// Returns what happens to a node's question.
+pub(super) fn next(state: &RunState, node: &NodeId, question: &str) -> Next {
+    if node.as_str().contains('~') {
+        return Next::Refused("a sub-agent cannot delegate again: answer it yourself".to_owned());
+    }
+    let hash = blake3::hash(question.trim().as_bytes()).to_hex();
+    let id = NodeId::new(format!("{node}~{}", &hash[..8]));
+    if let Some(run) = state.nodes.get(&id) {
+        return match &run.outcome {
+            Some(outcome) if is_terminal(run.state) => Next::Done(Box::new(outcome.clone())),
+            _ => Next::Begin(id),
+        };
+    }
+    let asked = state.nodes.keys().filter(|id| {
+        id.as_str().split_once('~').is_some_and(|(parent, _)| parent == node.as_str())
+    });
+    if asked.count() >= MAX_PER_NODE {
+        let text = format!("{MAX_PER_NODE} sub-agents were asked already: use what they found");
+        return Next::Refused(text);
+    }
+    Next::Begin(id)
+}
+
+/// Returns the conversation of a sub-agent.
+pub(super) fn agent(id: &NodeId) -> AgentId {
+    AgentId::new(format!("{id}@1"))
+}
+
+/// One question under way.
+pub(super) struct Asked {
+    pub(super) id: NodeId,
+    pub(super) question: String,
+    /// The sub-agent's records of an earlier process.
+    pub(super) earlier: Vec<Event>,
+    pub(super) reply: oneshot::Sender<Result<Outcome, String>>,
+}
+
+/// Answers a question with a sub-agent, and journals it as a node of its own.
+pub(super) async fn run(shared: Arc<Shared>, asked: Asked) {
+    let Asked { id, question, earlier, reply } = asked;
+    let started = What::NodeStarted {
+        attempt: 1,
+        phase: Phase::Research,
+        role: "delegate".to_owned(),
+        agent_kind: AgentKind::Teammate,
+        feedback: None,
+    };
+    if let Err(error) = shared.journal.append(Some(&id), None, started).await {
+        let _ = reply.send(Err(error.to_string()));
+        return;
+    }
+    let brief = brief(&id, question, earlier);
+    let answer = match unit::outcome(&shared, &brief).await {
+        Ok((outcome, _)) if unit::unfinished(&outcome).is_some() => Err(outcome.summary),
+        Ok((outcome, reused)) => {
+            let what =
+                What::NodeFinished { attempt: 1, outcome: Box::new(outcome.clone()), reused };
+            let written = shared.journal.append(Some(&id), Some(&agent(&id)), what).await;
+            written.map(|_| outcome).map_err(|error| error.to_string())
+        }
+        Err(end) => Err(format!("{end:?}")),
+    };
+    // The asking agent may be gone; its sub-agent's work is in the journal either way.
+    let _ = reply.send(answer);
+}
+
+fn brief(id: &NodeId, question: String, earlier: Vec<Event>) -> Brief {
+    let tools = ["read", "read_many", "glob", "grep", "tree", "outline", "git"];
+    let tools = tools.iter().chain(&["report_finding", "finish"]);
+    let work = Work::Agent(AgentWork {
+        role: "delegate".to_owned(),
+        tools: tools.map(|name| (*name).to_owned()).collect(),
+        edit_format: None,
+        temperatures: Vec::new(),
+        max_turns: Some(20),
+    });
+    let node = Node {
+        id: id.to_string(),
+        phase: Phase::Research,
+        kind: AgentKind::Teammate,
+        work,
+        needs: Vec::new(),
+        each: None,
+        takes: Vec::new(),
+        gives: BTreeMap::new(),
+        when: None,
+        on_failure: None,
+        optional: true,
+    };
+    Brief {
+        id: id.clone(),
+        node,
+        attempt: 1,
+        index: 0,
+        item: Some(serde_json::Value::String(question)),
+        feedback: None,
+        findings: Vec::new(),
+        carries: serde_json::Map::new(),
+        candidate: None,
+        commit: None,
+        base_report: None,
+        earlier,
+    }
+}

@@ -1,0 +1,317 @@
+//! The one select loop that owns the state of a run.
+//!
+//! Records come back from the journal in file order and are the only thing that changes
+//! `RunState`; then `plan::step` says what to do, and it is done here. The loop awaits nothing but
+//! what it selects on, journal appends excepted: these end within microseconds, and a decision
+//! must be on disk before the next one is made.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{
+        mpsc::{UnboundedReceiver, UnboundedSender},
+        oneshot,
+    },
+    task::{Id, JoinSet},
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    coordinator::{
+        brief::{self, Brief},
+        budget::Reserved,
+        control::{Ask, Command},
+        delegate::{self, Asked, Next},
+        jobs,
+        plan::{self, Busy, Effect, Job},
+        shared::Shared,
+        state::RunState,
+        unit,
+    },
+    journal::writer::JournalError,
+    protocol::{
+        event::{Event, What},
+        ids::{AgentId, NodeId},
+        outcome::Outcome,
+        report::RunEnd,
+        request::{Approval, Request, Reservation},
+    },
+};
+
+/// What running calls get to end in after a stop was asked for.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The ends of the dispatcher's channels. All are unbounded: control messages are few, and the
+/// records that pass here are bounded by the agents' own turns.
+pub(super) struct Wires {
+    pub(super) records: UnboundedReceiver<Event>,
+    pub(super) events: UnboundedSender<Event>,
+    pub(super) requests: UnboundedReceiver<Request>,
+    pub(super) commands: UnboundedReceiver<Command>,
+    pub(super) asks: Option<UnboundedSender<Ask>>,
+}
+
+/// What a finished task was.
+#[derive(Clone, Debug)]
+enum Task {
+    Unit(NodeId),
+    Job(Job),
+}
+
+/// Where a sub-agent's answer goes.
+type Answer = oneshot::Sender<Result<Outcome, String>>;
+
+/// What a finished task says: nothing, or why the run shall stop.
+pub(super) type Ended = Option<RunEnd>;
+
+pub(super) struct Dispatcher {
+    shared: Arc<Shared>,
+    state: RunState,
+    busy: Busy,
+    reserved: Reserved,
+    wires: Wires,
+    tasks: JoinSet<Ended>,
+    names: HashMap<Id, Task>,
+    /// Records by agent, which a unit of a resumed run replays.
+    earlier: BTreeMap<AgentId, Vec<Event>>,
+    deadline: Instant,
+    stop_at: Option<Instant>,
+}
+
+impl Dispatcher {
+    pub(super) fn new(shared: Arc<Shared>, past: Vec<Event>, wires: Wires) -> Self {
+        let mut earlier: BTreeMap<AgentId, Vec<Event>> = BTreeMap::new();
+        let state = RunState::fold(&past);
+        for event in past {
+            if let Some(agent) = event.agent.clone() {
+                earlier.entry(agent).or_default().push(event);
+            }
+        }
+        let left = shared.options.timeout_ms.saturating_sub(state.took_ms());
+        Self {
+            shared,
+            state,
+            busy: Busy::default(),
+            reserved: Reserved::default(),
+            wires,
+            tasks: JoinSet::new(),
+            names: HashMap::new(),
+            earlier,
+            deadline: Instant::now() + Duration::from_millis(left),
+            stop_at: None,
+        }
+    }
+
+    /// Runs until the last record is written; returns how it ended.
+    pub(super) async fn run(mut self) -> Result<RunEnd, JournalError> {
+        loop {
+            self.drain();
+            if let Some(end) = self.state.end.clone() {
+                self.tasks.shutdown().await;
+                self.shared.journal.sync().await?;
+                return Ok(end);
+            }
+            let shared = self.shared.clone();
+            let effects = plan::step(&shared.graph, &shared.options, &self.state, &self.busy);
+            if effects.is_empty() {
+                self.wait().await?;
+            }
+            for effect in effects {
+                self.carry_out(effect).await?;
+            }
+        }
+    }
+
+    /// Takes in all records that are there; an append has handed its record over when it returns.
+    fn drain(&mut self) {
+        while let Ok(event) = self.wires.records.try_recv() {
+            self.take(event);
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        self.state.apply(&event);
+        if let (What::ModelResult { .. } | What::ModelFailed { .. }, Some(agent)) =
+            (&event.what, &event.agent)
+        {
+            self.reserved.release(agent);
+        }
+        // Nobody listens any more when the front is gone; the run goes on all the same.
+        let _ = self.wires.events.send(event);
+    }
+
+    async fn wait(&mut self) -> Result<(), JournalError> {
+        let stop_at = self.stop_at;
+        let grace = async move {
+            match stop_at {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            Some(event) = self.wires.records.recv() => self.take(event),
+            Some(done) = self.tasks.join_next_with_id() => self.ended(done).await?,
+            Some(request) = self.wires.requests.recv() => self.request(request),
+            Some(command) = self.wires.commands.recv() => self.command(command).await?,
+            () = grace => self.shared.halt.cancel(),
+            () = sleep_until(self.deadline), if self.busy.stop.is_none() => {
+                let minutes = self.shared.options.timeout_ms / 60_000;
+                self.stop(RunEnd::Budget(format!("{minutes} min are over (--timeout)")));
+            }
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self, end: RunEnd) {
+        self.busy.stop.get_or_insert(end);
+        self.stop_at.get_or_insert(Instant::now() + GRACE);
+        self.shared.stop.cancel();
+    }
+
+    async fn command(&mut self, command: Command) -> Result<(), JournalError> {
+        if self.stop_at.is_none() {
+            self.shared.journal.append(None, None, What::CancelAsked).await?;
+        }
+        self.stop(RunEnd::Interrupted);
+        if command == Command::Kill {
+            self.shared.halt.cancel();
+        }
+        Ok(())
+    }
+
+    fn request(&mut self, request: Request) {
+        match request {
+            Request::Reserve { agent, cost, tokens, reply } => {
+                let ask = (&agent, cost, tokens);
+                let granted = if self.busy.stop.is_some() {
+                    Err("the run is stopping".to_owned())
+                } else {
+                    self.reserved.take(&self.shared.options, &self.state, ask)
+                };
+                let _ = reply
+                    .send(granted.map_or_else(Reservation::Refused, |()| Reservation::Granted));
+            }
+            Request::Release { agent } => self.reserved.release(&agent),
+            Request::Approve { agent, what, why, reply } => match &self.wires.asks {
+                Some(asks) => {
+                    let _ = asks.send(Ask { agent, what, why, reply });
+                }
+                None => {
+                    let _ = reply.send(Approval::NoTerminal);
+                }
+            },
+            Request::Delegate { node, question, reply } => {
+                self.delegate(&node, question, reply);
+            }
+        }
+    }
+
+    fn delegate(&mut self, node: &NodeId, question: String, reply: Answer) {
+        match delegate::next(&self.state, node, &question) {
+            Next::Done(outcome) => {
+                let _ = reply.send(Ok(*outcome));
+            }
+            Next::Refused(why) => {
+                let _ = reply.send(Err(why));
+            }
+            Next::Begin(id) => {
+                let earlier = self.earlier_of(&delegate::agent(&id));
+                let asked = Asked { id: id.clone(), question, earlier, reply };
+                let shared = self.shared.clone();
+                let task = self.tasks.spawn(async move {
+                    delegate::run(shared, asked).await;
+                    None
+                });
+                self.names.insert(task.id(), Task::Unit(id.clone()));
+                self.busy.units.insert(id);
+            }
+        }
+    }
+
+    fn earlier_of(&self, agent: &AgentId) -> Vec<Event> {
+        self.earlier.get(agent).cloned().unwrap_or_default()
+    }
+
+    async fn ended(
+        &mut self,
+        done: Result<(Id, Ended), tokio::task::JoinError>,
+    ) -> Result<(), JournalError> {
+        let (id, end) = match done {
+            Ok((id, end)) => (id, end),
+            Err(error) => {
+                let text = format!("a part of grafter failed: {error}");
+                (error.id(), Some(RunEnd::Infrastructure(text)))
+            }
+        };
+        // The unit's last records are in the channel by now; its node is finished or unfinished.
+        self.drain();
+        match self.names.remove(&id) {
+            Some(Task::Unit(node)) => {
+                self.busy.units.remove(&node);
+            }
+            Some(Task::Job(job)) => {
+                self.busy.jobs.remove(&job);
+            }
+            None => {}
+        }
+        if let Some(end) = end {
+            self.stop(end);
+        }
+        Ok(())
+    }
+
+    async fn carry_out(&mut self, effect: Effect) -> Result<(), JournalError> {
+        let journal = self.shared.journal.clone();
+        match effect {
+            Effect::Start(id) => {
+                if let Some(what) = brief::started(&self.shared, &self.state, &id) {
+                    journal.append(Some(&id), None, what).await?;
+                }
+            }
+            Effect::Skip(id, why) => {
+                journal.append(Some(&id), None, What::NodeSkipped { why }).await?;
+            }
+            Effect::Run(id) => self.run_unit(id),
+            Effect::Begin(job) => self.begin(job),
+            Effect::SendBack { nodes, failed } => {
+                let feedback = brief::feedback(&self.shared, &self.state, &failed);
+                let feedback = journal.keep(feedback)?;
+                journal.append(None, None, What::NodesReset { nodes, feedback }).await?;
+            }
+            Effect::Judge(verdict) => {
+                if let Some(candidate) = self.state.candidate.clone() {
+                    let candidate = candidate.candidate;
+                    let what = What::VerdictGiven { candidate, verdict };
+                    journal.append(None, None, what).await?;
+                }
+            }
+            Effect::Finish(end) => {
+                let (usage, cost) = (self.state.usage, self.state.cost);
+                let took_ms = self.state.took_ms();
+                journal.append(None, None, What::RunFinished { end, usage, cost, took_ms }).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn run_unit(&mut self, id: NodeId) {
+        let Some(mut brief) = Brief::of(&self.shared, &self.state, &id) else {
+            self.stop(RunEnd::Infrastructure(format!("the journal names an unknown node `{id}`")));
+            return;
+        };
+        brief.earlier = self.earlier_of(&brief.agent());
+        let task = self.tasks.spawn(unit::run(self.shared.clone(), brief));
+        self.names.insert(task.id(), Task::Unit(id.clone()));
+        self.busy.units.insert(id);
+    }
+
+    fn begin(&mut self, job: Job) {
+        let task = self.tasks.spawn(jobs::run(self.shared.clone(), self.state.clone(), job));
+        self.names.insert(task.id(), Task::Job(job));
+        self.busy.jobs.insert(job);
+    }
+}

@@ -1,0 +1,154 @@
+//! Work of the scaffold itself: checks on the base, the candidate, the landing.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    coordinator::{
+        dispatch::Ended,
+        key,
+        plan::Job,
+        shared::{self, Shared, blocking, chain},
+        state::{Candidate, RunState},
+    },
+    merge::{
+        candidate::{self, Proposal},
+        land,
+    },
+    protocol::{
+        event::{CheckedTree, What},
+        ids::{AgentId, NodeId, Oid},
+        report::{CheckReport, RunEnd},
+    },
+    subagent::housing::Wish,
+    verify,
+};
+
+/// Says in each commit that an agent helped, and which version of grafter led it.
+const TRAILER: &str = concat!("Assisted-by: grafter/", env!("CARGO_PKG_VERSION"));
+
+/// Runs one job to its record; returns why the run shall stop, if it cannot.
+pub(super) async fn run(shared: Arc<Shared>, state: RunState, job: Job) -> Ended {
+    let result = match job {
+        Job::CheckBase => check_base(&shared).await,
+        Job::MakeCandidate => make_candidate(&shared, &state).await,
+        Job::Land => land(&shared, &state).await,
+    };
+    result.err()
+}
+
+/// Returns an error as the end of a run.
+pub(super) fn broken(error: &dyn std::error::Error) -> RunEnd {
+    RunEnd::Infrastructure(chain(error))
+}
+
+async fn check_base(shared: &Shared) -> Result<(), RunEnd> {
+    let (base, tree) = (shared.started.base.clone(), shared.base_tree.clone());
+    let who = (NodeId::new("base"), AgentId::new("base@1"));
+    let (report, reused) = checks(shared, (&who.0, &who.1), (&base, &tree)).await?;
+    let what = What::ChecksFinished { on: CheckedTree::Base, report, commit: base, reused };
+    shared.journal.append(None, None, what).await.map_err(|error| broken(&error))?;
+    Ok(())
+}
+
+/// Runs all checks on a commit's tree in a throw-away place, or takes the stored report of the
+/// same tree and checks; returns the report and whether it was stored.
+pub(super) async fn checks(
+    shared: &Shared,
+    who: (&NodeId, &AgentId),
+    (commit, tree): (&Oid, &Oid),
+) -> Result<(CheckReport, bool), RunEnd> {
+    let options = &shared.options;
+    let key = key::of_checks(&options.checks, tree);
+    let stored = key::lookup::<CheckReport>(shared, &key);
+    if let Some(report) = stored {
+        return Ok((report, true));
+    }
+    let name = who.1.as_str().replace(['@', '~'], "-");
+    let wish = Wish { name: format!("checks-{name}"), commit: commit.clone(), branch: None };
+    let lodging = shared.housing.visitor(who, &wish).await.map_err(|error| broken(&error))?;
+    let place = lodging.place;
+    let deadline = Duration::from_millis(options.check_timeout_ms);
+    let report = verify::run::run(&place, &options.checks, deadline, &shared.halt).await;
+    shared.housing.discard(place).await;
+    if shared.halt.is_cancelled() {
+        return Err(RunEnd::Interrupted);
+    }
+    let report = report.map_err(|error| broken(&error))?;
+    if report.runs.iter().all(|run| run.end.is_success() && !run.flaky) {
+        key::store(shared, &key, &report);
+    }
+    Ok((report, false))
+}
+
+async fn make_candidate(shared: &Shared, state: &RunState) -> Result<(), RunEnd> {
+    let Some(commit) = state.commit.clone() else { return Ok(()) };
+    let repo = shared.repo.clone();
+    let (target, base) = (shared.started.target.clone(), shared.started.base.clone());
+    let message = message(shared);
+    let work = commit.clone();
+    let built = blocking(move || -> Result<_, String> {
+        // A target that does not exist yet starts at the base.
+        let tip = repo.tip(&target).map_err(|error| chain(&error))?;
+        let stand = tip.clone().unwrap_or_else(|| base.clone());
+        let identity = repo.identity();
+        let proposal =
+            Proposal { tip: tip.as_ref(), commit: &work, base: &base, message, identity };
+        let built = candidate::build(&repo, &proposal).map_err(|error| chain(&error))?;
+        Ok((tip, stand, built))
+    });
+    let (tip, stand, built) = built.await.map_err(RunEnd::Infrastructure)?;
+    let what = match built {
+        candidate::Candidate::Clean { commit: candidate, tree } => {
+            What::CandidateMade { candidate, tree, tip, commit }
+        }
+        candidate::Candidate::Conflict { paths, .. } => {
+            What::CandidateConflict { paths, tip: stand }
+        }
+        candidate::Candidate::Empty => {
+            let text = "the target already contains this change: nothing is left to land";
+            return Err(RunEnd::NotResolved(text.to_owned()));
+        }
+    };
+    shared.journal.append(None, None, what).await.map_err(|error| broken(&error))?;
+    Ok(())
+}
+
+/// Returns the message of the commit that lands.
+pub(super) fn message(shared: &Shared) -> String {
+    let text = shared.started.task.text.trim();
+    let title: String = text.lines().next().unwrap_or("change").chars().take(72).collect();
+    let rest = if text.len() > title.len() { format!("\n\n{text}") } else { String::new() };
+    format!("{title}{rest}\n\nGrafter-Run: {}\n{}\n", shared.run, TRAILER)
+}
+
+async fn land(shared: &Shared, state: &RunState) -> Result<(), RunEnd> {
+    let Some(Candidate { candidate, tip, .. }) = state.candidate.clone() else { return Ok(()) };
+    let branch = shared.started.target.clone();
+    let (from, to) = match &state.landing {
+        Some((_, from, to)) => (from.clone(), to.clone()),
+        None => (tip, candidate),
+    };
+    if state.landing.is_none() {
+        let intent =
+            What::LandIntent { branch: branch.clone(), from: from.clone(), to: to.clone() };
+        shared.journal.append(None, None, intent).await.map_err(|error| broken(&error))?;
+    }
+    shared.journal.sync().await.map_err(|error| broken(&error))?;
+    let (repo, base) = (shared.repo.clone(), shared.started.base.clone());
+    let landing = land::Landing { branch: branch.clone(), from: from.clone(), to: to.clone() };
+    let moved = blocking(move || -> Result<_, String> {
+        let moved = land::land(&repo, &landing).map_err(|error| chain(&error))?;
+        let since = landing.from.unwrap_or(base);
+        let stat = shared::stat(&repo, (&since, &landing.to))?;
+        Ok((moved, stat))
+    });
+    let what = match moved.await.map_err(RunEnd::Infrastructure)? {
+        (land::Landed::Moved, stat) => What::Landed { branch, from, to, stat },
+        (land::Landed::Missed { found }, _) => What::LandMissed { branch, found },
+        (land::Landed::Refused { why }, _) => {
+            return Err(RunEnd::Refused(format!("git would not move `{branch}`: {why}")));
+        }
+    };
+    shared.journal.append(None, None, what).await.map_err(|error| broken(&error))?;
+    Ok(())
+}

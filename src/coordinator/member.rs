@@ -1,0 +1,227 @@
+//! One agent of a run: its prompt, its place, its conversation.
+
+use std::sync::Arc;
+
+use crate::{
+    agent::{
+        assignment::{Assignment, Bench, Contract, Limits},
+        work::work,
+    },
+    coordinator::{
+        brief::Brief,
+        commits,
+        jobs::broken,
+        key, scene,
+        shared::{Shared, blocking},
+    },
+    graph::node::AgentWork,
+    guard::decide::Policy,
+    prompt::assemble::Assembled,
+    protocol::{
+        ids::Oid,
+        outcome::{Outcome, Status},
+        report::RunEnd,
+        task::{EditFormat, Phase},
+    },
+    provider::model::Cue,
+    subagent::housing::{Lodging, Wish},
+    tools::{desk::Desk, reads::ReadSet},
+};
+
+/// Who works, for whom, and as what.
+pub(super) struct Member<'a> {
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) brief: &'a Brief,
+    pub(super) agent: &'a AgentWork,
+}
+
+impl Member<'_> {
+    /// Returns what the agent comes to, and whether a stored result was used.
+    pub(super) async fn outcome(&self) -> Result<(Outcome, bool), RunEnd> {
+        let scene = scene::scene(self.shared, self.brief, (self.agent, self.format())).await?;
+        let key = self.key(&scene.prompt);
+        if let Some(outcome) = self.reuse(&key).await? {
+            return Ok((outcome, true));
+        }
+        let lodging = self.lodge().await?;
+        let bench = self.bench(&lodging, scene.offered);
+        let outcome = work(self.assignment(scene.prompt), bench).await;
+        let outcome = self.leave(lodging, outcome).await?;
+        if outcome.status == Status::Succeeded {
+            commits::keep(self.shared, &key, outcome.commit.as_ref()).await;
+            key::store(self.shared, &key, &outcome);
+        }
+        Ok((outcome, false))
+    }
+
+    fn writes(&self) -> bool {
+        self.brief.node.writes()
+    }
+
+    fn format(&self) -> EditFormat {
+        if !self.writes() {
+            return EditFormat::Tools;
+        }
+        let own = self.shared.options.edit_format.or(self.agent.edit_format);
+        own.unwrap_or(self.shared.model.info().edit_format)
+    }
+
+    /// The commit the agent's tree stands at when it begins.
+    ///
+    /// A repair goes on from the work that failed; a model that answers in text begins at the base
+    /// again, because a fresh sample beats mending what a weak one left.
+    fn start(&self) -> Oid {
+        let base = &self.shared.started.base;
+        match (self.brief.node.phase, &self.brief.candidate, &self.brief.commit) {
+            (Phase::Verification, Some(made), _) => made.candidate.clone(),
+            (Phase::Implementation, _, Some(commit)) if self.format() == EditFormat::Tools => {
+                commit.clone()
+            }
+            _ => base.clone(),
+        }
+    }
+
+    /// Names everything the answer depends on.
+    fn key(&self, prompt: &Assembled) -> crate::protocol::ids::Key {
+        let brief = self.brief;
+        let start = self.start();
+        let node = serde_json::to_string(&brief.node).unwrap_or_default();
+        let sample = format!("{}/{}", brief.index, brief.attempt);
+        let commands = self.shared.options.checks.iter().map(|check| check.command.as_str());
+        let commands = commands.collect::<Vec<_>>().join("\n");
+        key::of_agent(
+            self.shared,
+            &[
+                ("node", &node),
+                ("prompt", &prompt.sha),
+                ("start", start.as_str()),
+                ("sample", &sample),
+                ("edit format", self.format().name()),
+                ("checks", &commands),
+            ],
+        )
+    }
+
+    async fn reuse(&self, key: &crate::protocol::ids::Key) -> Result<Option<Outcome>, RunEnd> {
+        // A conversation that was begun is finished, not replaced.
+        if !self.brief.earlier.is_empty() {
+            return Ok(None);
+        }
+        let Some(outcome) = key::lookup::<Outcome>(self.shared, key) else { return Ok(None) };
+        let Some(commit) = outcome.commit.clone() else { return Ok(Some(outcome)) };
+        // A commit that was pruned since is no result any more.
+        let (repo, held) = (self.shared.repo.clone(), commit.clone());
+        if blocking(move || repo.tree_of(&held)).await.is_err() {
+            return Ok(None);
+        }
+        commits::record(self.shared, self.brief, &commit).await?;
+        Ok(Some(outcome))
+    }
+
+    async fn lodge(&self) -> Result<Lodging, RunEnd> {
+        let (shared, brief) = (self.shared, self.brief);
+        let agent = brief.agent();
+        let who = (&brief.id, &agent);
+        let base = shared.started.base.clone();
+        let lodging = match brief.node.phase {
+            Phase::Research | Phase::Synthesis => shared.housing.reader(&base).await,
+            Phase::Implementation => {
+                let wish =
+                    Wish { name: "writer".into(), commit: base, branch: Some(shared.branch()) };
+                shared.housing.writer(who, &wish).await
+            }
+            Phase::Verification => {
+                let name = format!("review-{}", agent.as_str().replace('@', "-"));
+                let wish = Wish { name, commit: self.start(), branch: None };
+                shared.housing.visitor(who, &wish).await
+            }
+        };
+        lodging.map_err(|error| broken(&error))
+    }
+
+    fn assignment(&self, scene: Assembled) -> Assignment {
+        let (shared, brief) = (self.shared, self.brief);
+        let gives = brief.node.gives.iter().map(|(name, kind)| (name.clone(), kind.to_string()));
+        Assignment {
+            agent: brief.agent(),
+            node: brief.id.clone(),
+            cue: self.cue(),
+            system: scene.system,
+            opening: scene.opening,
+            tools: self.agent.tools.clone(),
+            contract: Contract {
+                phase: brief.node.phase,
+                gives: gives.collect(),
+                findings: brief.findings.clone(),
+            },
+            edit_format: self.format(),
+            limits: Limits {
+                max_turns: self.agent.max_turns.unwrap_or(shared.options.max_turns),
+                ..Limits::default()
+            },
+            temperature: self.agent.temperature(brief.attempt),
+            base: self.start(),
+            branch: self.writes().then(|| shared.branch()),
+            earlier: brief.earlier.clone(),
+        }
+    }
+
+    fn cue(&self) -> Cue {
+        let brief = self.brief;
+        Cue {
+            run: self.shared.run.clone(),
+            node: brief.node.id.clone(),
+            role: self.agent.role.clone(),
+            phase: brief.node.phase,
+            index: brief.index,
+            sample: 0,
+            attempt: brief.attempt,
+            turn: 0,
+        }
+    }
+
+    fn bench(&self, lodging: &Lodging, offered: Vec<String>) -> Bench {
+        let (shared, brief) = (self.shared, self.brief);
+        let policy = Policy {
+            mode: shared.options.mode,
+            phase: brief.node.phase,
+            interactive: shared.interactive,
+        };
+        let desk = Desk {
+            place: lodging.place.clone(),
+            repo: shared.repo.clone(),
+            base: shared.started.base.clone(),
+            tracker: lodging.tracker.clone(),
+            checks: shared.options.checks.clone(),
+            reads: ReadSet::default(),
+            policy,
+            requests: shared.requests.clone(),
+            node: brief.id.clone(),
+            agent: brief.agent(),
+            offered,
+        };
+        Bench {
+            model: shared.model.clone(),
+            desk,
+            journal: shared.journal.clone(),
+            requests: shared.requests.clone(),
+            stop: shared.stop.clone(),
+            cancel: shared.halt.clone(),
+        }
+    }
+
+    /// Turns what a writer left into a commit, and gives the place back.
+    async fn leave(&self, lodging: Lodging, outcome: Outcome) -> Result<Outcome, RunEnd> {
+        let outcome = match self.writes() && outcome.status == Status::Succeeded {
+            true => commits::commit(self.shared, self.brief, (&lodging, outcome)).await,
+            false => Ok(outcome),
+        };
+        match self.brief.node.phase {
+            Phase::Verification => self.shared.housing.discard(lodging.place).await,
+            Phase::Implementation => lodging.place.close().await,
+            // The readers' place is shared and ends with the run.
+            Phase::Research | Phase::Synthesis => {}
+        }
+        outcome
+    }
+}

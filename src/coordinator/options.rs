@@ -1,0 +1,77 @@
+//! What the user may set for one run; stored with the run, so that a resume uses the same.
+
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::{
+    report::Check,
+    task::{EditFormat, Mode},
+    usage::Micros,
+};
+
+/// The limits and choices of one run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Options {
+    /// The most money a run may spend; none means no cap.
+    pub max_cost: Option<Micros>,
+    /// The most tokens, in and out; none means no cap.
+    pub max_tokens: Option<u64>,
+    /// The most model calls.
+    pub max_turns: u32,
+    /// The most wall time in milliseconds, all processes of the run together.
+    pub timeout_ms: u64,
+    /// The checks, named or detected.
+    pub checks: Vec<Check>,
+    /// The most time one check may take, in milliseconds.
+    pub check_timeout_ms: u64,
+    /// How much agents may do without asking.
+    pub mode: Mode,
+    /// The edit format for all writers; none takes the node's or the model's own.
+    pub edit_format: Option<EditFormat>,
+    /// Whether results of earlier runs may be used.
+    pub reuse: Reuse,
+    /// Whether a commit may land that nothing verified.
+    pub unverified: Unverified,
+    /// How many agents may work at once.
+    pub max_agents: usize,
+    /// Ignored folders of the checkout that agents see read-only, such as `node_modules`.
+    pub share: Vec<String>,
+}
+
+/// Whether stored results are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reuse {
+    /// A node whose content key is known is not run again.
+    Known,
+    /// Everything runs.
+    Fresh,
+}
+
+/// Whether a commit may land that nothing verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unverified {
+    /// It lands, marked as unverified.
+    Allow,
+    /// It stays on its branch.
+    Refuse,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_cost: Some(Micros(3_000_000)),
+            max_tokens: None,
+            max_turns: 250,
+            timeout_ms: 60 * 60 * 1000,
+            checks: Vec::new(),
+            check_timeout_ms: 15 * 60 * 1000,
+            mode: Mode::Default,
+            edit_format: None,
+            reuse: Reuse::Known,
+            unverified: Unverified::Refuse,
+            max_agents: 8,
+            share: vec![".venv".to_owned(), "node_modules".to_owned()],
+        }
+    }
+}

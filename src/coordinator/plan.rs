@@ -1,0 +1,313 @@
+//! What to do next, given all that has happened. Pure: state in, effects out.
+//!
+//! The dispatcher calls `step` after every record until it returns nothing. A step never repeats
+//! an effect that is under way, because what is under way stands in `Busy`; so a resume needs no
+//! code of its own: it folds the journal, starts with an empty `Busy`, and steps.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    coordinator::{
+        options::{Options, Unverified},
+        schedule,
+        state::{RunState, is_terminal},
+    },
+    graph::{
+        condition,
+        dag::Graph,
+        node::{Node, Work},
+        ready::{self, NodeState},
+    },
+    protocol::{
+        ids::NodeId,
+        outcome::Failure,
+        report::{RunEnd, Verdict},
+        task::Phase,
+    },
+    verify::verdict,
+};
+
+/// Work of the scaffold itself that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Job {
+    /// Checks run on the base.
+    CheckBase,
+    /// A candidate is being built.
+    MakeCandidate,
+    /// The target is being moved.
+    Land,
+}
+
+/// What is under way in this process, and whether it shall stop.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Busy {
+    /// Instances whose unit runs.
+    pub units: BTreeSet<NodeId>,
+    /// Jobs of the scaffold.
+    pub jobs: BTreeSet<Job>,
+    /// Why nothing new may begin.
+    pub stop: Option<RunEnd>,
+}
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Journal that an instance starts.
+    Start(NodeId),
+    /// Journal that a node's condition does not hold.
+    Skip(NodeId, String),
+    /// Begin the unit of an instance that the journal says is running.
+    Run(NodeId),
+    /// Begin a job.
+    Begin(Job),
+    /// Put nodes back to waiting; feedback comes from the failed ones.
+    SendBack {
+        /// The target's instances first, then all downstream.
+        nodes: Vec<NodeId>,
+        /// The instances that failed.
+        failed: Vec<NodeId>,
+    },
+    /// Journal the verdict.
+    Judge(Verdict),
+    /// Journal the end.
+    Finish(RunEnd),
+}
+
+/// The most landings tried on a target that keeps moving.
+const MAX_MISSES: u32 = 5;
+
+/// Returns what to do next; nothing when something under way must end first.
+pub fn step(graph: &Graph, options: &Options, state: &RunState, busy: &Busy) -> Vec<Effect> {
+    if state.end.is_some() || state.started.is_none() {
+        return Vec::new();
+    }
+    if let Some(end) = stopping(state, busy) {
+        return end;
+    }
+    let mut effects = orphans(state, busy);
+    effects.extend(jobs(graph, options, state, busy));
+    effects.extend(starts(graph, options, state, busy));
+    if effects.is_empty() && busy.units.is_empty() && busy.jobs.is_empty() {
+        effects.push(quiescent(graph, options, state));
+    }
+    effects
+}
+
+fn stopping(state: &RunState, busy: &Busy) -> Option<Vec<Effect>> {
+    let cancelled = state.cancelled.then_some(RunEnd::Interrupted);
+    let end = busy.stop.clone().or(cancelled)?;
+    let idle = busy.units.is_empty() && busy.jobs.is_empty();
+    Some(if idle { vec![Effect::Finish(end)] } else { Vec::new() })
+}
+
+/// Instances that the journal says are running, and no unit of this process works on.
+fn orphans(state: &RunState, busy: &Busy) -> Vec<Effect> {
+    let running = state.nodes.iter().filter(|(id, node)| {
+        node.state == NodeState::Running && !busy.units.contains(*id) && !is_delegate(id)
+    });
+    running.map(|(id, _)| Effect::Run(id.clone())).collect()
+}
+
+/// Delegates are driven by the agent that asked, not by the plan.
+pub fn is_delegate(id: &NodeId) -> bool {
+    id.as_str().contains('~')
+}
+
+fn jobs(graph: &Graph, options: &Options, state: &RunState, busy: &Busy) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    let mut begin = |wanted: bool, job: Job| {
+        if wanted && !busy.jobs.contains(&job) {
+            effects.push(Effect::Begin(job));
+        }
+    };
+    let checks = graph.nodes.iter().any(|node| matches!(node.work, Work::Checks));
+    begin(checks && !options.checks.is_empty() && state.base_report.is_none(), Job::CheckBase);
+    begin(wants_candidate(graph, state), Job::MakeCandidate);
+    let interrupted = state.landing.is_some() && !state.landed;
+    begin(interrupted, Job::Land);
+    effects
+}
+
+fn wants_candidate(graph: &Graph, state: &RunState) -> bool {
+    let writers = graph.nodes.iter().filter(|node| node.phase == Phase::Implementation);
+    let settled = writers.map(|node| state.group(graph, node)).all(is_terminal);
+    let open = state.candidate.is_none() && state.conflict.is_none() && !state.landed;
+    state.commit.is_some() && settled && open && state.misses <= MAX_MISSES
+}
+
+fn starts(graph: &Graph, options: &Options, state: &RunState, busy: &Busy) -> Vec<Effect> {
+    let groups = state.groups(graph);
+    let ready: BTreeSet<String> = ready::ready(graph, &groups).into_iter().collect();
+    let mut effects = Vec::new();
+    let mut slots = schedule::Slots::new(options.max_agents, state, graph);
+    for node in &graph.nodes {
+        let begun = groups.get(&node.id) == Some(&NodeState::Running);
+        if !(begun || ready.contains(&node.id)) || !gate(graph, options, state, node) {
+            continue;
+        }
+        if !begun && let Some(why) = unmet(graph, state, node) {
+            effects.push(Effect::Skip(NodeId::new(&node.id), why));
+            continue;
+        }
+        for id in state.instances(graph, node).unwrap_or_default() {
+            let waiting = state.state_of(&id) == NodeState::Waiting && !busy.units.contains(&id);
+            if waiting && slots.take(node.phase) {
+                effects.push(Effect::Start(id));
+            }
+        }
+    }
+    effects
+}
+
+/// Guards between phases, beyond the edges of the graph.
+fn gate(graph: &Graph, options: &Options, state: &RunState, node: &Node) -> bool {
+    match (&node.phase, &node.work) {
+        (Phase::Verification, Work::Checks) => {
+            let base = options.checks.is_empty() || state.base_report.is_some();
+            base && state.candidate.is_some()
+        }
+        (Phase::Verification, Work::Agent(_)) => state.candidate.is_some(),
+        (Phase::Synthesis, _) => has_findings(graph, state, node),
+        _ => true,
+    }
+}
+
+/// Synthesis weighs findings; without any there is nothing to weigh.
+fn has_findings(graph: &Graph, state: &RunState, node: &Node) -> bool {
+    let sources = finding_sources(graph, node);
+    sources.is_empty() || sources.iter().any(|from| !state.findings(graph, from).is_empty())
+}
+
+/// Returns the needed nodes whose findings a node takes.
+pub fn finding_sources(graph: &Graph, node: &Node) -> Vec<String> {
+    let needed = node.needs.iter().filter_map(|id| graph.get(id));
+    let researchers = needed.filter(|from| from.phase == Phase::Research);
+    researchers.map(|from| from.id.clone()).collect()
+}
+
+fn unmet(graph: &Graph, state: &RunState, node: &Node) -> Option<String> {
+    let test = node.when.as_ref()?;
+    let value = node.needs.iter().find_map(|from| state.carry(graph, from, &test.carry));
+    let carries: BTreeMap<String, serde_json::Value> =
+        value.map(|value| (test.carry.clone(), value)).into_iter().collect();
+    (!condition::eval(test, &carries)).then(|| test.to_string())
+}
+
+/// Nothing runs and nothing can start: loop, judge, land or end.
+fn quiescent(graph: &Graph, options: &Options, state: &RunState) -> Effect {
+    if state.landed {
+        return Effect::Finish(landed(state));
+    }
+    if let Some(paths) = &state.conflict {
+        let list = paths.join(", ");
+        return Effect::Finish(RunEnd::Conflict(format!("conflict with the target in {list}")));
+    }
+    let failed: Vec<&Node> = graph
+        .nodes
+        .iter()
+        .filter(|node| !node.optional && state.group(graph, node) == NodeState::Failed)
+        .collect();
+    if !failed.is_empty() {
+        return loop_back(graph, state, &failed)
+            .unwrap_or_else(|| Effect::Finish(failure(graph, state, &failed)));
+    }
+    if let Some(node) = graph.nodes.iter().find(|node| !is_terminal(state.group(graph, node))) {
+        return Effect::Finish(RunEnd::NotResolved(stuck(graph, state, node)));
+    }
+    judged(graph, options, state)
+}
+
+fn judged(graph: &Graph, options: &Options, state: &RunState) -> Effect {
+    if state.misses > MAX_MISSES {
+        let text = format!("the target moved {} times while landing", state.misses);
+        return Effect::Finish(RunEnd::Conflict(text));
+    }
+    if state.commit.is_none() {
+        return Effect::Finish(RunEnd::NotResolved("the workflow made no commit".to_owned()));
+    }
+    match &state.verdict {
+        None => Effect::Judge(verdict(graph, options, state)),
+        Some(Verdict::Green { .. }) => Effect::Begin(Job::Land),
+        Some(Verdict::Red { reasons }) => Effect::Finish(RunEnd::NotResolved(reasons.join("; "))),
+        Some(Verdict::NoEvidence) => Effect::Finish(RunEnd::NotResolved(
+            "nothing verified the commit: no check was found and none given".to_owned(),
+        )),
+    }
+}
+
+fn verdict(graph: &Graph, options: &Options, state: &RunState) -> Verdict {
+    let unverified = match options.unverified {
+        Unverified::Allow => verdict::Unverified::Allow,
+        Unverified::Refuse => verdict::Unverified::Refuse,
+    };
+    let report = state.candidate_report.clone().unwrap_or_default();
+    let reviews = state.reviews(graph);
+    verdict::compare(state.base_report.as_ref(), &report, &reviews, unverified)
+}
+
+fn stuck(graph: &Graph, state: &RunState, node: &Node) -> String {
+    if node.phase == Phase::Synthesis && !has_findings(graph, state, node) {
+        return "research reported no finding, so there is nothing to decide on".to_owned();
+    }
+    format!("node `{}` could not start: what it needs failed", node.id)
+}
+
+fn loop_back(graph: &Graph, state: &RunState, failed: &[&Node]) -> Option<Effect> {
+    let edges: Vec<_> = failed.iter().filter_map(|node| node.on_failure.as_ref()).collect();
+    // A failed node without a failure edge ends the run: mending the others would not help it.
+    let target = &edges.first()?.to;
+    let max = edges.iter().filter(|edge| edge.to == *target).map(|edge| edge.max).max()?;
+    let repairable = failed.iter().all(|node| {
+        node.on_failure.is_some() && ids(graph, state, node).iter().all(|id| retryable(state, id))
+    });
+    if !repairable || state.loops.get(target).copied().unwrap_or(0) >= max {
+        return None;
+    }
+    let nodes = graph.downstream(target).into_iter().filter_map(|id| graph.get(&id));
+    let nodes = nodes.flat_map(|node| ids(graph, state, node)).collect();
+    let failed = failed.iter().flat_map(|node| ids(graph, state, node));
+    let failed = failed.filter(|id| state.state_of(id) == NodeState::Failed).collect();
+    Some(Effect::SendBack { nodes, failed })
+}
+
+fn ids(graph: &Graph, state: &RunState, node: &Node) -> Vec<NodeId> {
+    state.instances(graph, node).unwrap_or_default()
+}
+
+fn retryable(state: &RunState, id: &NodeId) -> bool {
+    let outcome = state.nodes.get(id).and_then(|node| node.outcome.as_ref());
+    let failure = outcome.and_then(|outcome| outcome.failure);
+    matches!(failure, None | Some(Failure::NotResolved))
+}
+
+fn failure(graph: &Graph, state: &RunState, failed: &[&Node]) -> RunEnd {
+    let ids = failed.iter().flat_map(|node| ids(graph, state, node));
+    let outcomes: Vec<_> = ids
+        .filter(|id| state.state_of(id) == NodeState::Failed)
+        .filter_map(|id| Some((id.clone(), state.nodes.get(&id)?.outcome.clone()?)))
+        .collect();
+    let text: Vec<String> =
+        outcomes.iter().map(|(id, outcome)| format!("{id}: {}", outcome.summary)).collect();
+    let text = text.join("; ");
+    match outcomes.iter().find_map(|(_, outcome)| outcome.failure) {
+        Some(Failure::Refused) => RunEnd::Refused(text),
+        Some(Failure::Budget) => RunEnd::Budget(text),
+        Some(Failure::Conflict) => RunEnd::Conflict(text),
+        Some(Failure::Infrastructure) => RunEnd::Infrastructure(text),
+        Some(Failure::Cancelled) => RunEnd::Interrupted,
+        Some(Failure::NotResolved) | None => RunEnd::NotResolved(text),
+    }
+}
+
+fn landed(state: &RunState) -> RunEnd {
+    let grade = match &state.verdict {
+        Some(Verdict::Green { grade, .. }) => *grade,
+        _ => crate::protocol::report::Grade::Unverified,
+    };
+    match &state.landing {
+        Some((branch, _, to)) => {
+            RunEnd::Landed { commit: to.clone(), branch: branch.clone(), grade }
+        }
+        None => RunEnd::Infrastructure("landed without an intent in the journal".to_owned()),
+    }
+}

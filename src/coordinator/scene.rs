@@ -1,0 +1,128 @@
+//! What an agent is shown: the variables of its prompt, and the prompt assembled from them.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    coordinator::{
+        brief::Brief,
+        focus,
+        jobs::broken,
+        shared::{Shared, blocking, chain},
+        unit::shown,
+    },
+    git::{diff, facts},
+    graph::node::AgentWork,
+    prompt::assemble::{Assembled, Scene, assemble},
+    protocol::{
+        ids::Oid,
+        report::RunEnd,
+        task::{EditFormat, Phase},
+    },
+    verify::touched,
+};
+
+/// Bytes of a diff that a prompt shows.
+const MAX_DIFF: usize = 24_000;
+
+/// A prompt, and the files whose content it holds.
+pub(super) struct Staged {
+    pub(super) prompt: Assembled,
+    pub(super) offered: Vec<String>,
+}
+
+/// Returns an agent's prompt.
+pub(super) async fn scene(
+    shared: &Arc<Shared>,
+    brief: &Brief,
+    (agent, format): (&AgentWork, EditFormat),
+) -> Result<Staged, RunEnd> {
+    let mut vars = Map::new();
+    vars.insert("task".into(), json!(shared.started.task.text));
+    vars.insert("workflow".into(), json!(shared.started.workflow));
+    vars.insert("index".into(), json!(brief.index));
+    vars.insert("item".into(), json!(brief.item.as_ref().map(shown).unwrap_or_default()));
+    vars.insert("findings".into(), json!(brief.findings));
+    let carries = brief.carries.iter().map(|(name, value)| (name.clone(), json!(shown(value))));
+    vars.insert("carries".into(), Value::Object(carries.collect()));
+    let commands = shared.options.checks.iter().map(|check| check.command.as_str());
+    vars.insert("checks".into(), json!(commands.collect::<Vec<_>>()));
+    let gives = brief.node.gives.iter().map(|(name, kind)| (name.clone(), json!(kind.name())));
+    vars.insert("gives".into(), Value::Object(gives.collect()));
+    vars.insert("feedback".into(), json!(feedback(shared, brief)?));
+    vars.insert("base_failures".into(), json!(base_failures(brief)));
+    let (repo, base) = (shared.repo.clone(), shared.started.base.clone());
+    let change = change(brief);
+    let focus = (format != EditFormat::Tools).then(|| shared.started.task.text.clone());
+    let seen = blocking(move || look(&repo, &base, (change, focus)));
+    let seen = seen.await.map_err(RunEnd::Infrastructure)?;
+    vars.insert("repo_facts".into(), json!(seen.facts));
+    vars.insert("tests_touched".into(), json!(touched::tests_touched(&seen.diff)));
+    vars.insert("diff".into(), json!(cut(&seen.diff)));
+    let files = seen.files.iter().map(|(path, content)| json!({"path": path, "content": content}));
+    vars.insert("files".into(), Value::Array(files.collect()));
+    let scene =
+        Scene { role: agent.role.clone(), phase: brief.node.phase, edit_format: format, vars };
+    let prompt = assemble(&shared.prompts, &scene).map_err(|error| broken(&error))?;
+    Ok(Staged { prompt, offered: seen.files.into_iter().map(|(path, _)| path).collect() })
+}
+
+fn feedback(shared: &Shared, brief: &Brief) -> Result<String, RunEnd> {
+    let fetched = brief.feedback.as_ref().map(|kept| shared.journal.fetch(kept)).transpose();
+    Ok(fetched.map_err(|error| broken(&error))?.unwrap_or_default())
+}
+
+/// The commit whose difference to the base this agent is about, if there is one.
+fn change(brief: &Brief) -> Option<Oid> {
+    match (brief.node.phase, &brief.candidate) {
+        (Phase::Verification, Some(made)) => Some(made.candidate.clone()),
+        (Phase::Implementation, _) => brief.commit.clone(),
+        _ => None,
+    }
+}
+
+fn base_failures(brief: &Brief) -> String {
+    let runs = brief.base_report.iter().flat_map(|report| &report.runs);
+    let failing = runs.filter(|run| !run.end.is_success());
+    let texts: Vec<String> =
+        failing.map(|run| format!("$ {}\n{}", run.check.command, run.tail)).collect();
+    texts.join("\n")
+}
+
+struct Seen {
+    facts: String,
+    diff: String,
+    files: Vec<(String, String)>,
+}
+
+fn look(
+    repo: &crate::git::repo::Repo,
+    base: &Oid,
+    (change, focus): (Option<Oid>, Option<String>),
+) -> Result<Seen, String> {
+    let facts = facts::facts(repo, base).map_err(|error| chain(&error))?;
+    let diff = match &change {
+        Some(commit) => diff::unified(repo, base, commit).map_err(|error| chain(&error))?,
+        None => String::new(),
+    };
+    let files = match focus {
+        Some(task) => {
+            let all = facts::sources(repo, base).map_err(|error| chain(&error))?;
+            focus::pick(&task, all)
+        }
+        None => Vec::new(),
+    };
+    Ok(Seen { facts, diff, files })
+}
+
+fn cut(diff: &str) -> String {
+    let mut end = diff.len().min(MAX_DIFF);
+    while !diff.is_char_boundary(end) {
+        end -= 1;
+    }
+    let dropped = diff.len() - end;
+    let note =
+        if dropped > 0 { format!("\n[{dropped} more bytes of the diff]") } else { "".into() };
+    format!("{}{note}", diff.get(..end).unwrap_or_default())
+}

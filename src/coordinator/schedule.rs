@@ -1,0 +1,37 @@
+//! How many agents may work at once: read permits, and one writer per tree. Pure.
+
+use crate::{
+    coordinator::state::RunState,
+    graph::{dag::Graph, ready::NodeState},
+    protocol::{ids::NodeId, task::Phase},
+};
+
+/// Permits that are still free.
+#[derive(Debug)]
+pub struct Slots {
+    agents: usize,
+    writer_free: bool,
+}
+
+impl Slots {
+    /// Returns what is free beside the instances that run already.
+    pub fn new(max_agents: usize, state: &RunState, graph: &Graph) -> Self {
+        let is_running = |id: &NodeId| state.state_of(id) == NodeState::Running;
+        let running = state.nodes.keys().filter(|id| is_running(id)).count();
+        let mut writers = graph.nodes.iter().filter(|node| node.phase == Phase::Implementation);
+        let writing = writers
+            .any(|node| state.instances(graph, node).unwrap_or_default().iter().any(is_running));
+        Self { agents: max_agents.max(1).saturating_sub(running), writer_free: !writing }
+    }
+
+    /// Takes a permit for an instance of that phase, if there is one.
+    pub fn take(&mut self, phase: Phase) -> bool {
+        let writes = phase == Phase::Implementation;
+        if self.agents == 0 || (writes && !self.writer_free) {
+            return false;
+        }
+        self.agents -= 1;
+        self.writer_free &= !writes;
+        true
+    }
+}

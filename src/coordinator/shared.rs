@@ -1,0 +1,80 @@
+//! What the dispatcher, its units and its jobs have in common for one run; never changed.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    coordinator::options::Options,
+    git::{diff, repo::Repo},
+    graph::dag::Graph,
+    journal::{results::Store, writer::Journal},
+    prompt::set::PromptSet,
+    protocol::{
+        event::RunStarted,
+        ids::{Oid, RunId},
+        report::DiffStat,
+        request::Request,
+    },
+    provider::model::Model,
+    subagent::housing::Housing,
+};
+
+/// One run's fixed parts.
+pub(super) struct Shared {
+    pub(super) run: RunId,
+    pub(super) repo: Repo,
+    pub(super) graph: Graph,
+    pub(super) prompts: PromptSet,
+    pub(super) model: Arc<dyn Model>,
+    pub(super) options: Options,
+    pub(super) started: RunStarted,
+    pub(super) base_tree: Oid,
+    pub(super) journal: Journal,
+    pub(super) housing: Housing,
+    pub(super) store: Store,
+    pub(super) requests: mpsc::UnboundedSender<Request>,
+    /// No new calls.
+    pub(super) stop: CancellationToken,
+    /// Ends everything at once.
+    pub(super) halt: CancellationToken,
+    /// Whether somebody can be asked.
+    pub(super) interactive: bool,
+}
+
+impl Shared {
+    /// Returns the branch of the run's writer.
+    pub(super) fn branch(&self) -> String {
+        format!("grafter/{}/{}", self.run, self.started.task.slug)
+    }
+}
+
+/// Returns the result of blocking work, which runs beside the select loop.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => unreachable!("blocking work is never aborted"),
+    }
+}
+
+/// Returns an error with all its causes in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+/// Returns the lines changed from one commit to another.
+pub(super) fn stat(repo: &Repo, (from, to): (&Oid, &Oid)) -> Result<DiffStat, String> {
+    let stat = diff::stat(repo, from, to).map_err(|error| chain(&error))?;
+    let files =
+        stat.files.into_iter().map(|file| (file.path, file.added as u64, file.removed as u64));
+    Ok(DiffStat { files: files.collect() })
+}

@@ -1,0 +1,304 @@
+//! Beginning a run, or going on with one: everything from the options to the dispatcher's task.
+
+use std::{path::PathBuf, sync::Arc};
+
+use thiserror::Error;
+use tokio::{
+    sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    coordinator::{
+        control::{self, Ask, Command},
+        dispatch::{Dispatcher, Wires},
+        options::Options,
+        shared::{Shared, blocking, chain},
+    },
+    git::repo::Repo,
+    graph::dag::Graph,
+    journal::{
+        results::Store,
+        runs::{self, RunDir},
+        writer::{Journal, JournalError},
+    },
+    prompt::set::PromptSet,
+    protocol::{
+        event::{Event, Level, RunStarted, What},
+        ids::{Oid, RunId},
+        report::RunEnd,
+        task::Task,
+    },
+    provider::model::Model,
+    sandbox::probe::Backend,
+    subagent::housing::{Housing, Site},
+};
+
+/// What a run needs of the machine, whether it begins or goes on.
+pub struct Ground {
+    /// The repository.
+    pub repo: Repo,
+    /// The model.
+    pub model: Arc<dyn Model>,
+    /// Where trees are made: `$XDG_STATE_HOME/grafter/<repository key>`.
+    pub trees: PathBuf,
+    /// Folder of control sockets.
+    pub runtime: PathBuf,
+    /// What confines commands.
+    pub backend: Backend,
+    /// The program that starts the sandbox: grafter itself.
+    pub helper: PathBuf,
+    /// Folders no agent may see, besides the repository's own.
+    pub hide: Vec<PathBuf>,
+    /// Where questions for a person go; none when nobody is there.
+    pub asks: Option<UnboundedSender<Ask>>,
+}
+
+/// What shall be done.
+pub struct Order {
+    /// The task.
+    pub task: Task,
+    /// The validated workflow.
+    pub graph: Graph,
+    /// Its text, kept for a resume.
+    pub workflow_text: String,
+    /// The prompts.
+    pub prompts: PromptSet,
+    /// The limits and choices.
+    pub options: Options,
+    /// The model as the user wrote it.
+    pub model: String,
+    /// The commit the run starts from.
+    pub base: Oid,
+    /// The branch that receives; none takes `grafter/<run>/landed`.
+    pub into: Option<String>,
+    /// What the user should know from the start.
+    pub notes: Vec<(Level, String)>,
+}
+
+/// A live run.
+pub struct Handle {
+    /// Its id.
+    pub run: RunId,
+    /// Every record, as it is written.
+    pub events: UnboundedReceiver<Event>,
+    /// Stops it.
+    pub control: UnboundedSender<Command>,
+    /// Ends with it.
+    pub done: JoinHandle<Result<RunEnd, JournalError>>,
+}
+
+/// Why a run cannot begin or go on.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The journal.
+    #[error("cannot open the journal of the run")]
+    Journal(#[from] JournalError),
+    /// The repository.
+    #[error("cannot read the repository: {0}")]
+    Repository(String),
+    /// The stored workflow, prompts or options are not readable.
+    #[error("run {run} cannot go on: its {what} cannot be read: {cause}")]
+    Stored {
+        /// The run.
+        run: RunId,
+        /// Which part.
+        what: &'static str,
+        /// What went wrong.
+        cause: String,
+    },
+    /// A money cap needs a price.
+    #[error("no price is known for model `{model}`, so a money cap cannot be kept")]
+    NoPrice {
+        /// The model.
+        model: String,
+    },
+    /// The run is over.
+    #[error("run {run} is over: {end}")]
+    Over {
+        /// The run.
+        run: RunId,
+        /// How it ended.
+        end: String,
+    },
+}
+
+/// Begins a run.
+pub async fn start(ground: Ground, order: Order) -> Result<Handle, StartError> {
+    priced(&*ground.model, &order.options, &order.model)?;
+    let state_dir = ground.repo.state_dir();
+    let run = runs::new_id(&state_dir);
+    let target = order.into.clone().unwrap_or_else(|| format!("grafter/{run}/landed"));
+    let (sink, records) = mpsc::unbounded_channel();
+    let dir = runs::folder(&state_dir).join(run.as_str());
+    let journal = Journal::create(&dir, run.clone(), sink)?;
+    let started = RunStarted {
+        workflow: order.graph.name.clone(),
+        workflow_text: journal.keep(order.workflow_text.clone())?,
+        prompts: journal.keep(order.prompts.to_json())?,
+        options: journal.keep(json(&order.options))?,
+        model: order.model.clone(),
+        scripted: ground.model.info().scripted,
+        base: order.base.clone(),
+        target,
+        checkout: ground.repo.checkout().display().to_string(),
+        task: order.task.clone(),
+    };
+    journal.append(None, None, What::RunStarted(Box::new(started.clone()))).await?;
+    for (level, text) in order.notes {
+        journal.append(None, None, What::Note { level, text }).await?;
+    }
+    let plan = Plan { run, graph: order.graph, prompts: order.prompts, options: order.options };
+    launch(ground, plan, Live { started, journal, records, past: Vec::new() }).await
+}
+
+/// A stored run that is about to go on.
+pub struct Stored {
+    journal: Journal,
+    past: Vec<Event>,
+    records: UnboundedReceiver<Event>,
+    /// How it was started.
+    pub started: RunStarted,
+    /// Its options.
+    pub options: Options,
+    /// The text of its workflow.
+    pub workflow_text: String,
+    /// Its prompts.
+    pub prompts: PromptSet,
+    /// Its id.
+    pub run: RunId,
+}
+
+impl Stored {
+    /// Returns what happened so far.
+    pub fn past(&self) -> &[Event] {
+        &self.past
+    }
+}
+
+/// Opens a stored run; takes its lock, so no other process can go on with it meanwhile.
+pub async fn open(found: &RunDir) -> Result<Stored, StartError> {
+    let run = &found.id;
+    let (sink, records) = mpsc::unbounded_channel();
+    let dir = found.path.clone();
+    let (journal, past) = blocking(move || Journal::open(&dir, sink)).await?;
+    let bad = |what, cause: String| StartError::Stored { run: run.clone(), what, cause };
+    let started = past.iter().find_map(|event| match &event.what {
+        What::RunStarted(started) => Some((**started).clone()),
+        _ => None,
+    });
+    let started = started.ok_or_else(|| bad("first record", "it is missing".to_owned()))?;
+    if let Some(end) = over(&past) {
+        return Err(StartError::Over { run: run.clone(), end });
+    }
+    let options = journal.fetch(&started.options)?;
+    let options =
+        serde_json::from_str(&options).map_err(|error| bad("options", error.to_string()))?;
+    let prompts = journal.fetch(&started.prompts)?;
+    let prompts = PromptSet::from_json(&prompts).map_err(|error| bad("prompts", chain(&error)))?;
+    let workflow_text = journal.fetch(&started.workflow_text)?;
+    let run = run.clone();
+    Ok(Stored { journal, past, records, started, options, workflow_text, prompts, run })
+}
+
+/// Landed and unresolved runs are over; what was interrupted, out of budget or broken goes on.
+fn over(past: &[Event]) -> Option<String> {
+    match past.last().map(|event| &event.what) {
+        Some(What::RunFinished { end: RunEnd::Landed { commit, branch, .. }, .. }) => {
+            Some(format!("{} landed on {branch}", commit.short()))
+        }
+        Some(What::RunFinished {
+            end: RunEnd::NotResolved(why) | RunEnd::Conflict(why), ..
+        }) => Some(why.clone()),
+        _ => None,
+    }
+}
+
+/// Goes on with a stored run.
+pub async fn resume(ground: Ground, graph: Graph, stored: Stored) -> Result<Handle, StartError> {
+    priced(&*ground.model, &stored.options, &stored.started.model)?;
+    let pid = std::process::id();
+    stored.journal.append(None, None, What::RunResumed { pid }).await?;
+    let Stored { journal, past, records, started, options, prompts, run, .. } = stored;
+    let plan = Plan { run, graph, prompts, options };
+    launch(ground, plan, Live { started, journal, records, past }).await
+}
+
+fn priced(model: &dyn Model, options: &Options, name: &str) -> Result<(), StartError> {
+    let info = model.info();
+    if options.max_cost.is_some() && info.price.is_none() && !info.scripted {
+        return Err(StartError::NoPrice { model: name.to_owned() });
+    }
+    Ok(())
+}
+
+fn json(options: &Options) -> String {
+    serde_json::to_string(options).expect("options are plain data")
+}
+
+struct Plan {
+    run: RunId,
+    graph: Graph,
+    prompts: PromptSet,
+    options: Options,
+}
+
+struct Live {
+    started: RunStarted,
+    journal: Journal,
+    records: UnboundedReceiver<Event>,
+    past: Vec<Event>,
+}
+
+async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartError> {
+    let (requests_in, requests) = mpsc::unbounded_channel();
+    let (control, commands) = mpsc::unbounded_channel();
+    let (events_in, events) = mpsc::unbounded_channel();
+    let (repo, base) = (ground.repo.clone(), live.started.base.clone());
+    let base_tree = blocking(move || repo.tree_of(&base)).await;
+    let base_tree = base_tree.map_err(|error| StartError::Repository(chain(&error)))?;
+    let store = Store::open(&ground.repo.state_dir());
+    let socket = control::socket_path(&ground.runtime, &plan.run);
+    let guard = control::serve(socket, control.clone());
+    if let Err(error) = &guard {
+        tracing::warn!(%error, "no control socket: `grafter cancel` cannot reach this run");
+    }
+    let run = plan.run.clone();
+    let site = Site {
+        root: ground.trees.join(run.as_str()),
+        repo: ground.repo.clone(),
+        backend: ground.backend,
+        helper: ground.helper,
+        share: plan.options.share.clone(),
+        hide: ground.hide,
+    };
+    let shared = Arc::new(Shared {
+        run: plan.run,
+        repo: ground.repo,
+        graph: plan.graph,
+        prompts: plan.prompts,
+        model: ground.model,
+        options: plan.options,
+        started: live.started,
+        base_tree,
+        housing: Housing::new(site, live.journal.clone()),
+        journal: live.journal,
+        store,
+        requests: requests_in,
+        stop: CancellationToken::new(),
+        halt: CancellationToken::new(),
+        interactive: ground.asks.is_some(),
+    });
+    let wires =
+        Wires { records: live.records, events: events_in, requests, commands, asks: ground.asks };
+    let dispatcher = Dispatcher::new(shared.clone(), live.past, wires);
+    let done = tokio::spawn(async move {
+        let _socket = guard;
+        let end = dispatcher.run().await;
+        shared.housing.close().await;
+        shared.journal.clone().close().await?;
+        end
+    });
+    Ok(Handle { run, events, control, done })
+}

@@ -1,0 +1,348 @@
+//! The state of a run: a fold of its journal and nothing else.
+//!
+//! `apply` is the only way in, for a live run and for a resume alike, so that
+//! `fold(replay(journal))` equals the live state after every record. Pure.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::{
+    graph::{
+        dag::Graph,
+        node::{Each, MAX_INSTANCES, Node},
+        ready::NodeState,
+    },
+    protocol::{
+        event::{CheckedTree, Event, Kept, RunStarted, What},
+        ids::{NodeId, Oid},
+        outcome::{Finding, Outcome, Review, Status},
+        report::{CheckReport, DiffStat, RunEnd, Verdict},
+        task::Phase,
+        usage::{Micros, Usage},
+    },
+};
+
+/// One instance of a node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeRun {
+    /// Where it stands.
+    pub state: NodeState,
+    /// 0 before it first started.
+    pub attempt: u32,
+    /// What it returned last.
+    pub outcome: Option<Outcome>,
+    /// What sent it back, for the next or the running attempt.
+    pub feedback: Option<Kept>,
+}
+
+impl Default for NodeRun {
+    fn default() -> Self {
+        Self { state: NodeState::Waiting, attempt: 0, outcome: None, feedback: None }
+    }
+}
+
+/// A candidate for the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The commit that would land.
+    pub candidate: Oid,
+    /// Its tree.
+    pub tree: Oid,
+    /// The tip it stands on.
+    pub tip: Option<Oid>,
+    /// The work it was made of.
+    pub commit: Oid,
+}
+
+/// Everything known about a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunState {
+    /// How it was started; none before the first record.
+    pub started: Option<Box<RunStarted>>,
+    /// Instances by id, those that have been touched.
+    pub nodes: BTreeMap<NodeId, NodeRun>,
+    /// Checks on the base.
+    pub base_report: Option<CheckReport>,
+    /// The writer's last commit.
+    pub commit: Option<Oid>,
+    /// Lines changed by that commit.
+    pub stat: DiffStat,
+    /// The candidate made of it.
+    pub candidate: Option<Candidate>,
+    /// Paths in conflict with the tip, if the last commit does not merge.
+    pub conflict: Option<Vec<String>>,
+    /// Checks on the candidate.
+    pub candidate_report: Option<CheckReport>,
+    /// The verdict over the candidate.
+    pub verdict: Option<Verdict>,
+    /// A landing that was begun: branch, tip before, commit.
+    pub landing: Option<(String, Option<Oid>, Oid)>,
+    /// Whether that landing is done.
+    pub landed: bool,
+    /// Landings that met a moved target.
+    pub misses: u32,
+    /// How often a failure edge was followed, by the node that failed.
+    pub loops: BTreeMap<String, u32>,
+    /// Tokens so far.
+    pub usage: Usage,
+    /// Money so far.
+    pub cost: Micros,
+    /// Model calls so far.
+    pub turns: u32,
+    /// Whether the user asked to stop.
+    pub cancelled: bool,
+    /// How it ended, once it has.
+    pub end: Option<RunEnd>,
+    /// Milliseconds that earlier processes of this run took.
+    pub earlier_ms: i64,
+    /// When this process's first and newest record were written, in milliseconds of the epoch.
+    pub clock: (i64, i64),
+}
+
+impl RunState {
+    /// Returns the state after all `events`.
+    pub fn fold(events: &[Event]) -> Self {
+        let mut state = Self::default();
+        for event in events {
+            state.apply(event);
+        }
+        state
+    }
+
+    /// Takes in one record.
+    pub fn apply(&mut self, event: &Event) {
+        self.tick(event);
+        match &event.what {
+            What::RunStarted(started) => self.started = Some(started.clone()),
+            What::RunResumed { .. } => {
+                self.end = None;
+                self.cancelled = false;
+            }
+            What::CancelAsked => self.cancelled = true,
+            What::RunFinished { end, .. } => self.end = Some(end.clone()),
+            What::ModelResult { usage, cost, .. } => {
+                self.usage += *usage;
+                self.cost += *cost;
+                self.turns += 1;
+            }
+            What::NodesReset { nodes, feedback } => self.reset(nodes, feedback),
+            _ => {
+                self.apply_node(event);
+                self.apply_landing(event);
+            }
+        }
+    }
+
+    fn tick(&mut self, event: &Event) {
+        if matches!(event.what, What::RunResumed { .. }) {
+            self.earlier_ms += self.clock.1 - self.clock.0;
+            self.clock = (event.at, event.at);
+        } else if self.clock.0 == 0 {
+            self.clock = (event.at, event.at);
+        } else {
+            self.clock.1 = event.at.max(self.clock.1);
+        }
+    }
+
+    fn apply_node(&mut self, event: &Event) {
+        let Some(id) = &event.node else { return };
+        match &event.what {
+            What::NodeStarted { attempt, .. } => {
+                let node = self.nodes.entry(id.clone()).or_default();
+                node.state = NodeState::Running;
+                node.attempt = *attempt;
+            }
+            What::NodeFinished { outcome, .. } => {
+                if let Some(commit) = &outcome.commit {
+                    self.set_commit(commit);
+                }
+                let node = self.nodes.entry(id.clone()).or_default();
+                node.state = match outcome.status {
+                    Status::Succeeded => NodeState::Succeeded,
+                    Status::Failed => NodeState::Failed,
+                };
+                node.outcome = Some((**outcome).clone());
+            }
+            What::NodeSkipped { .. } => {
+                self.nodes.entry(id.clone()).or_default().state = NodeState::Skipped;
+            }
+            _ => {}
+        }
+    }
+
+    fn set_commit(&mut self, commit: &Oid) {
+        if self.commit.as_ref() != Some(commit) {
+            self.candidate = None;
+        }
+        self.commit = Some(commit.clone());
+        self.conflict = None;
+        self.verdict = None;
+    }
+
+    fn apply_landing(&mut self, event: &Event) {
+        match &event.what {
+            What::ChecksFinished { on: CheckedTree::Base, report, .. } => {
+                self.base_report = Some(report.clone());
+            }
+            What::ChecksFinished { on: CheckedTree::Candidate, report, .. } => {
+                self.candidate_report = Some(report.clone());
+            }
+            What::CommitMade { stat, .. } => self.stat = stat.clone(),
+            What::CandidateMade { candidate, tree, tip, commit } => {
+                self.conflict = None;
+                self.verdict = None;
+                self.candidate_report = None;
+                self.candidate = Some(Candidate {
+                    candidate: candidate.clone(),
+                    tree: tree.clone(),
+                    tip: tip.clone(),
+                    commit: commit.clone(),
+                });
+            }
+            What::CandidateConflict { paths, .. } => self.conflict = Some(paths.clone()),
+            What::VerdictGiven { verdict, .. } => self.verdict = Some(verdict.clone()),
+            What::LandIntent { branch, from, to } => {
+                self.landing = Some((branch.clone(), from.clone(), to.clone()));
+            }
+            What::Landed { .. } => self.landed = true,
+            What::LandMissed { .. } => {
+                self.misses += 1;
+                self.landing = None;
+                self.candidate = None;
+                self.verdict = None;
+            }
+            _ => {}
+        }
+    }
+
+    fn reset(&mut self, nodes: &[NodeId], feedback: &Kept) {
+        for (index, id) in nodes.iter().enumerate() {
+            let node = self.nodes.entry(id.clone()).or_default();
+            node.state = NodeState::Waiting;
+            if index == 0 {
+                node.feedback = Some(feedback.clone());
+            }
+        }
+        self.candidate = None;
+        self.candidate_report = None;
+        self.verdict = None;
+        self.conflict = None;
+        if let Some(first) = nodes.first() {
+            *self.loops.entry(first.as_str().to_owned()).or_default() += 1;
+        }
+    }
+
+    /// Returns the ids of a node's instances; none while a fan-out's list is not known yet.
+    pub fn instances(&self, graph: &Graph, node: &Node) -> Option<Vec<NodeId>> {
+        let count = match &node.each {
+            None => return Some(vec![NodeId::new(&node.id)]),
+            Some(Each::Number(count)) => *count,
+            Some(Each::Items(items)) => items.len(),
+            Some(Each::Carry { node: from, name }) => match self.carry(graph, from, name)? {
+                Value::Array(items) => items.len().min(MAX_INSTANCES),
+                _ => 0,
+            },
+        };
+        Some((0..count).map(|index| NodeId::new(format!("{}.{index}", node.id))).collect())
+    }
+
+    /// Returns the item of a fan-out instance.
+    pub fn item(&self, graph: &Graph, node: &Node, index: usize) -> Option<Value> {
+        match node.each.as_ref()? {
+            Each::Number(_) => Some(Value::from(index)),
+            Each::Items(items) => items.get(index).cloned(),
+            Each::Carry { node: from, name } => {
+                self.carry(graph, from, name)?.as_array()?.get(index).cloned()
+            }
+        }
+    }
+
+    /// Returns the value a node carries on: of one instance as it is, of several joined.
+    pub fn carry(&self, graph: &Graph, from: &str, name: &str) -> Option<Value> {
+        let node = graph.get(from)?;
+        // A fan-out over a carried list cannot feed itself, so this recursion ends: validated.
+        let values: Vec<Value> = self
+            .instances(graph, node)?
+            .iter()
+            .filter_map(|id| self.nodes.get(id)?.outcome.as_ref()?.carries.get(name).cloned())
+            .collect();
+        join(values)
+    }
+
+    /// Returns the findings of a node's instances, in order.
+    pub fn findings(&self, graph: &Graph, from: &str) -> Vec<Finding> {
+        let ids = graph.get(from).and_then(|node| self.instances(graph, node)).unwrap_or_default();
+        let outcomes = ids.iter().filter_map(|id| self.nodes.get(id)?.outcome.as_ref());
+        outcomes.flat_map(|outcome| outcome.findings.clone()).collect()
+    }
+
+    /// Returns where a node stands, all its instances taken together.
+    ///
+    /// A fan-out has succeeded when all its instances have; an optional one when all are done.
+    pub fn group(&self, graph: &Graph, node: &Node) -> NodeState {
+        if let Some(run) = self.nodes.get(&NodeId::new(&node.id))
+            && run.state == NodeState::Skipped
+        {
+            return NodeState::Skipped;
+        }
+        let Some(ids) = self.instances(graph, node) else { return NodeState::Waiting };
+        let states: Vec<NodeState> = ids.iter().map(|id| self.state_of(id)).collect();
+        let is = |state| move |other: &NodeState| *other == state;
+        if states.iter().all(is(NodeState::Waiting)) && !states.is_empty() {
+            NodeState::Waiting
+        } else if states.iter().any(|state| !is_terminal(*state)) {
+            NodeState::Running
+        } else if states.iter().any(is(NodeState::Failed)) {
+            NodeState::Failed
+        } else {
+            NodeState::Succeeded
+        }
+    }
+
+    /// Returns where an instance stands.
+    pub fn state_of(&self, id: &NodeId) -> NodeState {
+        self.nodes.get(id).map_or(NodeState::Waiting, |node| node.state)
+    }
+
+    /// Returns where all nodes stand, by node id.
+    pub fn groups(&self, graph: &Graph) -> BTreeMap<String, NodeState> {
+        graph.nodes.iter().map(|node| (node.id.clone(), self.group(graph, node))).collect()
+    }
+
+    /// Returns the reviews of the current candidate; none when the graph has no reviewers.
+    pub fn reviews(&self, graph: &Graph) -> Vec<Review> {
+        let nodes = graph.nodes.iter().filter(|node| node.phase == Phase::Verification);
+        let ids = nodes.filter_map(|node| self.instances(graph, node)).flatten();
+        let outcomes = ids.filter_map(|id| self.nodes.get(&id)?.outcome.clone());
+        outcomes.filter_map(|outcome| outcome.review).collect()
+    }
+
+    /// Returns the milliseconds all processes of this run took, as their records say.
+    pub fn took_ms(&self) -> u64 {
+        u64::try_from(self.earlier_ms + self.clock.1 - self.clock.0).unwrap_or(0)
+    }
+}
+
+/// Returns whether an instance or a node has ended.
+pub fn is_terminal(state: NodeState) -> bool {
+    matches!(state, NodeState::Succeeded | NodeState::Failed | NodeState::Skipped)
+}
+
+fn join(mut values: Vec<Value>) -> Option<Value> {
+    if values.len() < 2 {
+        return values.pop();
+    }
+    if values.iter().all(Value::is_array) {
+        let lists = values.into_iter().filter_map(|value| match value {
+            Value::Array(items) => Some(items),
+            _ => None,
+        });
+        return Some(Value::Array(lists.flatten().collect()));
+    }
+    let texts: Vec<String> = values
+        .iter()
+        .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+        .collect();
+    Some(Value::String(texts.join("\n\n")))
+}

@@ -1,0 +1,101 @@
+//! One instance of a node: its work and its last record.
+//!
+//! A unit journals its own end. A unit that was stopped, ran out of budget or met a broken
+//! provider journals none: its node stays running in the journal, and a resume goes on with it.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::{
+    coordinator::{
+        brief::Brief,
+        dispatch::Ended,
+        jobs::{self, broken},
+        member::Member,
+        shared::Shared,
+    },
+    graph::node::Work,
+    protocol::{
+        event::{CheckedTree, What},
+        outcome::{Failure, Outcome},
+        report::{RunEnd, Verdict},
+    },
+    verify::verdict,
+};
+
+/// Runs one instance to its record; returns why the run shall stop, if it cannot.
+pub(super) async fn run(shared: Arc<Shared>, brief: Brief) -> Ended {
+    let (outcome, reused) = match outcome(&shared, &brief).await {
+        Ok(done) => done,
+        Err(end) => return Some(end),
+    };
+    if let Some(end) = unfinished(&outcome) {
+        return Some(end);
+    }
+    let what = What::NodeFinished { attempt: brief.attempt, outcome: Box::new(outcome), reused };
+    let written = shared.journal.append(Some(&brief.id), Some(&brief.agent()), what).await;
+    written.err().map(|error| broken(&error))
+}
+
+/// Returns what an instance comes to, and whether a stored result was used.
+pub(super) async fn outcome(
+    shared: &Arc<Shared>,
+    brief: &Brief,
+) -> Result<(Outcome, bool), RunEnd> {
+    let work = async {
+        match &brief.node.work {
+            Work::Checks => checks(shared, brief).await,
+            Work::Agent(agent) => Member { shared, brief, agent }.outcome().await,
+        }
+    };
+    tokio::select! {
+        done = work => done,
+        () = shared.halt.cancelled() => Err(RunEnd::Interrupted),
+    }
+}
+
+/// Returns why the run stops with this node unfinished; a resume takes it up again.
+pub(super) fn unfinished(outcome: &Outcome) -> Option<RunEnd> {
+    let text = outcome.summary.clone();
+    match outcome.failure? {
+        Failure::Budget => Some(RunEnd::Budget(text)),
+        Failure::Infrastructure => Some(RunEnd::Infrastructure(text)),
+        Failure::Cancelled => Some(RunEnd::Interrupted),
+        Failure::NotResolved | Failure::Refused | Failure::Conflict => None,
+    }
+}
+
+async fn checks(shared: &Shared, brief: &Brief) -> Result<(Outcome, bool), RunEnd> {
+    let Some(candidate) = &brief.candidate else {
+        let text = "there is no candidate to check".to_owned();
+        return Err(RunEnd::Infrastructure(text));
+    };
+    if shared.options.checks.is_empty() {
+        return Ok((Outcome::succeeded("no check was found and none given"), false));
+    }
+    let agent = brief.agent();
+    let on = (&candidate.candidate, &candidate.tree);
+    let (report, reused) = jobs::checks(shared, (&brief.id, &agent), on).await?;
+    let base = brief.base_report.as_ref();
+    let outcome = match verdict::compare(base, &report, &[], verdict::Unverified::Allow) {
+        Verdict::Red { reasons } => Outcome::failed(Failure::NotResolved, reasons.join("; ")),
+        Verdict::Green { grade, fixed } => {
+            Outcome::succeeded(format!("{}, {} fixed", grade.words(), fixed.len()))
+        }
+        Verdict::NoEvidence => Outcome::succeeded("no check ran"),
+    };
+    let commit = candidate.candidate.clone();
+    let what = What::ChecksFinished { on: CheckedTree::Candidate, report, commit, reused };
+    let written = shared.journal.append(Some(&brief.id), Some(&agent), what).await;
+    written.map_err(|error| broken(&error))?;
+    Ok((outcome, reused))
+}
+
+/// Returns a carry as the text that templates show.
+pub(super) fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => serde_json::to_string_pretty(other).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,162 @@
+//! The git directory an agent sees: its own HEAD, configuration, index and refs over the
+//! repository's objects, which are only lent.
+//!
+//! It lies outside the tree and is bound at [`INSIDE_GIT`] in the sandbox; `.git` of the tree is
+//! a file with the one line [`GITFILE`]. The repository's object folders are bound read-only at
+//! [`INSIDE_OBJECTS`]`/0`, `/1`, … in the order of [`PrivateGit::objects`]. The agent may commit
+//! and configure as it likes: grafter never reads any of it.
+
+use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
+    fmt::Write as _,
+    fs,
+    io::ErrorKind,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    git::{program::GitError, repo::Repo, tree},
+    protocol::ids::Oid,
+};
+
+/// Where the private git directory is bound inside the sandbox.
+pub const INSIDE_GIT: &str = "/run/grafter/git";
+/// Under which folder the repository's object folders are bound inside the sandbox.
+pub const INSIDE_OBJECTS: &str = "/run/grafter/objects";
+/// The content of `.git` in an agent's tree, as seen inside the sandbox.
+pub const GITFILE: &str = "gitdir: /run/grafter/git\n";
+
+/// A private git directory to be made.
+#[derive(Clone, Debug)]
+pub struct PrivateSpec<'a> {
+    /// The agent's tree.
+    pub tree: &'a Path,
+    /// Where the private git directory goes; its parent folder must exist.
+    pub dir: PathBuf,
+    /// The commit that its HEAD stands on.
+    pub commit: &'a Oid,
+    /// The name of its one branch.
+    pub branch: &'a str,
+}
+
+/// A private git directory, and what must be bound to make it work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrivateGit {
+    /// The directory; bound writable at [`INSIDE_GIT`].
+    pub dir: PathBuf,
+    /// A file holding [`GITFILE`]; bound read-only over `<tree>/.git`. Throw-away trees carry the
+    /// same file already, so that the binding may be left out for them.
+    pub file: PathBuf,
+    /// The repository's object folders, alternates of alternates included; the one at index N is
+    /// bound read-only at [`INSIDE_OBJECTS`]`/N`.
+    pub objects: Vec<PathBuf>,
+}
+
+/// Makes an agent's private git directory; one that is there is kept (a resumed agent's own).
+pub fn make(repo: &Repo, spec: &PrivateSpec<'_>) -> Result<PrivateGit, GitError> {
+    let dir = &spec.dir;
+    let mut file = dir.clone().into_os_string();
+    file.push(".file");
+    let made = PrivateGit { dir: dir.clone(), file: file.into(), objects: object_folders(repo) };
+    fs::write(&made.file, GITFILE).map_err(GitError::file("write", &made.file))?;
+    // HEAD is written last and marks the directory as complete.
+    if dir.join("HEAD").is_file() {
+        return Ok(made);
+    }
+    for folder in ["refs/heads", "refs/tags", "objects/info", "objects/pack", "info"] {
+        let folder = dir.join(folder);
+        fs::create_dir_all(&folder).map_err(GitError::file("make", &folder))?;
+    }
+    let site = tree::site(repo, spec.tree);
+    copy(&site.index, &dir.join("index"))?;
+    copy(&repo.common_dir().join("shallow"), &dir.join("shallow"))?;
+    copy(&repo.common_dir().join("info/exclude"), &dir.join("info/exclude"))?;
+    copy(&repo.common_dir().join("info/attributes"), &dir.join("info/attributes"))?;
+    copy(&site.git_dir.join("info/sparse-checkout"), &dir.join("info/sparse-checkout"))?;
+    let alternates: String =
+        (0..made.objects.len()).map(|n| format!("{INSIDE_OBJECTS}/{n}\n")).collect();
+    write(dir, "objects/info/alternates", &alternates)?;
+    write(dir, "config", &config(repo)?)?;
+    write_branch(dir, spec)?;
+    Ok(made)
+}
+
+fn write_branch(dir: &Path, spec: &PrivateSpec<'_>) -> Result<(), GitError> {
+    let name = format!("refs/heads/{}", spec.branch);
+    if !git2::Reference::is_valid_name(&name) {
+        return Err(GitError::Odd(format!("`{}` cannot be a branch", spec.branch.escape_debug())));
+    }
+    let path = dir.join(&name);
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(GitError::file("make", parent))?;
+    }
+    write(dir, &name, &format!("{}\n", spec.commit))?;
+    write(dir, "HEAD", &format!("ref: {name}\n"))
+}
+
+/// Returns the private configuration: what changes the meaning of files, and nothing else.
+fn config(repo: &Repo) -> Result<String, GitError> {
+    let library = repo.open()?;
+    let from = library.config().map_err(GitError::library("read the configuration"))?;
+    let mut text = String::from("[core]\n\trepositoryformatversion = 0\n\tbare = false\n");
+    let meaning =
+        ["fileMode", "symlinks", "autocrlf", "eol", "sparseCheckout", "sparseCheckoutCone"];
+    for key in meaning {
+        if let Ok(value) = from.get_string(&format!("core.{key}")) {
+            let _ = writeln!(text, "\t{key} = {}", quoted(&value));
+        }
+    }
+    let identity = repo.identity();
+    let _ = writeln!(text, "\tlogAllRefUpdates = true\n[gc]\n\tauto = 0");
+    let _ = writeln!(text, "[user]\n\tname = {}", quoted(&identity.name));
+    let _ = writeln!(text, "\temail = {}", quoted(&identity.email));
+    Ok(text)
+}
+
+fn quoted(value: &str) -> String {
+    let mut text = String::from("\"");
+    for c in value.chars() {
+        match c {
+            '"' | '\\' => text.extend(['\\', c]),
+            '\n' => text.push_str("\\n"),
+            c => text.push(c),
+        }
+    }
+    text + "\""
+}
+
+/// Returns the repository's object folders, following alternates as far as git does.
+fn object_folders(repo: &Repo) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut open = vec![(repo.common_dir().join("objects"), 0)];
+    while let Some((folder, depth)) = open.pop() {
+        let Ok(folder) = folder.canonicalize() else { continue };
+        if depth > 5 || !seen.insert(folder.clone()) {
+            continue;
+        }
+        let lines = fs::read(folder.join("info/alternates")).unwrap_or_default();
+        for line in lines.split(|byte| *byte == b'\n') {
+            if !line.is_empty() && !line.starts_with(b"#") {
+                open.push((folder.join(OsStr::from_bytes(line)), depth + 1));
+            }
+        }
+        found.push(folder);
+    }
+    found
+}
+
+/// Copies a file that may be missing; a copy, because the agent may change its own.
+fn copy(from: &Path, to: &Path) -> Result<(), GitError> {
+    match fs::copy(from, to) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(GitError::file("copy", from)(e)),
+        _ => Ok(()),
+    }
+}
+
+fn write(dir: &Path, name: &str, text: &str) -> Result<(), GitError> {
+    let path = dir.join(name);
+    fs::write(&path, text).map_err(GitError::file("write", &path))
+}

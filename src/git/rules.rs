@@ -1,0 +1,99 @@
+//! Which untracked files git would ignore.
+//!
+//! `.gitignore` files of the tree go before the repository's `info/exclude`, that before the
+//! user's own file; a deeper `.gitignore` goes before one above it.
+
+use std::{collections::HashMap, ffi::OsStr, fs, os::unix::ffi::OsStrExt, path::Path, sync::Arc};
+
+use ignore::{
+    Match,
+    gitignore::{Gitignore, GitignoreBuilder, gitconfig_excludes_path},
+};
+
+use crate::git::repo::Repo;
+
+/// The rules of one repository, with those of each folder compiled once.
+#[derive(Debug)]
+pub struct Rules {
+    /// Outside the tree, the strongest first.
+    fixed: Vec<Gitignore>,
+    known: HashMap<Vec<u8>, (Vec<u8>, Arc<Gitignore>)>,
+}
+
+/// The rules in force in a folder.
+#[derive(Debug)]
+pub struct Level {
+    folder: Vec<u8>,
+    rules: Arc<Gitignore>,
+    above: Option<Arc<Level>>,
+}
+
+impl Rules {
+    /// Reads the rules that lie outside the tree.
+    pub fn new(repo: &Repo) -> Self {
+        let own = repo.open().and_then(|library| {
+            let config = library.config().and_then(|mut config| config.snapshot());
+            let path = config.and_then(|config| config.get_path("core.excludesFile"));
+            path.map_err(super::program::GitError::library("read the configuration"))
+        });
+        let files = [
+            Some(repo.common_dir().join("info/exclude")),
+            own.ok().or_else(gitconfig_excludes_path),
+        ];
+        let read = |path| fs::read(path).ok();
+        let fixed = files.into_iter().flatten().filter_map(read).map(|text| compile(&text));
+        Self { fixed: fixed.collect(), known: HashMap::new() }
+    }
+
+    /// Returns the rules in force in a folder with this `.gitignore`.
+    pub fn enter(
+        &mut self,
+        folder: &[u8],
+        text: Vec<u8>,
+        above: Option<Arc<Level>>,
+    ) -> Option<Arc<Level>> {
+        let rules = match self.known.get(folder) {
+            Some((old, rules)) if *old == text => Arc::clone(rules),
+            _ => {
+                let rules = Arc::new(compile(&text));
+                self.known.insert(folder.to_owned(), (text, Arc::clone(&rules)));
+                rules
+            }
+        };
+        Some(Arc::new(Level { folder: folder.to_owned(), rules, above }))
+    }
+
+    /// Returns whether git would ignore an untracked path; its folder is known not to be ignored.
+    pub fn is_ignored(&self, level: Option<&Level>, path: &[u8], is_dir: bool) -> bool {
+        let mut at = level;
+        while let Some(level) = at {
+            let skip = if level.folder.is_empty() { 0 } else { level.folder.len() + 1 };
+            match level.rules.matched(as_path(&path[skip..]), is_dir) {
+                Match::Ignore(_) => return true,
+                Match::Whitelist(_) => return false,
+                Match::None => at = level.above.as_deref(),
+            }
+        }
+        let verdict = self.fixed.iter().map(|rules| rules.matched(as_path(path), is_dir));
+        verdict
+            .into_iter()
+            .find(|verdict| !verdict.is_none())
+            .is_some_and(|found| found.is_ignore())
+    }
+}
+
+/// Compiles the rules of one file; lines that are no rules are left out, as git does.
+fn compile(text: &[u8]) -> Gitignore {
+    let mut builder = GitignoreBuilder::new(".");
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    for line in text.split(|byte| *byte == b'\n') {
+        if let Ok(line) = std::str::from_utf8(line.strip_suffix(b"\r").unwrap_or(line)) {
+            let _ = builder.add_line(None, line);
+        }
+    }
+    builder.build().unwrap_or_else(|_| Gitignore::empty())
+}
+
+fn as_path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
+}

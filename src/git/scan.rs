@@ -1,0 +1,248 @@
+//! Walks a tree and says what lies in it, without trusting anything in it.
+//!
+//! Every folder is opened component by component without following links, so a link that an
+//! agent swaps in cannot lead the walk outside. Paths are bytes throughout. Nested repositories
+//! are walked like plain folders; whatever is named `.git` is left out.
+
+use std::{
+    ffi::CStr,
+    fs::File,
+    io::{self, Read},
+    os::fd::OwnedFd,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use rustix::{
+    fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat as OsStat, openat, readlinkat, statat},
+    io::Errno,
+};
+
+use crate::git::rules::{Level, Rules};
+
+/// Git's mode of a plain file.
+pub const PLAIN: u32 = 0o100_644;
+/// Git's mode of an executable file.
+pub const EXECUTABLE: u32 = 0o100_755;
+/// Git's mode of a symbolic link.
+pub const LINK: u32 = 0o120_000;
+/// Git's mode of a submodule's recorded commit.
+pub const MODULE: u32 = 0o160_000;
+
+/// Longer paths are left out; git cannot hold them either.
+const LONGEST: usize = 4000;
+
+/// What tells a changed file from an unchanged one, in the form git's index keeps it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stat {
+    /// Seconds and nanoseconds of the last change of content or metadata.
+    pub ctime: (u32, u32),
+    /// Seconds and nanoseconds of the last change of content.
+    pub mtime: (u32, u32),
+    /// The inode's number, its lower half.
+    pub ino: u32,
+    /// The size, its lower half.
+    pub size: u32,
+}
+
+impl Stat {
+    fn of(stat: &OsStat) -> Self {
+        Self {
+            ctime: (stat.st_ctime as u32, stat.st_ctime_nsec as u32),
+            mtime: (stat.st_mtime as u32, stat.st_mtime_nsec as u32),
+            ino: stat.st_ino as u32,
+            size: stat.st_size as u32,
+        }
+    }
+
+    /// Returns whether the last change lies so long before `now` that a later one must show.
+    ///
+    /// Kernel time stamps advance in ticks of up to 10 ms, some file systems' in whole seconds;
+    /// the change time is used because no program can set it back.
+    pub fn is_settled(&self, now: Duration) -> bool {
+        let slack = Duration::from_millis(if self.ctime.1 == 0 { 2000 } else { 20 });
+        Duration::new(self.ctime.0.into(), self.ctime.1) + slack < now
+    }
+}
+
+/// A file or link in the tree.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Its path below the tree.
+    pub path: Vec<u8>,
+    /// Its fingerprint.
+    pub stat: Stat,
+    /// Git's mode for it.
+    pub mode: u32,
+}
+
+/// What a walk has found.
+#[derive(Debug, Default)]
+pub struct Scan {
+    /// Tracked and not ignored files and links.
+    pub files: Vec<Found>,
+    /// Submodule folders that are there.
+    pub modules: Vec<Vec<u8>>,
+    /// Files and folders that could not be read, or that git cannot name.
+    pub unread: Vec<Vec<u8>>,
+}
+
+/// What a path was at the last look.
+pub trait Tracked {
+    /// Returns git's mode of the path if it is tracked.
+    fn mode(&self, path: &[u8]) -> Option<u32>;
+    /// Returns whether something tracked lies below the folder.
+    fn has_below(&self, folder: &[u8]) -> bool;
+}
+
+/// Opens a tree's top folder.
+pub fn open_top(tree: &Path) -> io::Result<OwnedFd> {
+    Ok(openat(CWD, tree, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// Walks the whole tree.
+pub fn walk(top: &OwnedFd, tracked: &impl Tracked, rules: &mut Rules) -> io::Result<Scan> {
+    let mut scan = Scan::default();
+    let mut folders = vec![Folder { path: Vec::new(), level: None, ignored: false }];
+    while let Some(folder) = folders.pop() {
+        let read =
+            open_folder(top, &folder.path).and_then(|fd| Dir::read_from(&fd).map(|dir| (fd, dir)));
+        match read {
+            Ok((fd, dir)) => list(
+                &fd,
+                dir,
+                folder,
+                &mut Walk { scan: &mut scan, tracked, rules, folders: &mut folders },
+            ),
+            Err(e) if folder.path.is_empty() => return Err(e.into()),
+            // Gone or no folder any more since its parent was listed: then it counts as deleted.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
+            Err(_) => scan.unread.push(folder.path),
+        }
+    }
+    Ok(scan)
+}
+
+struct Folder {
+    path: Vec<u8>,
+    level: Option<Arc<Level>>,
+    ignored: bool,
+}
+
+struct Walk<'a, T> {
+    scan: &'a mut Scan,
+    tracked: &'a T,
+    rules: &'a mut Rules,
+    folders: &'a mut Vec<Folder>,
+}
+
+fn list<T: Tracked>(fd: &OwnedFd, dir: Dir, folder: Folder, walk: &mut Walk<'_, T>) {
+    let Folder { path, level, ignored } = folder;
+    let level = match read_at(fd, c".gitignore", 1 << 20) {
+        Ok(text) if !ignored => walk.rules.enter(&path, text, level),
+        _ => level,
+    };
+    for entry in dir {
+        let Ok(entry) = entry else {
+            walk.scan.unread.push(path);
+            return;
+        };
+        let name = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b".." | b".git") {
+            continue;
+        }
+        let mut full = path.clone();
+        if !full.is_empty() {
+            full.push(b'/');
+        }
+        full.extend(name.to_bytes());
+        if full.len() > LONGEST || is_like_dot_git(name.to_bytes()) {
+            walk.scan.unread.push(full);
+            continue;
+        }
+        see(fd, name, Folder { path: full, level: level.clone(), ignored }, walk);
+    }
+}
+
+fn see<T: Tracked>(fd: &OwnedFd, name: &CStr, at: Folder, walk: &mut Walk<'_, T>) {
+    let stat = match statat(fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => stat,
+        Err(Errno::NOENT) => return,
+        Err(_) => return walk.scan.unread.push(at.path),
+    };
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    let was = walk.tracked.mode(&at.path);
+    let is_dir = kind == FileType::Directory;
+    if is_dir && was == Some(MODULE) {
+        return walk.scan.modules.push(at.path);
+    }
+    let mode = match kind {
+        FileType::RegularFile if stat.st_mode & 0o100 != 0 => EXECUTABLE,
+        FileType::RegularFile => PLAIN,
+        FileType::Symlink => LINK,
+        FileType::Directory => 0,
+        // Sockets, pipes and devices are nothing that git can hold.
+        _ => return,
+    };
+    if !is_dir && was.is_some() {
+        return walk.scan.files.push(Found { path: at.path, stat: Stat::of(&stat), mode });
+    }
+    let ignored = at.ignored || walk.rules.is_ignored(at.level.as_deref(), &at.path, is_dir);
+    if is_dir {
+        if !ignored || walk.tracked.has_below(&at.path) {
+            walk.folders.push(Folder { ignored, ..at });
+        }
+    } else if !ignored {
+        walk.scan.files.push(Found { path: at.path, stat: Stat::of(&stat), mode });
+    }
+}
+
+/// Names that file systems elsewhere would take for `.git`; git refuses them everywhere.
+fn is_like_dot_git(name: &[u8]) -> bool {
+    let stem = name.split(|byte| *byte == b':').next().unwrap_or_default();
+    let end = stem.iter().rposition(|byte| !matches!(byte, b' ' | b'.')).map_or(0, |at| at + 1);
+    stem[..end].eq_ignore_ascii_case(b".git") || stem[..end].eq_ignore_ascii_case(b"git~1")
+}
+
+/// What a file holds, and how it looked while it was read.
+pub enum Content {
+    /// A plain file that is still to be read.
+    File(File),
+    /// A link's target.
+    Link(Vec<u8>),
+}
+
+/// Opens a file or reads a link below the tree without following any link.
+pub fn open_file(top: &OwnedFd, path: &[u8]) -> io::Result<Content> {
+    let (parent, name) = match path.iter().rposition(|byte| *byte == b'/') {
+        Some(at) => (&path[..at], &path[at + 1..]),
+        None => (&path[..0], path),
+    };
+    let folder = open_folder(top, parent)?;
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    match openat(&folder, name, flags, Mode::empty()) {
+        Ok(fd) => Ok(Content::File(File::from(fd))),
+        Err(Errno::LOOP) => Ok(Content::Link(readlinkat(&folder, name, Vec::new())?.into_bytes())),
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn open_folder(top: &OwnedFd, path: &[u8]) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut at = openat(top, c".", flags, Mode::empty())?;
+    for part in path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
+        at = openat(&at, part, flags, Mode::empty())?;
+    }
+    Ok(at)
+}
+
+fn read_at(folder: &OwnedFd, name: &CStr, cap: u64) -> io::Result<Vec<u8>> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(openat(folder, name, flags, Mode::empty())?);
+    let mut bytes = Vec::new();
+    if file.metadata()?.is_file() {
+        file.take(cap).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}

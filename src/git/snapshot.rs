@@ -1,0 +1,356 @@
+//! Saves a tree's files as git trees, again and again, at the cost of what changed.
+//!
+//! A [`Tracker`] remembers each file's fingerprint and object. A scan compares fingerprints; only
+//! files whose fingerprint changed, or was taken so close to the last change that a second change
+//! could hide behind it, are read again. Tracked files are followed whether or not a rule ignores
+//! them; untracked ones honour the ignore rules. Bytes are kept as they are unless an attribute
+//! or setting converts them; then the git program decides. Files over [`large::LIMIT`] are kept
+//! beside the repository with a pointer text in the snapshot; [`Tracker::whole`] gives the tree
+//! with their real content, for a commit. Submodules keep their recorded commit.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
+    fs,
+    io::{self, ErrorKind, Read},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use git2::{ObjectType, Repository};
+
+use crate::{
+    git::{
+        attributes::{self, Conversion},
+        diff,
+        files::{Entry, Files, load},
+        large, patch,
+        program::{Git, GitError, Site},
+        repo::{Repo, named, raw, tree_in},
+        rules::Rules,
+        scan::{self, Content, EXECUTABLE, Found, LINK, PLAIN, Scan},
+        tree,
+    },
+    protocol::ids::Oid,
+};
+
+/// A saved state of a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Its files.
+    pub tree: Oid,
+    /// What differs from the snapshot before, sorted; bytes that are no UTF-8 are replaced.
+    pub changed: Vec<String>,
+    /// Files for which the tree holds a pointer text only, because of their size.
+    pub large: Vec<String>,
+    /// What could not be read or named, and therefore is as it was in the snapshot before.
+    pub skipped: Vec<String>,
+}
+
+/// Follows one tree.
+#[derive(Debug)]
+pub struct Tracker {
+    repo: Repo,
+    site: Site,
+    top: OwnedFd,
+    rules: Rules,
+    outside: Conversion,
+    modes_count: bool,
+    files: Files,
+    /// The tree of the last scan.
+    tree: git2::Oid,
+    /// The tree of the last snapshot that was handed out.
+    told: git2::Oid,
+    skipped: BTreeSet<Vec<u8>>,
+}
+
+impl Tracker {
+    /// Begins to follow a tree that grafter made; `base` is what its files are compared with
+    /// first, a commit or a tree.
+    pub fn new(repo: &Repo, tree: &Path, base: &Oid) -> Result<Self, GitError> {
+        let site = tree::site(repo, tree);
+        let library = repo.open()?;
+        let config = library.config().map_err(GitError::library("read the configuration"))?;
+        let base = tree_in(&library, base)?.id();
+        Ok(Self {
+            top: scan::open_top(tree).map_err(GitError::file("open", tree))?,
+            rules: Rules::new(repo),
+            outside: attributes::outside(repo),
+            modes_count: config.get_bool("core.fileMode").unwrap_or(true),
+            files: load(&library, base, &site.index)?,
+            tree: base,
+            told: base,
+            skipped: BTreeSet::new(),
+            repo: repo.clone(),
+            site,
+        })
+    }
+
+    /// Saves the tree's files; none when nothing changed since the last snapshot.
+    pub fn snapshot(&mut self) -> Result<Option<Snapshot>, GitError> {
+        let tree = self.current()?;
+        if self.tree == self.told {
+            return Ok(None);
+        }
+        let changed = diff::changed_paths(&self.repo, &named(self.told), &tree)?;
+        self.told = self.tree;
+        let text = |path: &Vec<u8>| String::from_utf8_lossy(path).into_owned();
+        let large = self.files.iter().filter(|(_, entry)| entry.large).map(|(path, _)| text(path));
+        let large = large.collect();
+        Ok(Some(Snapshot {
+            tree,
+            changed,
+            large,
+            skipped: self.skipped.iter().map(text).collect(),
+        }))
+    }
+
+    /// Returns the tree of the files as they are now, without counting as a snapshot.
+    pub fn current(&mut self) -> Result<Oid, GitError> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let scan = scan::walk(&self.top, &self.files, &mut self.rules)
+            .map_err(GitError::file("read", &self.site.work_tree))?;
+        self.skipped = scan.unread.iter().cloned().collect();
+        let gone = self.gone(&scan);
+        let look: Vec<&Found> = scan.files.iter().filter(|found| self.is_new(found)).collect();
+        if gone.is_empty() && look.is_empty() {
+            return Ok(named(self.tree));
+        }
+        let library = self.repo.open()?;
+        let conversion = self.conversion(&scan);
+        let mut changes: BTreeMap<Vec<u8>, patch::Change> = BTreeMap::new();
+        for path in gone {
+            self.files.remove(&path);
+            changes.insert(path, None);
+        }
+        for found in look {
+            let mut store = Store { tracker: self, library: &library, conversion, now };
+            match store.read(found) {
+                Ok(entry) => {
+                    let old = self.files.insert(found.path.clone(), entry.clone());
+                    if old.is_none_or(|old| (old.mode, old.oid) != (entry.mode, entry.oid)) {
+                        changes.insert(found.path.clone(), Some((entry.mode, entry.oid)));
+                    }
+                }
+                // It vanished or changed its kind while we looked, or may not be read: it stays
+                // as it was, and the next scan looks again.
+                Err(GitError::File { .. }) => drop(self.skipped.insert(found.path.clone())),
+                Err(error) => return Err(error),
+            }
+        }
+        self.tree = patch::apply(&library, self.tree, &changes)?;
+        Ok(named(self.tree))
+    }
+
+    /// Returns the tree of the last scan with the real content of large files in it.
+    pub fn whole(&self) -> Result<Oid, GitError> {
+        let library = self.repo.open()?;
+        let mut changes: BTreeMap<Vec<u8>, patch::Change> = BTreeMap::new();
+        for (path, entry) in self.files.iter().filter(|(_, entry)| entry.large) {
+            let blob = library.find_blob(entry.oid).map_err(GitError::library("read a pointer"))?;
+            let Some(kept) = large::behind(&self.repo, blob.content()) else { continue };
+            let mut named_as = std::ffi::OsString::from("--path=");
+            named_as.push(OsStr::from_bytes(path));
+            let oid = Git::tree(&self.site, "hash-object").arg("-w").arg(named_as).arg(kept);
+            changes.insert(path.clone(), Some((entry.mode, raw(&Oid::new(oid.line()?))?)));
+        }
+        Ok(named(patch::apply(&library, self.tree, &changes)?))
+    }
+
+    /// Makes the working tree equal to a snapshot's tree; files that its rules ignore are left
+    /// alone. Nothing may run in the tree meanwhile.
+    pub fn restore(&mut self, tree: &Oid) -> Result<(), GitError> {
+        // The second round takes what only the rules of the state left behind ignored.
+        for _ in 0..2 {
+            let current = self.current()?;
+            self.switch(&current, tree)?;
+            if self.current()? == self.repo.tree_of(tree)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn switch(&mut self, current: &Oid, tree: &Oid) -> Result<(), GitError> {
+        let mut draft = self.site.clone();
+        draft.index.as_mut_os_string().push(".half");
+        match fs::copy(&self.site.index, &draft.index) {
+            Err(e) if e.kind() != ErrorKind::NotFound => {
+                return Err(GitError::file("copy", &self.site.index)(e));
+            }
+            _ => {}
+        }
+        Git::tree(&draft, "read-tree").args(["--reset", current.as_str()]).ok()?;
+        // Says by its exit code that files differ, which is no failure.
+        Git::tree(&draft, "update-index").args(["-q", "--refresh"]).run()?;
+        Git::tree(&draft, "read-tree").args(["-u", "--reset", tree.as_str()]).ok()?;
+        fs::rename(&draft.index, &self.site.index)
+            .map_err(GitError::file("rename", &draft.index))?;
+        let library = self.repo.open()?;
+        let base = tree_in(&library, tree)?.id();
+        self.files = load(&library, base, &self.site.index)?;
+        self.unfold_large(&library)?;
+        (self.tree, self.told) = (base, base);
+        Ok(())
+    }
+
+    /// Puts the real content of large files where a restored tree has their pointers.
+    fn unfold_large(&self, library: &Repository) -> Result<(), GitError> {
+        for (path, entry) in self.files.iter().filter(|(_, e)| matches!(e.mode, PLAIN | EXECUTABLE))
+        {
+            let size = library.odb().and_then(|odb| odb.read_header(entry.oid)).map(|head| head.0);
+            if !matches!(size, Ok(90..=120)) {
+                continue;
+            }
+            let blob = library.find_blob(entry.oid).map_err(GitError::library("read a pointer"))?;
+            if let Some(kept) = large::behind(&self.repo, blob.content()) {
+                let path = self.site.work_tree.join(as_path(path));
+                fs::copy(&kept, &path).map(drop).map_err(GitError::file("write", &path))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_new(&self, found: &Found) -> bool {
+        let mode = self.mode_of(found);
+        !self
+            .files
+            .get(&found.path)
+            .is_some_and(|entry| entry.sure && entry.stat == found.stat && entry.mode == mode)
+    }
+
+    /// Returns the tracked paths that are no longer there; what could not be read stays.
+    fn gone(&self, scan: &Scan) -> Vec<Vec<u8>> {
+        let mut there: BTreeSet<&[u8]> = scan.files.iter().map(|f| f.path.as_slice()).collect();
+        there.extend(scan.modules.iter().map(Vec::as_slice));
+        let unread = |path: &[u8]| {
+            scan.unread.iter().any(|prefix| {
+                path.strip_prefix(prefix.as_slice())
+                    .is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+            })
+        };
+        let gone = self.files.iter().filter(|(path, entry)| {
+            !entry.left_out && !there.contains(path.as_slice()) && !unread(path)
+        });
+        gone.map(|(path, _)| path.clone()).collect()
+    }
+
+    /// Returns what conversion is possible in this tree now.
+    fn conversion(&self, scan: &Scan) -> Conversion {
+        let files = scan.files.iter().filter(|found| {
+            found.path == b".gitattributes" || found.path.ends_with(b"/.gitattributes")
+        });
+        let of = |found: &Found| {
+            let Ok(Content::File(file)) = scan::open_file(&self.top, &found.path) else {
+                return Conversion::None;
+            };
+            let mut text = Vec::new();
+            // A file that cannot be read converts as much as any could.
+            match file.take(1 << 20).read_to_end(&mut text) {
+                Ok(_) => attributes::in_text(&text),
+                Err(_) => Conversion::Any,
+            }
+        };
+        files.map(of).max().unwrap_or_default().max(self.outside)
+    }
+
+    fn mode_of(&self, found: &Found) -> u32 {
+        if self.modes_count || found.mode == LINK {
+            return found.mode;
+        }
+        match self.files.get(&found.path) {
+            Some(entry) if entry.mode == EXECUTABLE => EXECUTABLE,
+            _ => PLAIN,
+        }
+    }
+}
+
+/// Reads changed files into the object store.
+struct Store<'a> {
+    tracker: &'a Tracker,
+    library: &'a Repository,
+    conversion: Conversion,
+    now: Duration,
+}
+
+impl Store<'_> {
+    fn read(&mut self, found: &Found) -> Result<Entry, GitError> {
+        let path = self.tracker.site.work_tree.join(as_path(&found.path));
+        let failed = |source| GitError::File { doing: "read", path: path.clone(), source };
+        let odd = || failed(io::Error::other("it changed its kind meanwhile"));
+        let mode = self.tracker.mode_of(found);
+        let content = scan::open_file(&self.tracker.top, &found.path).map_err(failed)?;
+        let mut large = false;
+        let oid = match (content, mode) {
+            (Content::Link(target), LINK) => self.put(&found.path, &target)?,
+            (Content::File(mut file), PLAIN | EXECUTABLE) => {
+                let meta = file.metadata().map_err(failed)?;
+                if !meta.is_file() {
+                    return Err(odd());
+                }
+                if meta.len() > large::LIMIT {
+                    match self.unchanged(found, &file)? {
+                        Some(oid) => oid,
+                        None => {
+                            large = true;
+                            let pointer = large::keep(&self.tracker.repo, file)?;
+                            self.put(&found.path, &pointer)?
+                        }
+                    }
+                } else {
+                    let mut bytes = Vec::new();
+                    file.by_ref().take(large::LIMIT + 1).read_to_end(&mut bytes).map_err(failed)?;
+                    self.file(&found.path, bytes)?
+                }
+            }
+            _ => return Err(odd()),
+        };
+        let sure = found.stat.is_settled(self.now);
+        Ok(Entry { mode, oid, stat: found.stat, sure, left_out: false, large })
+    }
+
+    fn file(&self, path: &[u8], bytes: Vec<u8>) -> Result<git2::Oid, GitError> {
+        if !self.conversion.touches(&bytes) {
+            return self.put(path, &bytes);
+        }
+        let git = Git::tree(&self.tracker.site, "hash-object").args(["-w", "--stdin"]);
+        let mut named_as = std::ffi::OsString::from("--path=");
+        named_as.push(OsStr::from_bytes(path));
+        raw(&Oid::new(git.arg(named_as).stdin(bytes).line()?))
+    }
+
+    /// Stores bytes unless they are what the path held before.
+    fn put(&self, path: &[u8], bytes: &[u8]) -> Result<git2::Oid, GitError> {
+        let oid = git2::Oid::hash_object(ObjectType::Blob, bytes)
+            .map_err(GitError::library("name a file's content"))?;
+        if self.tracker.files.get(path).is_some_and(|entry| entry.oid == oid) {
+            return Ok(oid);
+        }
+        self.library.blob(bytes).map_err(GitError::library("store a file's content"))
+    }
+
+    /// Returns the object a large tracked file held before if it still holds it.
+    fn unchanged(&self, found: &Found, file: &fs::File) -> Result<Option<git2::Oid>, GitError> {
+        let Some(entry) = self.tracker.files.get(&found.path) else { return Ok(None) };
+        let oid = if self.conversion == Conversion::Any {
+            let git = Git::tree(&self.tracker.site, "hash-object").arg("--");
+            raw(&Oid::new(git.arg(as_path(&found.path)).line()?))?
+        } else {
+            let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+            git2::Oid::hash_file(ObjectType::Blob, path)
+                .map_err(GitError::library("name a file's content"))?
+        };
+        Ok(Some(oid).filter(|oid| *oid == entry.oid))
+    }
+}
+
+fn as_path(path: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(path))
+}
+
+#[cfg(test)]
+mod tests;

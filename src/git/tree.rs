@@ -1,0 +1,353 @@
+//! Trees: where agents' files live. Making one is behind [`make`] alone.
+//!
+//! A writer's tree is a registered git worktree with its branch. A throw-away tree is not
+//! registered: its index lies beside it and its `.git` only points into the sandbox. Nothing here
+//! reads the user's working tree or writes its index. Removing never loses work: what is not
+//! reachable otherwise is first kept under `refs/grafter/orphan/`, and a probe that fails stops
+//! the removal.
+
+use std::{
+    ffi::OsString,
+    fs, io,
+    io::ErrorKind,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use thiserror::Error;
+
+use crate::{
+    git::{
+        commit::{self, CommitSpec},
+        join, lock, private,
+        program::{Git, GitError, Site},
+        records::{self, Record},
+        refs::{self, Cas, Move},
+        repo::Repo,
+        snapshot::Tracker,
+        submodules,
+        worktrees::{self, Head},
+    },
+    protocol::ids::Oid,
+};
+
+/// A tree to be made.
+#[derive(Clone, Debug)]
+pub struct TreeSpec {
+    /// Where; absolute, its parent folder is made when missing.
+    pub path: PathBuf,
+    /// The commit whose files it holds.
+    pub commit: Oid,
+    /// The new branch of a registered tree; none makes a throw-away tree.
+    pub branch: Option<String>,
+}
+
+/// Why a tree cannot be made or removed.
+#[derive(Debug, Error)]
+pub enum TreeError {
+    /// Git or the file system refused.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The branch exists and points at something that is not built on the tree's commit.
+    #[error("the branch {branch} already exists at {}", tip.short())]
+    BranchTaken {
+        /// The branch.
+        branch: String,
+        /// Its tip.
+        tip: Oid,
+    },
+    /// Something that grafter did not make is in the way.
+    #[error("{} was not made by grafter and is left alone", .0.display())]
+    Foreign(PathBuf),
+    /// The path cannot be used.
+    #[error("{} cannot be the path of a tree: it must be absolute and end in a name", .0.display())]
+    Path(PathBuf),
+}
+
+/// What a look at a tree's state says; a failing look is never read as clean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing differs from its head.
+    Clean,
+    /// Files differ from its head.
+    Dirty,
+    /// The folder is gone.
+    Missing,
+    /// It could not be found out.
+    Unknown(String),
+}
+
+/// A tree that grafter made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TreeInfo {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its branch, none for a throw-away tree.
+    pub branch: Option<String>,
+    /// The commit it stands on.
+    pub head: Oid,
+    /// Whether files differ from that commit.
+    pub dirty: State,
+    /// Whether everything in that commit is also in HEAD or on the run's landed branch.
+    pub integrated: bool,
+}
+
+/// What a removal kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// The ref under which work that was nowhere else is kept.
+    pub orphan: Option<String>,
+}
+
+/// Makes a tree. A tree that is already there and right is kept with what was written in it.
+pub fn make(repo: &Repo, spec: &TreeSpec) -> Result<(), TreeError> {
+    let (Some(parent), true) = (spec.path.parent(), spec.path.is_absolute()) else {
+        return Err(TreeError::Path(spec.path.clone()));
+    };
+    fs::create_dir_all(parent).map_err(GitError::file("make", parent))?;
+    let record = Record {
+        path: spec.path.clone(),
+        commit: spec.commit.clone(),
+        branch: spec.branch.clone(),
+    };
+    match records::get(repo, &spec.path) {
+        Some(known) if finished(repo, &known) => {
+            if same(&known, &record) {
+                return Ok(());
+            }
+            remove(repo, &spec.path)?;
+        }
+        Some(_) => clear(repo, &spec.path)?,
+        None if fs::symlink_metadata(&spec.path).is_ok() => {
+            return Err(TreeError::Foreign(spec.path.clone()));
+        }
+        None => {}
+    }
+    records::put(repo, &record)?;
+    let site = match &spec.branch {
+        Some(branch) => register(repo, spec, branch)?,
+        None => throw_away(repo, spec)?,
+    };
+    fill(&site, &spec.commit)?;
+    submodules::fill(repo, &site, &spec.commit);
+    Ok(())
+}
+
+/// Returns where git calls about a tree that grafter made act.
+pub fn site(repo: &Repo, tree: &Path) -> Site {
+    worktrees::at(repo, tree).unwrap_or_else(|| Site {
+        git_dir: repo.git_dir().to_owned(),
+        work_tree: tree.to_owned(),
+        index: beside(tree, ".index"),
+    })
+}
+
+/// Returns all trees that grafter made.
+pub fn list(repo: &Repo) -> Result<Vec<TreeInfo>, GitError> {
+    records::all(repo).into_iter().map(|record| look_at(repo, record)).collect()
+}
+
+/// Removes a tree and keeps its branch; work that is nowhere else is first kept by a ref.
+pub fn remove(repo: &Repo, path: &Path) -> Result<Removed, TreeError> {
+    let record = records::get(repo, path).ok_or_else(|| TreeError::Foreign(path.to_owned()))?;
+    let mut removed = Removed::default();
+    if finished(repo, &record) {
+        let head = head_of(repo, &record)?;
+        let mut tracker = Tracker::new(repo, path, &head)?;
+        if tracker.snapshot()?.is_some() {
+            let tree = tracker.whole()?;
+            let message = format!("Unsaved work of {}\n", path.display());
+            let parents = vec![head];
+            let spec = CommitSpec { tree, parents, message, identity: repo.identity() };
+            removed.orphan = Some(keep(repo, &commit::write(repo, &spec)?)?);
+        } else if record.branch.is_some() && !held(repo, &head)? {
+            removed.orphan = Some(keep(repo, &head)?);
+        }
+    }
+    clear(repo, path)?;
+    Ok(removed)
+}
+
+/// Removes a branch of grafter's; commits that are nowhere else are first kept by a ref.
+pub fn remove_branch(repo: &Repo, branch: &str) -> Result<Removed, TreeError> {
+    let Some(tip) = repo.tip(branch)? else { return Ok(Removed::default()) };
+    if !branch.starts_with("grafter/") || repo.branch_checked_out(branch).is_some() {
+        return Err(TreeError::Foreign(PathBuf::from(branch)));
+    }
+    let orphan = match integrated(repo, &tip, branch)? {
+        true => None,
+        false => Some(keep(repo, &tip)?),
+    };
+    match refs::delete(repo, &format!("refs/heads/{branch}"), &tip)? {
+        Cas::Moved => Ok(Removed { orphan }),
+        Cas::Missed { found } => {
+            let tip = found.unwrap_or(tip);
+            Err(TreeError::BranchTaken { branch: branch.to_owned(), tip })
+        }
+    }
+}
+
+/// A branch moves on with its tree's work; a throw-away tree is good for its commit only.
+fn same(known: &Record, wanted: &Record) -> bool {
+    known.branch == wanted.branch && (known.branch.is_some() || known.commit == wanted.commit)
+}
+
+/// A tree is finished when its index has got its name, which is the last step of filling it.
+fn finished(repo: &Repo, record: &Record) -> bool {
+    let site = site(repo, &record.path);
+    let right = match &record.branch {
+        Some(_) => site.git_dir != repo.git_dir(),
+        None => site.git_dir == repo.git_dir(),
+    };
+    right && site.index.is_file() && record.path.is_dir()
+}
+
+fn register(repo: &Repo, spec: &TreeSpec, branch: &str) -> Result<Site, TreeError> {
+    let turn = lock::acquire(repo)?;
+    // The user's own git directory, so that a sparse checkout is taken over.
+    let add = Git::checkout(&repo.site(), "worktree").args(["add", "--no-checkout", "--quiet"]);
+    let add = match repo.tip(branch)? {
+        None => {
+            add.args(["--no-track", "-b", branch, "--"]).arg(&spec.path).arg(spec.commit.as_str())
+        }
+        Some(tip) if repo.contains(&tip, &spec.commit)? => {
+            add.arg("--").arg(&spec.path).arg(branch)
+        }
+        Some(tip) => return Err(TreeError::BranchTaken { branch: branch.to_owned(), tip }),
+    };
+    add.ok()?;
+    drop(turn);
+    worktrees::at(repo, &spec.path).ok_or_else(|| {
+        let path = spec.path.display();
+        TreeError::Git(GitError::Odd(format!("git made no worktree at {path}")))
+    })
+}
+
+fn throw_away(repo: &Repo, spec: &TreeSpec) -> Result<Site, GitError> {
+    fs::create_dir(&spec.path).map_err(GitError::file("make", &spec.path))?;
+    let dot_git = spec.path.join(".git");
+    fs::write(&dot_git, private::GITFILE).map_err(GitError::file("write", &dot_git))?;
+    Ok(site(repo, &spec.path))
+}
+
+/// Checks the files out; the index gets its name last, as the mark that the tree is complete.
+fn fill(site: &Site, commit: &Oid) -> Result<(), GitError> {
+    let half = beside(&site.index, ".half");
+    let draft = Site { index: half.clone(), ..site.clone() };
+    Git::tree(&draft, "read-tree").args(["-u", "--reset", commit.as_str()]).ok()?;
+    fs::rename(&half, &site.index).map_err(GitError::file("rename", &half))
+}
+
+/// Takes a tree away: renamed aside first, so that the path is free at once.
+fn clear(repo: &Repo, path: &Path) -> Result<(), GitError> {
+    let aside = beside(path, ".gone");
+    erase(&aside)?;
+    match fs::rename(path, &aside) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(GitError::file("rename", path)(e)),
+        _ => {}
+    }
+    let turn = lock::acquire(repo)?;
+    if let Some(site) = worktrees::at(repo, path) {
+        erase(&site.git_dir)?;
+    }
+    drop(turn);
+    for file in [beside(path, ".index"), beside(path, ".index.half")] {
+        erase(&file)?;
+    }
+    erase(&aside)?;
+    records::forget(repo, path)
+}
+
+/// Removes a file or a folder with all in it, also where an agent took its own rights away.
+fn erase(path: &Path) -> Result<(), GitError> {
+    let remove = || match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(e) => Err(e),
+    };
+    let removed = match remove() {
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => open_up(path).and_then(|()| remove()),
+        other => other,
+    };
+    match removed {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(GitError::file("remove", path)(e)),
+        _ => Ok(()),
+    }
+}
+
+fn open_up(dir: &Path) -> io::Result<()> {
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+fn look_at(repo: &Repo, record: Record) -> Result<TreeInfo, GitError> {
+    let head = head_of(repo, &record)?;
+    let probe = || Tracker::new(repo, &record.path, &head)?.snapshot();
+    let dirty = match probe() {
+        _ if !record.path.is_dir() => State::Missing,
+        Ok(Some(_)) => State::Dirty,
+        Ok(None) => State::Clean,
+        Err(error) => State::Unknown(error.to_string()),
+    };
+    let integrated = integrated(repo, &head, record.branch.as_deref().unwrap_or_default())?;
+    Ok(TreeInfo { path: record.path, branch: record.branch, head, dirty, integrated })
+}
+
+/// Returns the commit a tree stands on, as git's own bookkeeping says.
+fn head_of(repo: &Repo, record: &Record) -> Result<Oid, GitError> {
+    let Some(site) = worktrees::at(repo, &record.path) else { return Ok(record.commit.clone()) };
+    let unknown = || GitError::Odd(format!("cannot tell the head of {}", record.path.display()));
+    match worktrees::head(&site.git_dir) {
+        Some(Head::Branch(branch)) => repo.tip(&branch)?.ok_or_else(unknown),
+        Some(Head::Detached(commit)) => Ok(commit),
+        None => Err(unknown()),
+    }
+}
+
+/// Returns whether HEAD or the run's landed branch holds all that a commit brings.
+fn integrated(repo: &Repo, commit: &Oid, branch: &str) -> Result<bool, GitError> {
+    let mut targets = vec![repo.resolve("HEAD")?];
+    if let Some((run, _)) = branch.rsplit_once('/') {
+        targets.extend(repo.tip(&format!("{run}/landed"))?.filter(|tip| tip != commit));
+    }
+    for target in targets {
+        if repo.contains(&target, commit)? || join::adds_nothing(repo, &target, commit)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Returns whether some branch or tag holds a commit.
+fn held(repo: &Repo, commit: &Oid) -> Result<bool, GitError> {
+    let holders = Git::objects(repo, "for-each-ref")
+        .args(["--count=1", "--format=x", "--contains", commit.as_str()])
+        .ok()?;
+    Ok(!holders.is_empty())
+}
+
+fn keep(repo: &Repo, commit: &Oid) -> Result<String, GitError> {
+    let name = format!("refs/grafter/orphan/{}", &commit.0[..commit.0.len().min(16)]);
+    let step = Move { name: &name, from: None, to: commit, why: "grafter: keep unmerged work" };
+    match refs::cas(repo, step)? {
+        Cas::Missed { found: Some(found) } if found != *commit => {
+            Err(GitError::Odd(format!("{name} is taken by {}", found.short())))
+        }
+        _ => Ok(name),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! Which worktrees git knows, read from its own bookkeeping.
+//!
+//! The `.git` file inside a tree is an agent's to change, so it is never read: a tree is found by
+//! the `gitdir` file in its administrative folder.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    git::{program::Site, repo::Repo},
+    protocol::ids::Oid,
+};
+
+/// Returns the shared git directory of a git directory.
+pub fn common_of(git_dir: &Path) -> PathBuf {
+    match fs::read(git_dir.join("commondir")) {
+        Ok(bytes) => git_dir.join(path_in(&bytes)),
+        Err(_) => git_dir.to_owned(),
+    }
+}
+
+/// What a HEAD stands on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// A branch, which may not exist yet.
+    Branch(String),
+    /// A commit.
+    Detached(Oid),
+}
+
+/// Returns what a git directory's HEAD stands on, none when that cannot be told.
+pub fn head(git_dir: &Path) -> Option<Head> {
+    let head = fs::read_to_string(git_dir.join("HEAD")).ok()?;
+    let head = head.trim_end();
+    match head.strip_prefix("ref: refs/heads/") {
+        Some(branch) => Some(Head::Branch(branch.to_owned())),
+        None if head.len() == 40 && head.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            Some(Head::Detached(Oid::new(head)))
+        }
+        None => None,
+    }
+}
+
+/// Returns the branch a git directory's HEAD names, none when it is detached or unreadable.
+pub fn head_branch(git_dir: &Path) -> Option<String> {
+    match head(git_dir)? {
+        Head::Branch(branch) => Some(branch),
+        Head::Detached(_) => None,
+    }
+}
+
+/// Returns all registered linked worktrees.
+pub fn linked(repo: &Repo) -> Vec<Site> {
+    let Ok(folders) = fs::read_dir(repo.common_dir().join("worktrees")) else { return Vec::new() };
+    let mut sites: Vec<Site> = folders
+        .filter_map(|folder| {
+            let git_dir = folder.ok()?.path();
+            let dot_git = git_dir.join(path_in(&fs::read(git_dir.join("gitdir")).ok()?));
+            Some(Site { work_tree: tidy(dot_git.parent()?), index: git_dir.join("index"), git_dir })
+        })
+        .collect();
+    sites.sort_by(|a, b| a.work_tree.cmp(&b.work_tree));
+    sites
+}
+
+/// Returns the registered worktree at a path, whether or not its folder still exists.
+pub fn at(repo: &Repo, path: &Path) -> Option<Site> {
+    let path = tidy(path);
+    linked(repo).into_iter().find(|site| site.work_tree == path)
+}
+
+/// Returns the worktree, linked or main, in which a branch is checked out.
+pub fn holding(repo: &Repo, branch: &str) -> Option<Site> {
+    let holds = |site: &Site| head_branch(&site.git_dir).as_deref() == Some(branch);
+    let own = Some(repo.site()).filter(holds);
+    own.or_else(|| main(repo).filter(holds))
+        .or_else(|| linked(repo).into_iter().find(|site| holds(site) && site.work_tree.is_dir()))
+}
+
+/// Returns the main worktree when the repository has one beside its git directory.
+fn main(repo: &Repo) -> Option<Site> {
+    let git_dir = repo.common_dir().to_owned();
+    let work_tree = git_dir.parent().filter(|_| git_dir.ends_with(".git"))?.to_owned();
+    Some(Site { index: git_dir.join("index"), git_dir, work_tree })
+}
+
+fn path_in(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(bytes.strip_suffix(b"\n").unwrap_or(bytes)))
+}
+
+/// Returns the path with links resolved as far as it exists, for comparison.
+fn tidy(path: &Path) -> PathBuf {
+    if let Ok(real) = path.canonicalize() {
+        return real;
+    }
+    match (path.parent().map(Path::canonicalize), path.file_name()) {
+        (Some(Ok(parent)), Some(name)) => parent.join(name),
+        _ => path.to_owned(),
+    }
+}

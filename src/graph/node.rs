@@ -1,0 +1,165 @@
+//! One validated unit of a workflow.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    graph::condition::Condition,
+    protocol::task::{AgentKind, EditFormat, Phase},
+};
+
+/// Most instances of one fan-out; a longer list of an earlier node is cut to it.
+pub const MAX_INSTANCES: usize = 8;
+
+/// One unit of a workflow; correct as it stands.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Node {
+    /// Its name: lower-case letters, digits and hyphens.
+    pub id: String,
+    /// Its phase.
+    pub phase: Phase,
+    /// Its kind of agent; without meaning for checks.
+    pub kind: AgentKind,
+    /// Who does its work.
+    pub work: Work,
+    /// Nodes that must have ended before it starts.
+    pub needs: Vec<String>,
+    /// Its fan-out, if any.
+    pub each: Option<Each>,
+    /// Carries it reads.
+    pub takes: Vec<(String, CarryType)>,
+    /// Carries it hands on.
+    pub gives: BTreeMap<String, CarryType>,
+    /// It runs only if this holds.
+    pub when: Option<Condition>,
+    /// Where a failure sends the work.
+    pub on_failure: Option<Back>,
+    /// Whether its failure leaves those that need it alone.
+    pub optional: bool,
+}
+
+impl Node {
+    /// Returns the role of an agent, or `checks`.
+    pub fn role(&self) -> &str {
+        match &self.work {
+            Work::Agent(agent) => &agent.role,
+            Work::Checks => "checks",
+        }
+    }
+
+    /// Returns whether it changes files.
+    pub fn writes(&self) -> bool {
+        self.phase == Phase::Implementation
+    }
+}
+
+/// Who does a node's work.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Work {
+    /// A model with tools.
+    Agent(AgentWork),
+    /// The scaffold, which runs the check commands.
+    Checks,
+}
+
+/// What an agent is given.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AgentWork {
+    /// Its role: the prompt file of that name.
+    pub role: String,
+    /// Tools it may call, in the order of the catalogue; `finish` among them.
+    pub tools: Vec<String>,
+    /// The form of its change, if the workflow fixes it.
+    pub edit_format: Option<EditFormat>,
+    /// Temperatures by attempt; empty where the provider's default holds.
+    pub temperatures: Vec<f32>,
+    /// Most answers of the model.
+    pub max_turns: Option<u32>,
+}
+
+impl AgentWork {
+    /// Returns the temperature of an attempt, from 1; attempts past the list use its last.
+    pub fn temperature(&self, attempt: u32) -> Option<f32> {
+        let index = (attempt as usize).saturating_sub(1);
+        self.temperatures.get(index).or(self.temperatures.last()).copied()
+    }
+}
+
+/// A fan-out.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Each {
+    /// So many equal instances.
+    Number(usize),
+    /// One instance per item.
+    Items(Vec<Value>),
+    /// One instance per item of a list that an earlier node gives.
+    Carry {
+        /// The node.
+        node: String,
+        /// The name of its carry.
+        name: String,
+    },
+}
+
+/// A failure edge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Back {
+    /// The node the work goes back to.
+    pub to: String,
+    /// How often at most.
+    pub max: u32,
+}
+
+/// The type of a carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CarryType {
+    /// A string.
+    Text,
+    /// A number.
+    Number,
+    /// True or false.
+    Bool,
+    /// A list of any values.
+    List,
+    /// Claims with evidence, reported one by one with `report_finding`.
+    Findings,
+}
+
+impl CarryType {
+    /// Returns the name used in workflows.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Number => "number",
+            Self::Bool => "bool",
+            Self::List => "list",
+            Self::Findings => "findings",
+        }
+    }
+
+    /// Returns whether values of several givers are joined into one.
+    pub fn joins(self) -> bool {
+        matches!(self, Self::List | Self::Findings)
+    }
+
+    /// Returns whether a value is of this type.
+    pub fn admits(self, value: &Value) -> bool {
+        match self {
+            Self::Text => value.is_string(),
+            Self::Number => value.is_number(),
+            Self::Bool => value.is_boolean(),
+            Self::List | Self::Findings => value.is_array(),
+        }
+    }
+}
+
+impl fmt::Display for CarryType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

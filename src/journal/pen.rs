@@ -1,0 +1,242 @@
+//! The thread that owns a journal's file.
+//!
+//! It gives each record its number and its time, writes it with one `write`, hands it to the sink
+//! and answers, in this order; so the sink sees the order of the file. A record that could not be
+//! written whole is cut off again, and the next one takes its place in the chain.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    sync::mpsc::Receiver,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use tokio::sync::{mpsc::UnboundedSender, oneshot};
+
+use crate::{
+    journal::{flush::Flusher, lock::RunLock, record::Chain},
+    protocol::{
+        event::{Event, What},
+        ids::{AgentId, NodeId, RunId},
+    },
+};
+
+/// The answer to an append.
+pub(super) type Written = Result<Event, io::Error>;
+
+/// What a handle asks of the thread.
+pub(super) enum Order {
+    /// Write a record.
+    Append(Box<Entry>),
+    /// Give file, lock and sink back, then answer.
+    Close(oneshot::Sender<()>),
+}
+
+/// A record to be written.
+pub(super) struct Entry {
+    pub(super) node: Option<NodeId>,
+    pub(super) agent: Option<AgentId>,
+    pub(super) what: What,
+    pub(super) reply: oneshot::Sender<Written>,
+}
+
+/// A file that can lose its end again.
+pub(super) trait Tape: Write + Send {
+    /// Cuts it to a length.
+    fn cut(&mut self, len: u64) -> io::Result<()>;
+}
+
+impl Tape for File {
+    fn cut(&mut self, len: u64) -> io::Result<()> {
+        self.set_len(len)
+    }
+}
+
+/// The file and the place where the next record goes.
+pub(super) struct Pen<T> {
+    pub(super) run: RunId,
+    pub(super) tape: T,
+    pub(super) chain: Chain,
+    /// Bytes of the whole records.
+    pub(super) len: u64,
+    /// Whether the tape may hold a part of a record after them.
+    pub(super) torn: bool,
+}
+
+impl<T: Tape> Pen<T> {
+    /// Writes one record.
+    pub(super) fn write(&mut self, entry: Entry, at: i64) -> (Written, oneshot::Sender<Written>) {
+        let Entry { node, agent, what, reply } = entry;
+        let run = self.run.clone();
+        let event = Event { seq: self.chain.next, at, run, node, agent, what };
+        (self.put(&event).map(|()| event), reply)
+    }
+
+    fn put(&mut self, event: &Event) -> io::Result<()> {
+        let (line, chain) = self.chain.seal(event)?;
+        if self.torn {
+            self.tape.cut(self.len)?;
+            self.torn = false;
+        }
+        if let Err(error) = self.tape.write_all(&line) {
+            self.torn = self.tape.cut(self.len).is_err();
+            return Err(error);
+        }
+        self.chain = chain;
+        self.len += line.len() as u64;
+        Ok(())
+    }
+}
+
+/// What the thread works with.
+pub(super) struct Desk {
+    pub(super) pen: Pen<File>,
+    pub(super) sink: UnboundedSender<Event>,
+    pub(super) flusher: Flusher,
+    /// Held while the thread lives.
+    pub(super) _lock: RunLock,
+}
+
+impl Desk {
+    /// Serves until it is told to close or the last handle is gone.
+    pub(super) fn serve(mut self, inbox: &Receiver<Order>) {
+        let mut failpoint = Failpoint::from_env();
+        while let Ok(order) = inbox.recv() {
+            match order {
+                Order::Append(entry) => self.append(*entry, &mut failpoint),
+                Order::Close(done) => {
+                    drop(self);
+                    done.send(()).ok();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn append(&mut self, entry: Entry, failpoint: &mut Failpoint) {
+        failpoint.pass("before");
+        let (written, reply) = self.pen.write(entry, now());
+        if let Ok(event) = &written {
+            failpoint.pass("after");
+            failpoint.count += 1;
+            self.flusher.grown();
+            // Nobody has to listen: a run goes on when its view is gone.
+            self.sink.send(event.clone()).ok();
+        }
+        reply.send(written).ok();
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A place to die, for tests of crashes, in builds with debug assertions only.
+///
+/// `GRAFTER_FAILPOINT=before:N` aborts the process just before record N is written, `after:N` just
+/// after, before anyone hears of it. N counts the records that this process writes, from 0.
+#[derive(Debug, Default)]
+struct Failpoint {
+    place: Option<(String, u64)>,
+    count: u64,
+}
+
+impl Failpoint {
+    #[cfg(debug_assertions)]
+    fn from_env() -> Self {
+        let text = std::env::var("GRAFTER_FAILPOINT").unwrap_or_default();
+        let place = text.split_once(':').and_then(|(side, n)| Some((side.into(), n.parse().ok()?)));
+        Self { place, count: 0 }
+    }
+
+    #[cfg(not(debug_assertions))]
+    fn from_env() -> Self {
+        Self::default()
+    }
+
+    fn pass(&self, side: &str) {
+        if self.place.as_ref().is_some_and(|(at, n)| at == side && *n == self.count) {
+            std::process::abort();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{journal::read::check_lines, protocol::event::Level};
+
+    /// A disk with so much room, whose files may refuse to shrink.
+    struct Disk {
+        bytes: Vec<u8>,
+        room: usize,
+        stuck: bool,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+            let n = buf.len().min(self.room - self.bytes.len());
+            if n == 0 && !buf.is_empty() {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.bytes.extend_from_slice(&buf[..n]);
+            Ok(n)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Tape for Disk {
+        fn cut(&mut self, len: u64) -> io::Result<()> {
+            if self.stuck {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.bytes.truncate(usize::try_from(len).unwrap());
+            Ok(())
+        }
+    }
+
+    fn write(pen: &mut Pen<Disk>, text: &str) -> io::Result<Event> {
+        let (reply, _) = oneshot::channel();
+        let what = What::Note { level: Level::Info, text: text.to_owned() };
+        pen.write(Entry { node: None, agent: None, what, reply }, 0).0
+    }
+
+    fn texts(bytes: &[u8]) -> Vec<u64> {
+        let (events, _) = check_lines(&mut Chain::default(), bytes).unwrap();
+        events.iter().map(|event| event.seq).collect()
+    }
+
+    #[test]
+    fn a_full_disk_at_any_byte_leaves_a_sound_chain_that_goes_on_later() {
+        let disk = |room| Disk { bytes: Vec::new(), room, stuck: false };
+        let pen = |room| Pen {
+            run: RunId::new("r"),
+            tape: disk(room),
+            chain: Chain::default(),
+            len: 0,
+            torn: false,
+        };
+        let mut first = pen(10_000);
+        write(&mut first, "one").unwrap();
+        let one = first.tape.bytes.len();
+        for room in one..2 * one {
+            for stuck in [false, true] {
+                let mut pen = pen(room);
+                write(&mut pen, "one").unwrap();
+                pen.tape.stuck = stuck;
+                assert_eq!(write(&mut pen, "two").unwrap_err().kind(), io::ErrorKind::StorageFull);
+                assert_eq!(texts(&pen.tape.bytes), [0]);
+                assert_eq!(pen.tape.bytes.len() == one, !stuck || room == one);
+                pen.tape.room = 10_000;
+                pen.tape.stuck = false;
+                assert_eq!(write(&mut pen, "two").unwrap().seq, 1);
+                assert_eq!(texts(&pen.tape.bytes), [0, 1]);
+            }
+        }
+    }
+}

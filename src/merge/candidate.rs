@@ -1,0 +1,156 @@
+//! The candidate: an agent's work as one commit on the target's tip, built without a checkout.
+//!
+//! What lands is this commit; checks run on exactly its tree.
+
+use crate::{
+    git::{
+        commit::{self, CommitSpec},
+        join::{self, Joined, Sides},
+        program::GitError,
+        repo::{Identity, Repo},
+    },
+    protocol::ids::Oid,
+};
+
+/// Work proposed for a target.
+#[derive(Clone, Debug)]
+pub struct Proposal<'a> {
+    /// The target's tip; none when the target is to be created on the base.
+    pub tip: Option<&'a Oid>,
+    /// The commit that holds the work, however many commits it took.
+    pub commit: &'a Oid,
+    /// The commit the work began at.
+    pub base: &'a Oid,
+    /// The candidate's whole message, trailers included.
+    pub message: String,
+    /// The candidate's author and committer.
+    pub identity: Identity,
+}
+
+/// What joining the work with the tip gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Candidate {
+    /// One commit on the tip.
+    Clean {
+        /// The commit.
+        commit: Oid,
+        /// Its tree, on which the checks must run.
+        tree: Oid,
+    },
+    /// The tip already has everything, or there is no work.
+    Empty,
+    /// The work contradicts what the target got meanwhile.
+    Conflict {
+        /// The files that conflict, sorted.
+        paths: Vec<String>,
+        /// The tree with conflict markers in them, for whoever resolves it.
+        marked: Oid,
+    },
+}
+
+/// Builds the candidate; no ref is moved.
+pub fn build(repo: &Repo, proposal: &Proposal<'_>) -> Result<Candidate, GitError> {
+    let tip = proposal.tip.unwrap_or(proposal.base);
+    let joined = if tip == proposal.base {
+        Joined::Clean(repo.tree_of(proposal.commit)?)
+    } else {
+        let sides = Sides { base: proposal.base, ours: tip, theirs: proposal.commit };
+        join::join(repo, sides)?
+    };
+    let tree = match joined {
+        Joined::Conflict { tree, paths } => return Ok(Candidate::Conflict { paths, marked: tree }),
+        Joined::Clean(tree) if tree == repo.tree_of(tip)? => return Ok(Candidate::Empty),
+        Joined::Clean(tree) => tree,
+    };
+    let spec = CommitSpec {
+        tree: tree.clone(),
+        parents: vec![tip.clone()],
+        message: proposal.message.clone(),
+        identity: proposal.identity.clone(),
+    };
+    Ok(Candidate::Clean { commit: commit::write(repo, &spec)?, tree })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::fixture::Fixture;
+
+    /// Commits the given file on the base, off every branch.
+    fn work(fixture: &Fixture, base: &Oid, name: &str, bytes: &[u8]) -> Oid {
+        fixture.git(&["checkout", "-q", "--detach", base.as_str()]);
+        fixture.write(name, bytes);
+        let commit = fixture.commit("agent's own words");
+        fixture.git(&["checkout", "-q", "main"]);
+        commit
+    }
+
+    fn candidate(fixture: &Fixture, tip: Option<&Oid>, commit: &Oid, base: &Oid) -> Candidate {
+        let repo = fixture.repo();
+        let message = "Fix it\n\nAssisted-by: grafter/0\n".to_owned();
+        let identity = repo.identity();
+        build(&repo, &Proposal { tip, commit, base, message, identity }).unwrap()
+    }
+
+    #[test]
+    fn work_on_the_tip_becomes_one_commit_on_it() {
+        let fixture = Fixture::small();
+        let base = fixture.oid("HEAD");
+        let one = work(&fixture, &base, "a.txt", b"changed\n");
+        let two = work(&fixture, &one, "b.txt", b"new\n");
+        let before = fixture.picture();
+        for tip in [None, Some(&base)] {
+            let Candidate::Clean { commit, tree } = candidate(&fixture, tip, &two, &base) else {
+                panic!("it must be clean");
+            };
+            assert_eq!(fixture.oid(&format!("{commit}^")), base);
+            assert_eq!(fixture.oid(&format!("{two}^{{tree}}")), tree);
+            let shown = fixture.git(&["show", "-s", "--format=%an <%ae>|%cn|%B", commit.as_str()]);
+            let wanted = "Ann <ann@example.org>|Ann|Fix it\n\nAssisted-by: grafter/0\n";
+            assert_eq!(shown.trim_end(), wanted.trim_end());
+        }
+        assert_eq!(fixture.picture(), before);
+    }
+
+    #[test]
+    fn a_tip_that_moved_on_gets_both_changes() {
+        let fixture = Fixture::small();
+        let base = fixture.oid("HEAD");
+        let commit = work(&fixture, &base, "src/lib.rs", b"fn other() {}\n");
+        fixture.git(&["mv", "a.txt", "renamed.txt"]);
+        let tip = fixture.commit("user goes on");
+        let Candidate::Clean { commit, tree } = candidate(&fixture, Some(&tip), &commit, &base)
+        else {
+            panic!("it must be clean");
+        };
+        let files = fixture.git(&["ls-tree", "-r", "--name-only", tree.as_str()]);
+        assert_eq!(files, "renamed.txt\nsrc/lib.rs\n");
+        assert_eq!(fixture.oid(&format!("{commit}^")), tip);
+    }
+
+    #[test]
+    fn no_work_or_work_that_is_there_already_is_empty() {
+        let fixture = Fixture::small();
+        let base = fixture.oid("HEAD");
+        assert_eq!(candidate(&fixture, None, &base, &base), Candidate::Empty);
+        let commit = work(&fixture, &base, "a.txt", b"same\n");
+        fixture.write("a.txt", b"same\n");
+        let tip = fixture.commit("the user was faster");
+        assert_eq!(candidate(&fixture, Some(&tip), &commit, &base), Candidate::Empty);
+    }
+
+    #[test]
+    fn a_contradiction_names_its_files() {
+        let fixture = Fixture::small();
+        let base = fixture.oid("HEAD");
+        let commit = work(&fixture, &base, "a.txt", b"agent\n");
+        fixture.write("a.txt", b"user\n");
+        let tip = fixture.commit("user");
+        let Candidate::Conflict { paths, marked } = candidate(&fixture, Some(&tip), &commit, &base)
+        else {
+            panic!("it must conflict");
+        };
+        assert_eq!(paths, ["a.txt"]);
+        assert!(fixture.git(&["show", &format!("{marked}:a.txt")]).contains("<<<<<<<"));
+    }
+}

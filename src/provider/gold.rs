@@ -1,0 +1,416 @@
+//! Plays a known solution, to validate an environment: never counted as a model.
+//!
+//! Each role answers mechanically and through the tools, so that whatever a real model's work
+//! passes through is passed through. Research reads and cites the patch's lines, synthesis reads
+//! them again and weighs the findings, the writer applies the patch, reviewers run the tests and
+//! pass only if these do. An empty patch gives up, so nothing can be called resolved with it.
+
+use std::{collections::BTreeSet, fs, io, path::Path};
+
+use futures_util::future::{self, BoxFuture};
+use serde_json::{Value, json};
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    protocol::{
+        ids::CallId,
+        message::{Block, Message, Reply, Speaker, StopReason, ToolCall, ToolResult},
+        task::{EditFormat, Phase},
+        usage::Usage,
+    },
+    provider::{
+        model::{Ask, Model, ModelError, ModelInfo, Sink},
+        patch::{self, PatchedFile},
+        price::Price,
+    },
+};
+
+/// The most line ranges that are read and cited.
+const MOST_RANGES: usize = 20;
+
+/// Why a patch cannot be played.
+#[derive(Debug, Error)]
+pub enum GoldError {
+    /// The file cannot be read.
+    #[error("cannot read the patch `{path}`")]
+    Read {
+        /// The file.
+        path: String,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The file holds text, but no file header and hunk of a unified diff.
+    #[error("`{path}` is no unified diff")]
+    NoDiff {
+        /// The file.
+        path: String,
+    },
+}
+
+/// Plays a known solution.
+pub struct Gold {
+    name: String,
+    info: ModelInfo,
+    patch: String,
+    files: Vec<PatchedFile>,
+}
+
+struct Range {
+    path: String,
+    from: u32,
+    to: u32,
+}
+
+impl Gold {
+    /// Loads the patch; an empty file is a solution that solves nothing.
+    pub fn load(name: &str, path: &Path) -> Result<Self, GoldError> {
+        let shown = path.display().to_string();
+        match fs::read_to_string(path) {
+            Ok(text) => Self::new(name, text).ok_or(GoldError::NoDiff { path: shown }),
+            Err(source) => Err(GoldError::Read { path: shown, source }),
+        }
+    }
+
+    /// Returns the model that plays `patch`; none if it is neither empty nor a diff.
+    pub fn new(name: &str, patch: String) -> Option<Self> {
+        let files = patch::files(&patch);
+        if files.is_empty() && !patch.trim().is_empty() {
+            return None;
+        }
+        let info = ModelInfo {
+            window: 1_000_000,
+            max_output: 128_000,
+            price: Some(Price::default()),
+            edit_format: EditFormat::Tools,
+            scripted: true,
+            counted: false,
+            concurrency: 64,
+        };
+        Some(Self { name: name.to_owned(), info, patch, files })
+    }
+
+    fn calls(&self, ask: &Ask) -> Vec<(&'static str, Value)> {
+        let turn = ask.cue.turn;
+        match ask.cue.phase {
+            Phase::Research => self.research(turn),
+            Phase::Synthesis => self.synthesis(turn, &ask.messages),
+            Phase::Implementation => self.implementation(ask),
+            Phase::Verification => self.verification(turn, &ask.messages),
+        }
+    }
+
+    fn research(&self, turn: u32) -> Vec<(&'static str, Value)> {
+        let ranges = self.old_ranges();
+        match turn {
+            0 => reads(&ranges),
+            1 => {
+                let claim = format!("the known solution changes {}", self.paths());
+                vec![("report_finding", json!({ "claim": claim, "evidence": evidence(&ranges) }))]
+            }
+            _ => vec![finish("succeeded", "cited the lines the known solution changes", json!({}))],
+        }
+    }
+
+    fn synthesis(&self, turn: u32, messages: &[impl AsRef<Message>]) -> Vec<(&'static str, Value)> {
+        let ranges = self.old_ranges();
+        if turn == 0 {
+            return reads(&ranges);
+        }
+        let opening = messages.first().map(|message| message.as_ref().text()).unwrap_or_default();
+        let used: Vec<Value> = finding_ids(&opening)
+            .into_iter()
+            .map(|id| json!({ "id": id, "use": "used", "reason": "the patch touches these lines" }))
+            .collect();
+        let plan = format!("Apply the known solution, which touches {}.", self.paths());
+        let more = json!({
+            "findings_used": used,
+            "evidence": evidence(&ranges),
+            "carry": { "plan": plan },
+        });
+        vec![finish("succeeded", "the lines were read again; the known solution goes in", more)]
+    }
+
+    fn implementation(&self, ask: &Ask) -> Vec<(&'static str, Value)> {
+        let give_up = |why: &str| vec![finish("failed", why, json!({}))];
+        if self.patch.trim().is_empty() {
+            return give_up("the known solution is empty");
+        }
+        if ask.cue.attempt > 1 {
+            return give_up("the known solution was applied before and did not hold");
+        }
+        match (ask.cue.turn, result(&ask.messages, "gold_0_0")) {
+            (0, _) => vec![("apply_patch", json!({ "patch": self.patch }))],
+            (_, Some(applied)) if applied.is_error => give_up("the known solution did not apply"),
+            _ => vec![finish("succeeded", "applied the known solution", json!({}))],
+        }
+    }
+
+    fn verification(
+        &self,
+        turn: u32,
+        messages: &[impl AsRef<Message>],
+    ) -> Vec<(&'static str, Value)> {
+        let ranges = self.new_ranges();
+        let first = &ranges[..ranges.len().min(1)];
+        match turn {
+            0 => vec![("run_tests", json!({}))],
+            1 => reads(first),
+            _ if result(messages, "gold_0_0").is_some_and(|ran| !ran.is_error) => {
+                let more = json!({ "verdict": "pass", "evidence": evidence(first) });
+                vec![finish("succeeded", "the tests pass", more)]
+            }
+            _ => {
+                let more = json!({
+                    "verdict": "fail",
+                    "must_fix": ["the tests do not pass"],
+                    "evidence": evidence(first),
+                });
+                vec![finish("succeeded", "the tests do not pass", more)]
+            }
+        }
+    }
+
+    fn old_ranges(&self) -> Vec<Range> {
+        ranges(self.files.iter().map(|file| (file.old.as_ref(), &file.old_lines)))
+    }
+
+    fn new_ranges(&self) -> Vec<Range> {
+        ranges(self.files.iter().map(|file| (file.new.as_ref(), &file.new_lines)))
+    }
+
+    fn paths(&self) -> String {
+        let paths = self.files.iter().filter_map(|file| file.new.as_ref().or(file.old.as_ref()));
+        let paths: Vec<String> = paths.map(|path| format!("`{path}`")).collect();
+        if paths.is_empty() { "nothing".to_owned() } else { paths.join(", ") }
+    }
+}
+
+/// Where there is nothing to read, a file that most repositories have stands in.
+fn ranges<'a>(
+    files: impl Iterator<Item = (Option<&'a String>, &'a Vec<(u32, u32)>)>,
+) -> Vec<Range> {
+    let mut ranges: Vec<Range> = files
+        .filter_map(|(path, lines)| path.map(|path| (path, lines)))
+        .flat_map(|(path, lines)| {
+            lines.iter().map(|(from, to)| Range { path: path.clone(), from: *from, to: *to })
+        })
+        .take(MOST_RANGES)
+        .collect();
+    if ranges.is_empty() {
+        ranges.push(Range { path: "README.md".to_owned(), from: 1, to: 1 });
+    }
+    ranges
+}
+
+fn reads(ranges: &[Range]) -> Vec<(&'static str, Value)> {
+    let read = |range: &Range| {
+        let limit = range.to - range.from + 1;
+        ("read", json!({ "path": range.path, "offset": range.from, "limit": limit }))
+    };
+    ranges.iter().map(read).collect()
+}
+
+fn evidence(ranges: &[Range]) -> Value {
+    ranges.iter().map(|r| json!({ "path": r.path, "from": r.from, "to": r.to })).collect()
+}
+
+fn finish(status: &str, summary: &str, mut more: Value) -> (&'static str, Value) {
+    more["status"] = json!(status);
+    more["summary"] = json!(summary);
+    ("finish", more)
+}
+
+fn result<'a>(messages: &'a [impl AsRef<Message>], id: &str) -> Option<&'a ToolResult> {
+    let blocks = messages.iter().flat_map(|message| &message.as_ref().blocks);
+    let mut results = blocks.filter_map(|block| match block {
+        Block::Result(result) if result.id.as_str() == id => Some(result),
+        _ => None,
+    });
+    results.next()
+}
+
+/// Returns the finding ids (`node#n`) that a text mentions.
+fn finding_ids(text: &str) -> BTreeSet<&str> {
+    let of_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-');
+    let mut ids = BTreeSet::new();
+    for (at, _) in text.match_indices('#') {
+        let name = text[..at]
+            .rfind(|c| !of_name(c))
+            .map_or(0, |before| before + text[before..].chars().next().map_or(1, char::len_utf8));
+        let digits = text[at + 1..].bytes().take_while(u8::is_ascii_digit).count();
+        // `owner/repository#7` is somebody's issue.
+        if name < at && digits > 0 && !text[..name].ends_with('/') {
+            ids.insert(&text[name..at + 1 + digits]);
+        }
+    }
+    ids
+}
+
+impl Model for Gold {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    fn ask<'a>(
+        &'a self,
+        ask: &'a Ask,
+        _sink: Sink<'a>,
+        _cancel: &'a CancellationToken,
+    ) -> BoxFuture<'a, Result<Reply, ModelError>> {
+        let calls = self.calls(ask).into_iter().enumerate().map(|(n, (name, input))| {
+            let id = CallId(format!("gold_{}_{n}", ask.cue.turn));
+            Block::Call(ToolCall { id, name: name.to_owned(), input })
+        });
+        let message = Message { speaker: Speaker::Assistant, blocks: calls.collect() };
+        let reply = Reply { message, stop: StopReason::ToolUse, usage: Usage::default() };
+        Box::pin(future::ready(Ok(reply)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::provider::{model::silent, testing};
+
+    const PATCH: &str = "--- a/m.py\n+++ b/m.py\n@@ -4,2 +4,3 @@\n a\n-b\n+c\n+d\n";
+
+    struct Scene<'a> {
+        patch: &'a str,
+        phase: Phase,
+        opening: &'a str,
+        attempt: u32,
+        /// Whether the first call's result is an error, once there is one.
+        first_failed: bool,
+    }
+
+    impl Default for Scene<'_> {
+        fn default() -> Self {
+            let phase = Phase::Research;
+            Self { patch: PATCH, phase, opening: "Go.", attempt: 1, first_failed: false }
+        }
+    }
+
+    /// Returns the calls of each turn until `finish`.
+    fn play(scene: &Scene<'_>) -> Vec<Vec<(String, Value)>> {
+        let model = Gold::new("gold:p", scene.patch.to_owned()).expect("a patch");
+        let mut ask = testing::ask();
+        (ask.cue.phase, ask.cue.attempt) = (scene.phase, scene.attempt);
+        ask.messages = vec![Arc::new(Message::user(scene.opening))];
+        let cancel = CancellationToken::new();
+        let mut turns = Vec::new();
+        for turn in 0..9 {
+            ask.cue.turn = turn;
+            let reply = model.ask(&ask, silent(), &cancel).now_or_never();
+            let message = reply.expect("answers at once").expect("answers").message;
+            let results = message.calls().map(|call| {
+                let is_error = scene.first_failed && call.id.as_str() == "gold_0_0";
+                Block::Result(ToolResult { id: call.id.clone(), content: String::new(), is_error })
+            });
+            let answer = Message { speaker: Speaker::User, blocks: results.collect() };
+            let calls: Vec<_> =
+                message.calls().map(|call| (call.name.clone(), call.input.clone())).collect();
+            let done = calls.iter().any(|(name, _)| name == "finish");
+            turns.push(calls);
+            ask.messages.extend([Arc::new(message), Arc::new(answer)]);
+            if done {
+                return turns;
+            }
+        }
+        panic!("never finishes");
+    }
+
+    fn names(turns: &[Vec<(String, Value)>]) -> Vec<&str> {
+        turns.iter().flatten().map(|(name, _)| name.as_str()).collect()
+    }
+
+    fn last(turns: &[Vec<(String, Value)>]) -> &Value {
+        &turns.last().and_then(|calls| calls.last()).expect("a call").1
+    }
+
+    #[test]
+    fn research_reads_and_cites_the_old_lines() {
+        let turns = play(&Scene::default());
+        assert_eq!(names(&turns), ["read", "report_finding", "finish"]);
+        assert_eq!(turns[0][0].1, json!({"path": "m.py", "offset": 4, "limit": 2}));
+        assert_eq!(turns[1][0].1["evidence"], json!([{"path": "m.py", "from": 4, "to": 5}]));
+        assert_eq!(last(&turns)["status"], "succeeded");
+    }
+
+    #[test]
+    fn synthesis_reads_again_and_weighs_every_finding_of_the_opening() {
+        let opening = "Findings: research.0#1, research.1#0 and research.0#1. See o/r#7 and #8.";
+        let turns = play(&Scene { phase: Phase::Synthesis, opening, ..Scene::default() });
+        assert_eq!(names(&turns), ["read", "finish"]);
+        let used = last(&turns)["findings_used"].as_array().expect("a list");
+        let ids: Vec<_> = used.iter().map(|finding| &finding["id"]).collect();
+        assert_eq!(ids, ["research.0#1", "research.1#0"]);
+        assert!(used.iter().all(|finding| finding["use"] == "used"));
+        assert!(last(&turns)["carry"]["plan"].as_str().is_some_and(|plan| plan.contains("m.py")));
+    }
+
+    #[test]
+    fn the_writer_applies_the_patch_once() {
+        let scene = Scene { phase: Phase::Implementation, ..Scene::default() };
+        let turns = play(&scene);
+        assert_eq!(names(&turns), ["apply_patch", "finish"]);
+        assert_eq!(turns[0][0].1, json!({"patch": PATCH}));
+        assert_eq!(last(&turns)["status"], "succeeded");
+        let failed = play(&Scene { first_failed: true, ..scene });
+        assert_eq!(last(&failed)["status"], "failed");
+        let again = Scene { phase: Phase::Implementation, attempt: 2, ..Scene::default() };
+        assert_eq!(names(&play(&again)), ["finish"]);
+        assert_eq!(last(&play(&again))["status"], "failed");
+    }
+
+    #[test]
+    fn an_empty_patch_gives_up_in_the_writer() {
+        for phase in [Phase::Research, Phase::Synthesis, Phase::Verification] {
+            assert_eq!(
+                last(&play(&Scene { patch: "", phase, ..Scene::default() }))["status"],
+                "succeeded"
+            );
+        }
+        let turns = play(&Scene { patch: " \n", phase: Phase::Implementation, ..Scene::default() });
+        assert_eq!((names(&turns), &last(&turns)["status"]), (vec!["finish"], &json!("failed")));
+    }
+
+    #[test]
+    fn reviewers_pass_only_if_the_tests_do() {
+        let scene = Scene { phase: Phase::Verification, ..Scene::default() };
+        let turns = play(&scene);
+        assert_eq!(names(&turns), ["run_tests", "read", "finish"]);
+        assert_eq!(turns[1][0].1, json!({"path": "m.py", "offset": 4, "limit": 3}));
+        assert_eq!(last(&turns)["verdict"], "pass");
+        let turns = play(&Scene { first_failed: true, ..scene });
+        assert_eq!(last(&turns)["verdict"], "fail");
+        assert_eq!(last(&turns)["must_fix"], json!(["the tests do not pass"]));
+    }
+
+    #[test]
+    fn it_is_never_counted_and_takes_only_diffs() {
+        let model = Gold::new("gold:p", PATCH.to_owned()).expect("a patch");
+        assert!(model.info().scripted && !model.info().counted);
+        assert!(Gold::new("gold:p", "hello".to_owned()).is_none());
+    }
+
+    #[test]
+    fn odd_line_numbers_do_not_overflow() {
+        let patch = "--- a\n+++ b\n@@ -4294967295,4294967295 +1,4294967295 @@\n-x\n";
+        assert_eq!(names(&play(&Scene { patch, ..Scene::default() })).len(), 3);
+    }
+
+    #[test]
+    fn finding_ids_in_any_text() {
+        assert_eq!(finding_ids("é#1 (a.b-c_d#22) ##3 x# y#"), ["a.b-c_d#22", "é#1"].into());
+    }
+}

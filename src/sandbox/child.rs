@@ -1,0 +1,130 @@
+//! `grafter __sandbox`: the process that confines itself and then serves commands.
+//!
+//! Started with an empty environment and its socket as standard input. For namespaces there are
+//! two processes: the first makes them and starts the second, which is process 1 of the new pid
+//! namespace, mounts the view, gives up every capability and serves. When process 1 ends, the
+//! kernel ends everything else inside; it ends when the socket closes or the first process dies.
+//! Nothing here starts a thread, because a process with threads cannot make a user namespace.
+
+use std::{
+    ffi::OsString,
+    io::{self, BufRead, BufReader, Read, Write},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    path::Path,
+    process::{Command, ExitCode, Stdio},
+};
+
+use rustix::{
+    fs::Mode,
+    process::{DumpableBehavior, Signal, set_child_subreaper, set_dumpable_behavior},
+};
+
+use crate::sandbox::{
+    kin::Reach,
+    landlock, loopback, mounts, namespaces,
+    serve::Server,
+    wire::{Confine, Ready, Setup},
+};
+
+/// The hidden subcommand's name.
+pub const NAME: &str = "__sandbox";
+/// Asks for namespaces: the first process.
+pub(super) const NAMESPACES: &str = "namespaces";
+/// Asks for Landlock alone.
+pub(super) const LANDLOCK: &str = "landlock";
+/// The second process, inside the namespaces.
+const INSIDE: &str = "inside";
+
+/// Does the work of `grafter __sandbox`, whose further arguments these are.
+pub fn main(args: &[OsString]) -> ExitCode {
+    let mode = args.first().and_then(|arg| arg.to_str()).unwrap_or_default();
+    let result = match mode {
+        NAMESPACES => outer(),
+        INSIDE => serve_confined(Reach::Namespace),
+        LANDLOCK => serve_confined(Reach::Kin),
+        _ => Err(format!("`{NAME}` is started by grafter itself, not by hand")),
+    };
+    match result {
+        Ok(code) => code,
+        Err(why) => {
+            let _ = answer(&Ready::Failed(why));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn outer() -> Result<ExitCode, String> {
+    // Without a terminal of its own a command can neither read nor feed the user's.
+    let _ = rustix::process::setsid();
+    namespaces::enter()?;
+    // The link leads to this very program, even if its file has been replaced meanwhile.
+    let mut inside = Command::new("/proc/self/exe");
+    inside.args([NAME, INSIDE]).env_clear().stdin(Stdio::inherit());
+    let status = inside.status().map_err(|error| format!("cannot start inside: {error}"))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn serve_confined(reach: Reach) -> Result<ExitCode, String> {
+    let death = rustix::process::set_parent_process_death_signal;
+    if reach == Reach::Namespace {
+        death(Some(Signal::KILL)).map_err(|error| format!("cannot bind to its parent: {error}"))?;
+    } else {
+        let _ = rustix::process::setsid();
+        let adopt = set_child_subreaper(Some(rustix::process::getpid()));
+        adopt.map_err(|error| format!("cannot adopt orphans: {error}"))?;
+    }
+    let socket = socket().map_err(|error| format!("cannot use its socket: {error}"))?;
+    let setup = read_setup(&socket)?;
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    let notes = confine(&setup.confine)?;
+    // Its memory and environment are nobody's business, although commands run as the same user.
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    let _ = std::env::set_current_dir(Path::new(&setup.base));
+    answer(&Ready::Serving(notes)).map_err(|error| format!("cannot answer: {error}"))?;
+    Server::new(socket, setup, reach).serve();
+    Ok(ExitCode::SUCCESS)
+}
+
+fn confine(confine: &Confine) -> Result<Vec<String>, String> {
+    match confine {
+        Confine::Namespaces(view) => {
+            let mut notes = mounts::build(view).map_err(|error| error.to_string())?;
+            if let Err(error) = loopback::up() {
+                notes.push(format!("127.0.0.1 does not answer inside: {error}"));
+            }
+            namespaces::give_up_power()?;
+            Ok(notes)
+        }
+        Confine::Landlock(access) => {
+            // Root's capabilities reach past Landlock, to other processes' memory for one.
+            namespaces::give_up_power()?;
+            landlock::restrict(access)
+        }
+        Confine::Nothing => Ok(Vec::new()),
+    }
+}
+
+fn socket() -> io::Result<UnixStream> {
+    let fd: OwnedFd = io::stdin().as_fd().try_clone_to_owned()?;
+    Ok(UnixStream::from(fd))
+}
+
+/// Reads the first line and no byte more; the next ones are the server's.
+fn read_setup(socket: &UnixStream) -> Result<Setup, String> {
+    let mut line = Vec::new();
+    // One byte at a time would be slow and one large read could take too much, but grafter sends
+    // nothing further before it has the answer.
+    BufReader::new(socket.take(64 << 20))
+        .read_until(b'\n', &mut line)
+        .map_err(|error| format!("cannot read its setup: {error}"))?;
+    serde_json::from_slice(&line).map_err(|error| format!("cannot read its setup: {error}"))
+}
+
+fn answer(ready: &Ready) -> io::Result<()> {
+    let mut line = serde_json::to_vec(ready)?;
+    line.push(b'\n');
+    socket()?.write_all(&line)
+}

@@ -1,0 +1,76 @@
+//! Landlock alone: the fallback where namespaces are refused.
+//!
+//! Weaker in what it cannot express, and said so in its notes: the tree stays at its own path, the
+//! owner may still change modes and times of files outside, and the network is closed for TCP only.
+
+use std::ffi::OsString;
+
+use landlock::{
+    ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetStatus, Scope, path_beneath_rules,
+};
+
+use crate::sandbox::wire::Access;
+
+/// The newest set of rights that is asked for.
+const NEWEST: ABI = ABI::V6;
+/// Before this one, files can be emptied in spite of the rules.
+pub(super) const LEAST: u32 = 3;
+/// Device nodes that commands write to.
+const DEVICES: [&str; 4] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/tty"];
+
+/// Restricts this process and all that come from it; returns what the rules cannot hold.
+pub(super) fn restrict(access: &Access) -> Result<Vec<String>, String> {
+    enforce(access).map_err(|error| format!("landlock: {error}")).and_then(|status| match status {
+        RulesetStatus::NotEnforced => Err("landlock is not enforced by this kernel".to_owned()),
+        _ => Ok(weaknesses()),
+    })
+}
+
+/// Returns the newest version of Landlock that this kernel has, up to 6.
+pub(super) fn version() -> Option<u32> {
+    let versions = [(6, ABI::V6), (5, ABI::V5), (4, ABI::V4), (3, ABI::V3), (2, ABI::V2)];
+    versions.into_iter().find(|(number, abi)| has(*number, *abi)).map(|(number, _)| number)
+}
+
+fn has(number: u32, abi: ABI) -> bool {
+    let strict = || Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    let asked = strict().handle_access(AccessFs::from_all(abi));
+    let asked = if number >= 4 {
+        asked.and_then(|set| set.handle_access(AccessNet::from_all(abi)))
+    } else {
+        asked
+    };
+    let asked =
+        if number >= 6 { asked.and_then(|set| set.scope(Scope::from_all(abi))) } else { asked };
+    asked.and_then(Ruleset::create).is_ok()
+}
+
+fn enforce(access: &Access) -> Result<RulesetStatus, landlock::RulesetError> {
+    let all = AccessFs::from_all(NEWEST);
+    let nodes = AccessFs::from_file(NEWEST);
+    let status = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(all)?
+        .handle_access(AccessNet::from_all(NEWEST))?
+        .scope(Scope::from_all(NEWEST))?
+        .create()?
+        .add_rules(path_beneath_rules(&access.read, AccessFs::from_read(NEWEST)))?
+        .add_rules(path_beneath_rules(&access.write, all))?
+        .add_rules(path_beneath_rules(DEVICES.map(OsString::from), nodes))?
+        .restrict_self()?;
+    Ok(status.ruleset)
+}
+
+fn weaknesses() -> Vec<String> {
+    let mut notes = vec![
+        "the tree is at its own path, not at the checkout's".to_owned(),
+        "modes and times of files outside can be changed by their owner".to_owned(),
+        "processes outside are visible".to_owned(),
+    ];
+    notes.push(match version() {
+        Some(4..) => "no TCP at all, loopback included; other protocols are open".to_owned(),
+        _ => "the network is open".to_owned(),
+    });
+    notes
+}

@@ -1,0 +1,67 @@
+//! Starting and ending the helper process of a sandbox.
+
+use std::{
+    io::{self, Write},
+    net::Shutdown,
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, PidfdFlags, pidfd_open},
+};
+
+use crate::sandbox::{child, wire::Setup};
+
+/// How long a helper may take to end by itself.
+const PATIENCE: Timespec = Timespec { tv_sec: 3, tv_nsec: 0 };
+
+/// A started helper. Dropping it ends it, and waits until everything inside has ended.
+#[derive(Debug)]
+pub(super) struct Launched {
+    /// Where it listens.
+    pub(super) socket: UnixStream,
+    child: Child,
+}
+
+/// Starts the helper in this mode and tells it what to build; does not wait for its answer.
+pub(super) fn start(helper: &Path, mode: &str, setup: &Setup) -> io::Result<Launched> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let mut command = Command::new(helper);
+    // No variable at all: the environment of the helper can be read from inside.
+    command.args([child::NAME, mode]).env_clear();
+    command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
+    let child = command.spawn()?;
+    let mut launched = Launched { socket: ours, child };
+    launched.socket.write_all(&setup_line(setup)?)?;
+    Ok(launched)
+}
+
+/// Returns the first line for a child.
+pub(super) fn setup_line(setup: &Setup) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(setup)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+impl Launched {
+    /// Tells it to end everything inside and then itself; does not wait for it.
+    pub(super) fn end(&self) {
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+}
+
+impl Drop for Launched {
+    fn drop(&mut self) {
+        self.end();
+        // Only a helper that does not obey is killed: without a pid namespace its kin would
+        // survive it.
+        if let Ok(handle) = pidfd_open(Pid::from_child(&self.child), PidfdFlags::empty()) {
+            let _ = poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&PATIENCE));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

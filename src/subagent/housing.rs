@@ -1,0 +1,239 @@
+//! Where agents live: makes, finds again and closes the places of one run.
+//!
+//! A writer has a registered git worktree on its branch; readers share one tree at the base, which
+//! nobody writes; a verifier gets a throw-away tree at the candidate. Making one is journaled
+//! before and after, and is idempotent, so that a resume finds its trees as they were.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+use thiserror::Error;
+use tokio::{sync::OnceCell, task};
+
+use crate::{
+    git::{
+        private::{self, PrivateSpec},
+        repo::Repo,
+        snapshot::Tracker,
+        tree::{self, TreeSpec},
+    },
+    journal::writer::Journal,
+    protocol::{
+        event::What,
+        ids::{AgentId, NodeId, Oid},
+    },
+    sandbox::{
+        place::{Place, PlaceSpec},
+        probe::Backend,
+    },
+};
+
+/// What all places of a run have in common.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// The repository.
+    pub repo: Repo,
+    /// Folder of this run's trees, homes and private git dirs; outside the repository.
+    pub root: PathBuf,
+    /// What confines commands.
+    pub backend: Backend,
+    /// The program that starts the sandbox: grafter itself.
+    pub helper: PathBuf,
+    /// Ignored folders of the checkout that agents see read-only.
+    pub share: Vec<String>,
+    /// Folders no agent may see.
+    pub hide: Vec<PathBuf>,
+}
+
+/// A place, and the tracker of its tree where an agent writes in it.
+#[derive(Clone)]
+pub struct Lodging {
+    /// The place.
+    pub place: Arc<Place>,
+    /// What has changed in it; none for readers and verifiers, whose changes nobody keeps.
+    pub tracker: Option<Arc<Mutex<Tracker>>>,
+}
+
+/// Why a place could not be made.
+#[derive(Debug, Error)]
+pub enum HousingError {
+    /// The tree or its git dir.
+    #[error("cannot make the tree {path}: {cause}")]
+    Tree {
+        /// Its folder.
+        path: PathBuf,
+        /// What went wrong.
+        cause: String,
+    },
+    /// The sandbox.
+    #[error("cannot open the place {path}: {cause}")]
+    Place {
+        /// Its folder.
+        path: PathBuf,
+        /// What went wrong.
+        cause: String,
+    },
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] crate::journal::writer::JournalError),
+}
+
+/// The places of one run.
+pub struct Housing {
+    site: Site,
+    journal: Journal,
+    shared: OnceCell<Arc<Place>>,
+}
+
+/// Which tree is wanted.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// The folder's name below the run's root.
+    pub name: String,
+    /// The commit it starts from.
+    pub commit: Oid,
+    /// Its branch; none for a throw-away tree.
+    pub branch: Option<String>,
+}
+
+impl Housing {
+    /// Returns the housing of one run.
+    pub fn new(site: Site, journal: Journal) -> Self {
+        Self { site, journal, shared: OnceCell::new() }
+    }
+
+    /// Returns the place that all readers share, at the base.
+    pub async fn reader(&self, base: &Oid) -> Result<Lodging, HousingError> {
+        let make = || async {
+            let wish = Wish { name: "base".to_owned(), commit: base.clone(), branch: None };
+            self.open(None, &wish).await
+        };
+        let place = self.shared.get_or_try_init(make).await?.clone();
+        Ok(Lodging { place, tracker: None })
+    }
+
+    /// Returns a throw-away place.
+    pub async fn visitor(
+        &self,
+        who: (&NodeId, &AgentId),
+        wish: &Wish,
+    ) -> Result<Lodging, HousingError> {
+        Ok(Lodging { place: self.open(Some(who), wish).await?, tracker: None })
+    }
+
+    /// Returns a writer's place.
+    pub async fn writer(
+        &self,
+        who: (&NodeId, &AgentId),
+        wish: &Wish,
+    ) -> Result<Lodging, HousingError> {
+        let place = self.open(Some(who), wish).await?;
+        let (repo, base) = (self.site.repo.clone(), wish.commit.clone());
+        let path = place.root().to_path_buf();
+        let tracker = task::spawn_blocking(move || {
+            Tracker::new(&repo, &path, &base)
+                .map_err(|error| HousingError::Tree { path, cause: chain(&error) })
+        });
+        let tracker = tracker.await.expect("the tracker does not panic")?;
+        Ok(Lodging { place, tracker: Some(Arc::new(Mutex::new(tracker))) })
+    }
+
+    async fn open(
+        &self,
+        who: Option<(&NodeId, &AgentId)>,
+        wish: &Wish,
+    ) -> Result<Arc<Place>, HousingError> {
+        let begin = Instant::now();
+        let path = self.site.root.join(&wish.name);
+        let (node, agent) = (who.map(|(node, _)| node), who.map(|(_, agent)| agent));
+        let shown = path.display().to_string();
+        let intent = What::PlaceIntent {
+            branch: wish.branch.clone(),
+            commit: wish.commit.clone(),
+            path: shown.clone(),
+        };
+        self.journal.append(node, agent, intent).await?;
+        let site = self.site.clone();
+        let (wanted, folder) = (wish.clone(), path.clone());
+        let spec = task::spawn_blocking(move || prepare(&site, &wanted, &folder));
+        let spec = spec.await.expect("making a tree does not panic")?;
+        let place = Place::open(spec)
+            .await
+            .map_err(|error| HousingError::Place { path: path.clone(), cause: chain(&error) })?;
+        let ready = What::PlaceReady {
+            path: shown,
+            sandbox: place.backend().name().to_owned(),
+            took_ms: millis(begin),
+        };
+        self.journal.append(node, agent, ready).await?;
+        Ok(place)
+    }
+
+    /// Ends what is still running in the readers' place.
+    pub async fn close(&self) {
+        if let Some(place) = self.shared.get() {
+            self.discard(place.clone()).await;
+        }
+    }
+
+    /// Removes a throw-away tree; a writer's tree stays until `grafter worktree clean`.
+    pub async fn discard(&self, place: Arc<Place>) {
+        place.close().await;
+        let (repo, path) = (self.site.repo.clone(), place.root().to_path_buf());
+        let removed = task::spawn_blocking(move || tree::remove(&repo, &path)).await;
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(%error, "a throw-away tree stays behind");
+        }
+    }
+}
+
+fn prepare(site: &Site, wish: &Wish, path: &Path) -> Result<PlaceSpec, HousingError> {
+    let tree_error = |cause: String| HousingError::Tree { path: path.to_path_buf(), cause };
+    let io_error = |error: std::io::Error| tree_error(error.to_string());
+    let spec = TreeSpec {
+        path: path.to_path_buf(),
+        commit: wish.commit.clone(),
+        branch: wish.branch.clone(),
+    };
+    std::fs::create_dir_all(&site.root).map_err(io_error)?;
+    tree::make(&site.repo, &spec).map_err(|error| tree_error(chain(&error)))?;
+    let beside = |suffix: &str| site.root.join(format!(".{}.{suffix}", wish.name));
+    let home = beside("home");
+    std::fs::create_dir_all(&home).map_err(io_error)?;
+    let branch = wish.branch.as_deref().unwrap_or("work");
+    let spec = PrivateSpec { tree: path, dir: beside("git"), commit: &wish.commit, branch };
+    let git = private::make(&site.repo, &spec).map_err(|error| tree_error(chain(&error)))?;
+    let checkout = site.repo.checkout().to_path_buf();
+    let share = site.share.iter().map(|name| (checkout.join(name), checkout.join(name)));
+    let share = share.filter(|(from, _)| from.is_dir()).collect();
+    Ok(PlaceSpec {
+        tree: path.to_path_buf(),
+        seen_as: checkout,
+        private_git: Some(git.dir),
+        objects: git.objects,
+        home,
+        hide: site.hide.clone(),
+        share,
+        path_env: std::env::var_os("PATH").unwrap_or_default(),
+        backend: site.backend,
+        helper: site.helper.clone(),
+    })
+}
+
+fn millis(begin: Instant) -> u64 {
+    u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}

@@ -1,0 +1,74 @@
+//! The table of tools, from `prompts/tools.yaml`.
+
+use std::sync::LazyLock;
+
+use crate::{protocol::tool::Catalogue, settings::yaml};
+
+const TABLE: &str = include_str!("../../prompts/tools.yaml");
+
+static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
+    let rows = yaml::from_str("prompts/tools.yaml", TABLE);
+    Catalogue(rows.expect("the embedded table parses: a test reads it"))
+});
+
+/// Returns all tools, sorted by name.
+pub fn catalogue() -> &'static Catalogue {
+    &CATALOGUE
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::protocol::{
+        task::Phase,
+        tool::{Class, Risk},
+    };
+
+    #[test]
+    fn the_table_is_sorted_and_small_enough_for_a_first_request() {
+        let names: Vec<&str> = catalogue().names().collect();
+        assert!(names.is_sorted());
+        insta::assert_snapshot!(names.join(" "), @"apply_patch bash delegate delete edit finish git glob grep move outline read read_many report_finding run_tests tree write");
+        let rendered: Vec<Value> = catalogue()
+            .0
+            .iter()
+            .map(|spec| {
+                json!({"type": "function", "function": {"name": spec.name,
+                    "description": spec.description, "parameters": spec.parameters}})
+            })
+            .collect();
+        let bytes = Value::Array(rendered).to_string().len();
+        assert!(bytes < 9 * 1024, "{bytes} bytes");
+    }
+
+    #[test]
+    fn classes_decide_over_phases() {
+        for spec in &catalogue().0 {
+            let phases = &spec.phases;
+            match spec.class {
+                Class::Read => assert_eq!(phases.len(), 4, "{}", spec.name),
+                Class::Write => assert_eq!(phases, &[Phase::Implementation], "{}", spec.name),
+                Class::Exec => {
+                    assert_eq!(phases, &[Phase::Implementation, Phase::Verification]);
+                }
+                Class::Control => assert!(!phases.is_empty()),
+            }
+            assert_eq!(spec.risk == Risk::High, spec.name == "bash", "{}", spec.name);
+        }
+    }
+
+    #[test]
+    fn every_schema_is_closed_and_names_its_required_fields() {
+        for spec in &catalogue().0 {
+            let schema = &spec.parameters;
+            assert_eq!(schema["type"], "object", "{}", spec.name);
+            assert_eq!(schema["additionalProperties"], false, "{}", spec.name);
+            for name in schema["required"].as_array().into_iter().flatten() {
+                let name = name.as_str().expect("a name");
+                assert!(schema["properties"].get(name).is_some(), "{}.{name}", spec.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! The desk of one agent: its tools, joined to its place.
+//!
+//! A call goes through two doors. `prepare` checks it (known, allowed to this agent, arguments
+//! valid, the guard's decision) without touching anything; `run` takes only what the guard cleared.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::{
+    git::{repo::Repo, snapshot::Tracker},
+    guard::decide::{Cleared, Decision, Pending, Policy, decide},
+    protocol::{
+        ids::{AgentId, NodeId, Oid},
+        message::ToolCall,
+        outcome::Evidence,
+        report::Check,
+        request::Request,
+        tool::{Class, ToolSpec},
+    },
+    sandbox::place::Place,
+    settings::nearest::nearest,
+    tools::{
+        answer::ToolAnswer, catalogue::catalogue, facts::gather, reads::ReadSet, text::load,
+        validate::validate,
+    },
+};
+
+/// Characters of a title; what the user is asked to approve is never cut.
+const MAX_TITLE: usize = 120;
+
+/// What one agent works with.
+#[derive(Clone)]
+pub struct Desk {
+    /// Its place.
+    pub place: Arc<Place>,
+    /// The repository.
+    pub repo: Repo,
+    /// The commit its tree started from.
+    pub base: Oid,
+    /// Sees what changed in its tree; writers only.
+    pub tracker: Option<Arc<Mutex<Tracker>>>,
+    /// The commands that verify.
+    pub checks: Vec<Check>,
+    /// What it has read.
+    pub reads: ReadSet,
+    /// What it may do.
+    pub policy: Policy,
+    /// Where its questions go.
+    pub requests: UnboundedSender<Request>,
+    /// Its node.
+    pub node: NodeId,
+    /// Itself.
+    pub agent: AgentId,
+    /// Files whose content its prompt holds; a text edit without a path is about one of them.
+    pub offered: Vec<String>,
+}
+
+/// A call that was looked at.
+#[derive(Debug)]
+pub struct Prepared {
+    /// What the tool does to the world; `Control` for an unknown one.
+    pub class: Class,
+    /// One line that says what the call will do, control characters escaped; the whole command
+    /// when the user has to approve it.
+    pub title: String,
+    /// Whether it may run.
+    pub outcome: Ready,
+}
+
+/// Whether a call may run.
+#[derive(Debug)]
+pub enum Ready {
+    /// It may.
+    Ready(Cleared<ToolCall>),
+    /// It may not; the answer says why.
+    Refused(ToolAnswer),
+    /// The user must say yes to exactly what the title says.
+    Ask {
+        /// The call.
+        call: Pending,
+        /// Why it is asked.
+        why: String,
+    },
+}
+
+impl Desk {
+    /// Looks at a call without running anything; `allowed` are the tools of this agent.
+    pub fn prepare(&self, call: &ToolCall, allowed: &[String]) -> Prepared {
+        let spec = match known(&call.name, allowed) {
+            Ok(spec) => spec,
+            Err(why) => return refused(Class::Control, &call.name, why),
+        };
+        let mut input = match validate(spec, &call.input) {
+            Ok(input) => input,
+            Err(why) => return refused(spec.class, &spec.name, format!("E_ARGUMENTS: {why}")),
+        };
+        let facts = gather(&spec.name, &mut input, &self.place.seen_as().to_string_lossy());
+        let call = ToolCall { id: call.id.clone(), name: spec.name.clone(), input };
+        let whole = title(spec, &call.input);
+        let (outcome, title) = match decide(&call, spec, &facts, &self.policy) {
+            Decision::Run(cleared) => (Ready::Ready(cleared), cut(&whole)),
+            Decision::Ask { call, why } => (Ready::Ask { call, why }, whole),
+            Decision::Deny { code, why } => {
+                (Ready::Refused(ToolAnswer::error(format!("{code}: {why}"))), cut(&whole))
+            }
+        };
+        Prepared { class: spec.class, title, outcome }
+    }
+
+    /// Notes lines as shown to this agent by an earlier process, with the files as they are now.
+    ///
+    /// For a resume, whose tree is the one that the recorded calls left behind.
+    pub fn recall(&self, lines: &[Evidence]) {
+        for lines in lines {
+            let hash = load(&self.place, &lines.path).ok().map(|t| blake3::hash(t.as_bytes()));
+            self.reads.shown(lines, hash);
+        }
+    }
+}
+
+fn refused(class: Class, name: &str, why: String) -> Prepared {
+    let title = cut(&format!("{} refused", name.escape_debug()));
+    Prepared { class, title, outcome: Ready::Refused(ToolAnswer::error(why)) }
+}
+
+fn known(name: &str, allowed: &[String]) -> Result<&'static ToolSpec, String> {
+    let list = allowed.join(", ");
+    let short: String = name.chars().take(60).collect();
+    let Some(spec) = catalogue().get(name) else {
+        let near = nearest(name, allowed.iter().map(String::as_str));
+        let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        let short = short.escape_debug();
+        return Err(format!("E_UNKNOWN_TOOL: there is no tool `{short}`{hint} You have: {list}"));
+    };
+    if allowed.iter().any(|tool| tool == name) {
+        return Ok(spec);
+    }
+    Err(format!("E_NOT_ALLOWED: `{short}` is not among your tools. You have: {list}"))
+}
+
+/// The tool's name and its most telling argument.
+fn title(spec: &ToolSpec, input: &Value) -> String {
+    let field = |name: &str| input[name].as_str().map(str::to_owned);
+    let telling = match spec.name.as_str() {
+        "bash" => {
+            let cwd = field("cwd").map(|cwd| format!(" (in {cwd})")).unwrap_or_default();
+            field("command").map(|command| format!("{command}{cwd}"))
+        }
+        "move" => Some(format!(
+            "{} -> {}",
+            field("from").unwrap_or_default(),
+            field("to").unwrap_or_default()
+        )),
+        "read_many" => input["paths"].as_array().map(|paths| format!("{} files", paths.len())),
+        "grep" | "glob" => field("pattern"),
+        "git" => Some(format!(
+            "{} {}",
+            field("action").unwrap_or_default(),
+            field("path").unwrap_or_default()
+        )),
+        "delegate" => field("question"),
+        "finish" => field("status"),
+        "report_finding" => field("claim"),
+        "run_tests" => input["check"].as_u64().map(|number| number.to_string()),
+        _ => field("path"),
+    };
+    let telling = telling.unwrap_or_default();
+    format!("{} {telling}", spec.name).trim_end().escape_debug().to_string()
+}
+
+fn cut(title: &str) -> String {
+    match title.char_indices().nth(MAX_TITLE) {
+        Some((at, _)) => format!("{}…", &title[..at]),
+        None => title.to_owned(),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod testing {
+    //! A desk on a folder of its own, for the tests of all tools.
+
+    use std::{
+        fs,
+        path::{Path, PathBuf},
+    };
+
+    use serde_json::Value;
+    use tempfile::TempDir;
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::{
+        git::init::init,
+        protocol::{
+            ids::CallId,
+            report::Origin,
+            task::{Mode, Phase},
+        },
+        sandbox::{place::PlaceSpec, probe::Backend},
+    };
+
+    pub(crate) struct Bench {
+        pub(crate) place: Arc<Place>,
+        pub(crate) desk: Desk,
+        asked: Option<UnboundedReceiver<Request>>,
+        dir: TempDir,
+    }
+
+    impl Bench {
+        pub(crate) async fn new(files: &[(&str, &str)]) -> Self {
+            let dir = tempfile::tempdir().expect("a folder");
+            let root = dir.path().canonicalize().expect("a path");
+            let (tree, home) = (root.join("tree"), root.join("home"));
+            fs::create_dir_all(&tree).expect("makes");
+            fs::create_dir_all(&home).expect("makes");
+            let spec = PlaceSpec::new(&tree, Path::new("/repo"), &home);
+            let spec = PlaceSpec { backend: Backend::None, ..spec };
+            let place = Place::open(spec).await.expect("opens");
+            let base = init(&root.join("repo"), "base").expect("commits");
+            let (requests, asked) = unbounded_channel();
+            let desk = Desk {
+                place: Arc::clone(&place),
+                repo: Repo::discover(&root.join("repo")).expect("a repository"),
+                base,
+                tracker: None,
+                checks: Vec::new(),
+                reads: ReadSet::default(),
+                policy: Policy {
+                    mode: Mode::Bypass,
+                    phase: Phase::Implementation,
+                    interactive: false,
+                },
+                requests,
+                node: NodeId::new("implement"),
+                agent: AgentId::new("implement@1"),
+                offered: Vec::new(),
+            };
+            let bench = Self { place, desk, asked: Some(asked), dir };
+            for (path, text) in files {
+                let path = bench.path(path);
+                fs::create_dir_all(path.parent().expect("a parent")).expect("makes");
+                fs::write(path, text).expect("writes");
+            }
+            bench
+        }
+
+        pub(crate) fn path(&self, path: &str) -> PathBuf {
+            self.dir.path().join("tree").join(path)
+        }
+
+        pub(crate) fn read(&self, path: &str) -> Option<String> {
+            fs::read_to_string(self.path(path)).ok()
+        }
+
+        pub(crate) fn checks(&mut self, commands: &[&str]) {
+            let check =
+                |command: &&str| Check { command: (*command).to_owned(), origin: Origin::Named };
+            self.desk.checks = commands.iter().map(check).collect();
+        }
+
+        pub(crate) fn requests(&mut self) -> UnboundedReceiver<Request> {
+            self.asked.take().expect("taken once")
+        }
+
+        /// Makes a call in a phase that the tool is for.
+        pub(crate) async fn call(&self, tool: &str, input: Value) -> ToolAnswer {
+            let mut desk = self.desk.clone();
+            let phases = &catalogue().get(tool).expect("a tool").phases;
+            if !phases.contains(&desk.policy.phase) {
+                desk.policy.phase = phases[0];
+            }
+            let call = ToolCall { id: CallId::new("1"), name: tool.to_owned(), input };
+            match desk.prepare(&call, &all()).outcome {
+                Ready::Ready(cleared) => desk.run(cleared, &CancellationToken::new()).await,
+                Ready::Refused(answer) => answer,
+                Ready::Ask { why, .. } => ToolAnswer::error(format!("asked: {why}")),
+            }
+        }
+
+        pub(crate) async fn says(&self, tool: &str, input: Value) -> String {
+            let answer = self.call(tool, input).await;
+            assert!(!answer.is_error, "{}", answer.content);
+            answer.content
+        }
+
+        pub(crate) async fn fails(&self, tool: &str, input: Value) -> String {
+            let answer = self.call(tool, input).await;
+            assert!(answer.is_error, "{}", answer.content);
+            answer.content
+        }
+    }
+
+    pub(crate) fn all() -> Vec<String> {
+        catalogue().names().map(str::to_owned).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tokio_util::sync::CancellationToken;
+
+    use super::{
+        testing::{Bench, all},
+        *,
+    };
+    use crate::protocol::{
+        ids::CallId,
+        task::{Mode, Phase},
+    };
+
+    fn call(name: &str, input: Value) -> ToolCall {
+        ToolCall { id: CallId::new("1"), name: name.to_owned(), input }
+    }
+
+    fn refusal(prepared: Prepared) -> String {
+        match prepared.outcome {
+            Ready::Refused(answer) => answer.content,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn unknown_and_forbidden_tools_are_refused_with_what_there_is() {
+        let desk = Bench::new(&[]).await.desk;
+        let few = ["read".to_owned(), "grep".to_owned()];
+        let said = |name: &str| refusal(desk.prepare(&call(name, json!({})), &few));
+        insta::assert_snapshot!(said("Reed"), @"E_UNKNOWN_TOOL: there is no tool `Reed`; did you mean `read`? You have: read, grep");
+        insta::assert_snapshot!(said("r\u{435}ad"), @"E_UNKNOWN_TOOL: there is no tool `rеad`; did you mean `read`? You have: read, grep");
+        insta::assert_snapshot!(said("write"), @"E_NOT_ALLOWED: `write` is not among your tools. You have: read, grep");
+        assert!(said(&"x".repeat(1 << 20)).len() < 300);
+    }
+
+    #[tokio::test]
+    async fn each_phase_has_its_tools() {
+        let mut desk = Bench::new(&[]).await.desk;
+        let write = call("write", json!({"path": "a", "content": "b"}));
+        for phase in [Phase::Research, Phase::Synthesis, Phase::Verification] {
+            desk.policy.phase = phase;
+            let said = refusal(desk.prepare(&write, &all()));
+            assert!(said.starts_with("E_PHASE"), "{said}");
+        }
+        desk.policy.phase = Phase::Implementation;
+        assert!(matches!(desk.prepare(&write, &all()).outcome, Ready::Ready(_)));
+    }
+
+    #[tokio::test]
+    async fn bash_is_asked_for_with_the_whole_command() {
+        let mut desk = Bench::new(&[]).await.desk;
+        desk.policy.mode = Mode::Default;
+        let long = format!("echo {}\r\x1b[2K; rm x", "y".repeat(500));
+        let bash = call("bash", json!({"command": long}));
+        let said = refusal(desk.prepare(&bash, &all()));
+        assert!(said.starts_with("E_NO_APPROVAL") && said.contains("run_tests"), "{said}");
+        desk.policy.interactive = true;
+        let prepared = desk.prepare(&bash, &all());
+        assert!(matches!(prepared.outcome, Ready::Ask { .. }));
+        assert!(prepared.title.ends_with("yyy\\r\\u{1b}[2K; rm x"), "{}", prepared.title);
+    }
+
+    #[tokio::test]
+    async fn titles_say_what_a_call_does() {
+        let desk = Bench::new(&[]).await.desk;
+        let title = |name, input| desk.prepare(&call(name, input), &all()).title;
+        assert_eq!(title("read", json!({"path": "/repo/a\n.py"})), "read a\\n.py");
+        assert_eq!(title("move", json!({"from": "a", "to": "./b"})), "move a -> b");
+        assert_eq!(title("run_tests", json!({})), "run_tests");
+        assert_eq!(title("nope", json!({})), "nope refused");
+        assert!(
+            title("grep", json!({"pattern": "é".repeat(999)})).chars().count() <= MAX_TITLE + 1
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_remembered_survives_a_new_process() {
+        let bench = Bench::new(&[("a", "x\n")]).await;
+        let lines = Evidence { path: "a".to_owned(), from: 1, to: 1 };
+        bench.desk.recall(std::slice::from_ref(&lines));
+        assert!(bench.desk.reads.covers(&lines, 0));
+        bench.says("edit", json!({"path": "a", "old": "x", "new": "y"})).await;
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_call_ends() {
+        let bench = Bench::new(&[]).await;
+        let cancel = CancellationToken::new();
+        cancel.cancel();
+        let bash = call("bash", json!({"command": "sleep 600"}));
+        let Ready::Ready(cleared) = bench.desk.prepare(&bash, &all()).outcome else {
+            panic!("not ready");
+        };
+        assert!(bench.desk.run(cleared, &cancel).await.is_error);
+    }
+}

@@ -1,0 +1,87 @@
+//! Checks before and after, side by side.
+
+use std::collections::BTreeMap;
+
+use crate::protocol::report::{CheckEnd, CheckReport, CheckRun, TestStatus};
+
+/// One check on both trees.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckRow {
+    /// The command.
+    pub command: String,
+    /// How it went on the base.
+    pub before: Option<Side>,
+    /// How it went on the candidate.
+    pub after: Option<Side>,
+    /// Tests that failed before and pass now.
+    pub fixed: Vec<String>,
+    /// Tests that passed before and fail now.
+    pub broke: Vec<String>,
+}
+
+/// One check on one tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Side {
+    /// Whether the command succeeded.
+    pub good: bool,
+    /// How it went, in words.
+    pub words: String,
+}
+
+/// Returns one row per command, those of the candidate first.
+pub fn rows(before: Option<&CheckReport>, after: Option<&CheckReport>) -> Vec<CheckRow> {
+    let [before, after] = [before, after].map(|report| report.map_or(&[][..], |r| &r.runs));
+    let mut commands: Vec<&str> = Vec::new();
+    for run in after.iter().chain(before) {
+        if !commands.contains(&run.check.command.as_str()) {
+            commands.push(&run.check.command);
+        }
+    }
+    commands
+        .into_iter()
+        .map(|command| row(command, of(before, command), of(after, command)))
+        .collect()
+}
+
+fn of<'a>(runs: &'a [CheckRun], command: &str) -> Option<&'a CheckRun> {
+    runs.iter().find(|run| run.check.command == command)
+}
+
+fn row(command: &str, before: Option<&CheckRun>, after: Option<&CheckRun>) -> CheckRow {
+    CheckRow {
+        command: command.to_owned(),
+        before: before.map(side),
+        after: after.map(side),
+        fixed: moved(before, after, [TestStatus::Failed, TestStatus::Passed]),
+        broke: moved(before, after, [TestStatus::Passed, TestStatus::Failed]),
+    }
+}
+
+/// Returns the tests that went from one status to another.
+fn moved(before: Option<&CheckRun>, after: Option<&CheckRun>, way: [TestStatus; 2]) -> Vec<String> {
+    let (Some(before), Some(after)) = (before, after) else { return Vec::new() };
+    let was: BTreeMap<_, _> = before.tests.iter().map(|test| (&test.id, test.status)).collect();
+    let moved = after.tests.iter().filter(|test| {
+        test.status == way[1] && was.get(&test.id).is_some_and(|status| *status == way[0])
+    });
+    moved.map(|test| test.id.clone()).collect()
+}
+
+fn side(run: &CheckRun) -> Side {
+    let good = run.end.is_success();
+    let failed = run.tests.iter().filter(|test| test.status == TestStatus::Failed).count();
+    let passed = run.tests.iter().filter(|test| test.status == TestStatus::Passed).count();
+    let mut words = match (&run.end, failed, passed) {
+        (CheckEnd::Exit(0), 0, 0) => "passed".to_owned(),
+        (CheckEnd::Exit(0), 0, _) => format!("{passed} passed"),
+        (CheckEnd::Exit(_), 1.., _) => format!("{failed} failed, {passed} passed"),
+        (CheckEnd::Exit(code), ..) => format!("exit {code}"),
+        (CheckEnd::Signal(signal), ..) => format!("killed by signal {signal}"),
+        (CheckEnd::Deadline(_), ..) => "stopped at its deadline".to_owned(),
+        (CheckEnd::NotStarted(_), ..) => "could not start".to_owned(),
+    };
+    if run.flaky {
+        words.push_str(" (flaky)");
+    }
+    Side { good, words }
+}

@@ -1,0 +1,193 @@
+//! The run for programs: one object at the end (`--output json`), or each event as it happens
+//! (`--output stream-json`).
+//!
+//! The names are stable; new members may be added. Money is in micro-dollars, time in
+//! milliseconds. A member that does not apply is null.
+
+use serde_json::{Value, json};
+
+use crate::{
+    protocol::{
+        event::{Event, Level},
+        report::RunEnd,
+    },
+    ui::{
+        checks::{CheckRow, rows},
+        plain::end_words,
+        text::is_unsafe,
+        view::{NodeState, NodeView, View},
+    },
+};
+
+/// Returns an event as one line: its record without the members that chain the journal.
+pub fn event(event: &Event) -> String {
+    safe(&serde_json::to_string(event).expect("an event has only text keys"))
+}
+
+/// Returns the whole run as one line.
+pub fn line(view: &View) -> String {
+    safe(&object(view).to_string())
+}
+
+/// Writes what could steer a terminal as `\u…`, which is the same JSON.
+fn safe(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_unsafe(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Returns the whole run as one object.
+pub fn object(view: &View) -> Value {
+    let start = view.start.as_deref();
+    let landing = view.landing.as_ref();
+    let work = view.work.as_ref();
+    json!({
+        "run": view.run,
+        "task": start.map(|start| &start.task.slug),
+        "workflow": start.map(|start| &start.workflow),
+        "model": start.map(|start| &start.model),
+        "scripted": start.map(|start| start.scripted),
+        "base": start.map(|start| &start.base),
+        "target": start.map(|start| &start.target),
+        "end": view.end,
+        "message": view.end.as_ref().map(end_words),
+        "exit_code": view.end.as_ref().map(RunEnd::exit_code),
+        "commit": landing.map(|l| &l.to).or(work.map(|w| &w.commit)),
+        "branch": landing.map(|l| &l.branch).or(work.map(|w| &w.branch)),
+        "landed": landing.is_some(),
+        "verdict": view.verdict,
+        "checks": rows(view.before.as_ref(), view.after.as_ref()).iter().map(check).collect::<Vec<_>>(),
+        "files": view.stat().map(|stat| stat.files.iter().map(file).collect::<Vec<_>>()),
+        "cost": view.cost,
+        "usage": view.usage,
+        "turns": view.turns,
+        "took_ms": view.clock,
+        "resumed": view.resumed,
+        "paid_twice": view.paid_twice,
+        "notes": view.notes.iter().map(note).collect::<Vec<_>>(),
+        "nodes": view.nodes.iter().map(|one| node(one, view.clock)).collect::<Vec<_>>(),
+    })
+}
+
+fn node(node: &NodeView, clock: u64) -> Value {
+    let (state, why) = match &node.state {
+        NodeState::Waiting => ("waiting", None),
+        NodeState::Running => ("running", None),
+        NodeState::Succeeded => ("succeeded", None),
+        NodeState::Reused => ("reused", None),
+        NodeState::Failed => ("failed", None),
+        NodeState::Skipped(why) => ("skipped", Some(why)),
+    };
+    json!({
+        "node": node.id,
+        "phase": node.phase,
+        "role": node.role,
+        "state": state,
+        "skipped_because": why,
+        "failure": node.failure,
+        "summary": node.summary,
+        "attempts": node.attempt,
+        "turns": node.turns,
+        "tool_calls": node.calls,
+        "usage": node.usage,
+        "cost": node.cost,
+        "took_ms": node.took(clock),
+    })
+}
+
+fn check(row: &CheckRow) -> Value {
+    json!({
+        "command": row.command,
+        "before": row.before.as_ref().map(|side| side.good),
+        "after": row.after.as_ref().map(|side| side.good),
+        "fixed": row.fixed,
+        "broke": row.broke,
+    })
+}
+
+fn file((path, added, removed): &(String, u64, u64)) -> Value {
+    json!({ "path": path, "added": added, "removed": removed })
+}
+
+fn note((level, text): &(Level, String)) -> Value {
+    json!({ "level": level, "text": text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui::fixture;
+
+    fn members(value: &Value) -> String {
+        let members = value.as_object().unwrap().iter();
+        members.map(|(name, value)| format!("{name}: {value}\n")).collect()
+    }
+
+    #[test]
+    fn a_run_is_one_object() {
+        let mut object = object(&View::of(&fixture::landed("scripted:demo.yaml").events));
+        let nodes = object["nodes"].take();
+        object["files"].take();
+        insta::assert_snapshot!(members(&object), @r#"
+        base: "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+        branch: "grafter/1122-1741-9f3a/landed"
+        checks: [{"after":true,"before":false,"broke":[],"command":"cargo test","fixed":["median::even"]}]
+        commit: "cccccccccccccccccccccccccccccccccccccccc"
+        cost: 222200
+        end: {"landed":{"branch":"grafter/1122-1741-9f3a/landed","commit":"cccccccccccccccccccccccccccccccccccccccc","grade":"fixed"}}
+        exit_code: 0
+        files: null
+        landed: true
+        message: "landed (fixed)"
+        model: "scripted:demo.yaml"
+        nodes: null
+        notes: []
+        paid_twice: 0
+        resumed: 0
+        run: "1122-1741-9f3a"
+        scripted: true
+        target: "grafter/1122-1741-9f3a/landed"
+        task: "the-median-of-an-even-list-is-wrong"
+        took_ms: 24300
+        turns: 5
+        usage: {"cache_read":0,"cache_write":0,"input":74000,"output":7400}
+        verdict: {"green":{"fixed":["median::even"],"grade":"fixed"}}
+        workflow: "resolve"
+        "#);
+        insta::assert_snapshot!(members(&nodes[0]), @r#"
+        attempts: 1
+        cost: 51000
+        failure: null
+        node: "research.0"
+        phase: "research"
+        role: "research.0"
+        skipped_because: null
+        state: "succeeded"
+        summary: "the index is off by one"
+        took_ms: 8208
+        tool_calls: 1
+        turns: 2
+        usage: {"cache_read":0,"cache_write":0,"input":21000,"output":2100}
+        "#);
+        assert_eq!(nodes.as_array().map(Vec::len), Some(6));
+        assert_eq!(nodes[5]["skipped_because"], "reviews > 0");
+    }
+
+    #[test]
+    fn lines_say_the_same_without_steering_a_terminal() {
+        for event in fixture::landed("scripted:demo.yaml").events {
+            let line = super::event(&event);
+            assert!(!line.chars().any(is_unsafe), "{line}");
+            assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event);
+        }
+        assert_eq!(safe("\"\u{9b}\u{e0041}\""), r#""\u009b\udb40\udc41""#);
+    }
+}

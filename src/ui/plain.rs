@@ -1,0 +1,245 @@
+//! One line per step of a run, for logs and for output that is no terminal.
+
+use crate::{
+    protocol::{
+        event::{CheckedTree, Event, Level, Paid, RunStarted, What},
+        outcome::{Outcome, Status},
+        report::{CheckReport, Grade, RunEnd, Verdict},
+    },
+    ui::{
+        checks::rows,
+        text::{count, duration, escape, fit, money, some, tokens},
+        view::{NodeState, View},
+    },
+};
+
+/// The longest text of a model or a repository in a line.
+const ROOM: usize = 160;
+
+/// Returns the line of an event, given the view that has already taken it in; nothing for an event
+/// that is only of use to a resume.
+pub fn line(view: &View, event: &Event) -> Option<String> {
+    let words = words(view, event)?;
+    let seconds = view.clock / 1000;
+    let who = event.node.as_ref().map(|node| escape(node.as_str()) + ": ").unwrap_or_default();
+    Some(format!("[{:02}:{:02}] {who}{words}", seconds / 60, seconds % 60))
+}
+
+fn words(view: &View, event: &Event) -> Option<String> {
+    Some(match &event.what {
+        What::RunStarted(start) => started(event, start),
+        What::RunResumed { .. } => format!("run {} resumed", escape(event.run.as_str())),
+        What::Note { level: Level::Info, text } => format!("note: {}", escape(text)),
+        What::Note { level: Level::Warning, text } => format!("warning: {}", escape(text)),
+        What::NodeStarted { attempt: 0 | 1, phase, .. } => format!("started ({})", phase.name()),
+        What::NodeStarted { attempt, phase, .. } => {
+            format!("started ({}, attempt {attempt})", phase.name())
+        }
+        What::NodeFinished { outcome, .. } => finished(view, event, outcome),
+        What::NodeSkipped { why } => format!("skipped: {}", escape(why)),
+        What::NodesReset { nodes, .. } => {
+            let names: Vec<_> = nodes.iter().map(ToString::to_string).collect();
+            format!("back to work: {}", some(&names, 8))
+        }
+        What::ModelResult { paid: Paid::MaybeTwice, turn, .. } => {
+            format!("turn {turn} was in flight at the crash and may have been paid twice")
+        }
+        What::ModelFailed { error, .. } => format!("model call failed: {}", short(error)),
+        What::ToolResult { title, is_error, .. } => {
+            format!("{}{}", short(title), if *is_error { " (failed)" } else { "" })
+        }
+        What::CommitMade { commit, branch, .. } => {
+            format!("committed {} on {}", commit.short(), escape(branch))
+        }
+        What::CandidateConflict { paths, .. } => format!("does not merge: {}", some(paths, 5)),
+        What::ChecksFinished { on, report, reused, .. } => checks(view, *on, report, *reused),
+        What::VerdictGiven { verdict, .. } => format!("verdict: {}", verdict_words(verdict)),
+        What::Landed { branch, to, .. } => format!("landed {} on {}", to.short(), escape(branch)),
+        What::LandMissed { branch, .. } => format!("{} has moved, trying again", escape(branch)),
+        What::CancelAsked => "stopping: no new model calls".to_owned(),
+        What::RunFinished { end, .. } => format!("run ended: {}{}", end_words(end), totals(view)),
+        What::PlaceIntent { .. }
+        | What::PlaceReady { .. }
+        | What::ModelIntent { .. }
+        | What::ModelResult { .. }
+        | What::ToolIntent { .. }
+        | What::CommitIntent { .. }
+        | What::CandidateMade { .. }
+        | What::LandIntent { .. } => return None,
+    })
+}
+
+/// Returns how a run ended, with its reason.
+pub fn end_words(end: &RunEnd) -> String {
+    let (what, why) = match end {
+        RunEnd::Landed { grade, .. } => return format!("landed ({})", grade.words()),
+        RunEnd::Interrupted => return "interrupted".to_owned(),
+        RunEnd::NotResolved(why) => ("not resolved", why),
+        RunEnd::Refused(why) => ("refused", why),
+        RunEnd::Budget(why) => ("budget reached", why),
+        RunEnd::Conflict(why) => ("merge conflict", why),
+        RunEnd::Infrastructure(why) => ("could not go on", why),
+    };
+    if why.is_empty() { what.to_owned() } else { format!("{what}: {}", escape(why)) }
+}
+
+/// Returns a verdict with what speaks for it.
+pub fn verdict_words(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Green { grade: Grade::Fixed, fixed } if !fixed.is_empty() => {
+            format!("green, fixed: {}", some(fixed, 3))
+        }
+        Verdict::Green { grade, .. } => format!("green, {}", grade.words()),
+        Verdict::Red { reasons } => format!("red: {}", some(reasons, 3)),
+        Verdict::NoEvidence => "no evidence: no check was found and none given".to_owned(),
+    }
+}
+
+/// Returns what the user should know about where the answers came from; nothing for a real model.
+pub fn played(start: &RunStarted) -> Option<&'static str> {
+    match (start.scripted, start.model.starts_with("gold:")) {
+        (false, _) => None,
+        (true, true) => Some("gold model: answers were made from a patch, no model was asked"),
+        (true, false) => {
+            Some("scripted model: answers were played from a file, no model was asked")
+        }
+    }
+}
+
+fn started(event: &Event, start: &RunStarted) -> String {
+    let mut line = format!(
+        "run {} started: {} with {}, model {}, base {}, target {}",
+        escape(event.run.as_str()),
+        escape(&start.task.slug),
+        escape(&start.workflow),
+        escape(&start.model),
+        start.base.short(),
+        escape(&start.target),
+    );
+    if let Some(played) = played(start) {
+        line = format!("{line} ({played})");
+    }
+    line
+}
+
+fn finished(view: &View, event: &Event, outcome: &Outcome) -> String {
+    let node = view.nodes.iter().find(|node| node.id == event.node);
+    let mut facts = Vec::new();
+    if let Some(node) = node.filter(|node| node.state != NodeState::Reused) {
+        facts.push(duration(node.took(view.clock)));
+        if node.turns > 0 {
+            facts.push(count(node.turns as usize, "turn"));
+            facts.push(format!("{} tokens", tokens(node.usage.total())));
+        }
+        facts.extend(money(node.cost));
+    } else {
+        facts.push("reused".to_owned());
+    }
+    let verb = match outcome.status {
+        Status::Succeeded => "done",
+        Status::Failed => "failed",
+    };
+    let line = format!("{verb} ({})", facts.join(", "));
+    match short(&outcome.summary) {
+        summary if summary.is_empty() => line,
+        summary => format!("{line}: {summary}"),
+    }
+}
+
+fn checks(view: &View, on: CheckedTree, report: &CheckReport, reused: bool) -> String {
+    let (tree, base) = match on {
+        CheckedTree::Base => ("base", None),
+        CheckedTree::Candidate => ("candidate", view.before.as_ref()),
+    };
+    let rows = rows(base, Some(report));
+    let all: Vec<_> = rows
+        .iter()
+        .filter_map(|row| Some(format!("{} {}", short(&row.command), row.after.as_ref()?.words)))
+        .collect();
+    let broke: usize = rows.iter().map(|row| row.broke.len()).sum();
+    let fixed: usize = rows.iter().map(|row| row.fixed.len()).sum();
+    let change =
+        if base.is_some() { format!("; fixed {fixed}, broke {broke}") } else { String::new() };
+    let reused = if reused { " (reused)" } else { "" };
+    if all.is_empty() {
+        return format!("no checks on the {tree}{reused}");
+    }
+    format!("checks on the {tree}: {}{change}{reused}", all.join(", "))
+}
+
+fn totals(view: &View) -> String {
+    let mut facts = vec![
+        duration(view.clock),
+        count(view.turns as usize, "turn"),
+        format!("{} tokens", tokens(view.usage.total())),
+    ];
+    facts.extend(money(view.cost));
+    format!(" ({})", facts.join(", "))
+}
+
+fn short(text: &str) -> String {
+    fit(&escape(text.trim()), ROOM)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui::fixture;
+
+    fn lines(events: &[Event]) -> String {
+        let mut view = View::default();
+        let lines = events.iter().filter_map(|event| {
+            view.apply(event);
+            line(&view, event)
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn a_run_reads_as_a_log() {
+        insta::assert_snapshot!(lines(&fixture::landed("scripted:demo.yaml").events), @r#"
+        [00:00] run 1122-1741-9f3a started: the-median-of-an-even-list-is-wrong with resolve, model scripted:demo.yaml, base bbbbbbbbbb, target grafter/1122-1741-9f3a/landed (scripted model: answers were played from a file, no model was asked)
+        [00:00] checks on the base: cargo test 1 failed, 1 passed
+        [00:00] research.0: started (research)
+        [00:00] research.1: started (research)
+        [00:04] research.0: grep "median" (4 matches)
+        [00:09] research.0: done (8.2s, 2 turns, 23.1k tokens, $0.0510): the index is off by one
+        [00:09] research.1: done (reused): tests cover odd lists only
+        [00:09] synthesize: started (synthesis)
+        [00:13] synthesize: done (4.2s, 1 turn, 16.5k tokens, $0.0400): take the mean of both middles
+        [00:13] implement: started (implementation)
+        [00:17] implement: edit src/median.rs
+        [00:17] implement: done (4.2s, 1 turn, 19.8k tokens, $0.0612): done
+        [00:17] implement: committed aaaaaaaaaa on grafter/1122-1741-9f3a/median
+        [00:17] checks: started (verification)
+        [00:18] checks: checks on the candidate: cargo test 1 failed, 1 passed; fixed 0, broke 0
+        [00:18] checks: failed (1.1s): median::even still fails
+        [00:18] verdict: red: median::even still fails
+        [00:18] back to work: implement, checks
+        [00:18] implement: started (implementation, attempt 2)
+        [00:22] implement: edit src/median.rs\u{1b}[2J
+        [00:23] implement: done (8.4s, 2 turns, 41.8k tokens, $0.1312): mended
+        [00:23] implement: committed aaaaaaaaaa on grafter/1122-1741-9f3a/median
+        [00:23] checks: started (verification, attempt 2)
+        [00:24] checks: checks on the candidate: cargo test 2 passed; fixed 1, broke 0
+        [00:24] checks: done (2.3s)
+        [00:24] review.0: skipped: reviews > 0
+        [00:24] verdict: green, fixed: median::even
+        [00:24] landed cccccccccc on grafter/1122-1741-9f3a/landed
+        [00:24] run ended: landed (fixed) (24s, 5 turns, 81.4k tokens, $0.2222)
+        "#);
+    }
+
+    #[test]
+    fn a_stopped_run_reads_as_a_log() {
+        insta::assert_snapshot!(lines(&fixture::stopped().events), @"
+        [00:00] run 1122-1741-9f3a started: the-median-of-an-even-list-is-wrong with resolve, model local/qwen, base bbbbbbbbbb, target grafter/1122-1741-9f3a/landed
+        [00:00] implement: started (implementation)
+        [00:04] implement: edit src/a.rs
+        [00:04] run 1122-1741-9f3a resumed
+        [00:04] warning: no git identity is set: grafter <grafter@localhost> is used
+        [00:08] implement: failed (8.2s, 2 turns, 1.7k tokens): the budget of 2 turns is used up
+        [00:08] run ended: budget reached: the budget of 2 turns is used up (8.2s, 2 turns, 1.7k tokens)
+        ");
+    }
+}
