@@ -1,13 +1,12 @@
 //! What a sandbox costs: its start, and a command in it beside a plain spawn, in milliseconds.
 //!
-//! `cargo run --release --example sandbox_cost [tree]` prints medians. The program is its own
+//! `cargo run --release --example sandbox_cost` prints medians. The program is its own
 //! sandbox helper, which is how a program that uses grafter as a library does it.
 
 use std::{
     env,
     error::Error,
     ffi::OsString,
-    path::Path,
     process::{Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
@@ -28,10 +27,6 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     match args.split_first() {
         // Before any thread is started: a sandbox is made by a process with one thread.
         Some((first, rest)) if first == child::NAME => return Ok(child::main(rest)),
-        Some((first, rest)) if first == "beat" => {
-            let tree = rest.first().ok_or("beat needs a directory")?;
-            block_on(beat(Path::new(tree)))?;
-        }
         _ => block_on(measure())?,
     }
     Ok(ExitCode::SUCCESS)
@@ -85,16 +80,6 @@ fn plain(count: usize) -> Result<Vec<Duration>, Box<dyn Error>> {
         spans.push(begun.elapsed());
     }
     Ok(spans)
-}
-
-/// Runs a command that never ends; whoever kills this program sees whether that one ends, too.
-async fn beat(tree: &Path) -> Result<(), Box<dyn Error>> {
-    let home = tree.join("home");
-    let place = Place::open(PlaceSpec::new(tree, tree, &home)).await?;
-    let mut cmd = Cmd::new("while :; do date +%s%N > beat; sleep 0.01; done");
-    cmd.deadline = Duration::from_secs(600);
-    place.run(cmd, &CancellationToken::new()).await?;
-    Ok(())
 }
 
 fn report(what: &str, spans: &[Duration]) {

@@ -23,7 +23,7 @@ use crate::{
         outcome::Outcome,
         task::{EditFormat, Phase},
     },
-    tools::formats,
+    tools::formats::take,
 };
 
 /// How much warmer each further answer is sampled.
@@ -112,8 +112,7 @@ impl Session {
             return Ok(Err(words::CUT.to_owned()));
         }
         let paths =
-            formats::take(&self.bench.desk, self.assignment.edit_format, &reply.message.text())
-                .await;
+            take::take(&self.bench.desk, self.assignment.edit_format, &reply.message.text()).await;
         Ok(paths.map(|paths| format!("changed {}", paths.join(", "))))
     }
 

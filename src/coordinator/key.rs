@@ -53,7 +53,7 @@ fn toolchain(commands: &str) -> String {
     for word in commands.split_whitespace() {
         let found = env::split_paths(&path).find_map(|dir| {
             let file = dir.join(word);
-            fs::metadata(&file).ok().filter(std::fs::Metadata::is_file).map(|meta| (file, meta))
+            fs::metadata(&file).ok().filter(fs::Metadata::is_file).map(|meta| (file, meta))
         });
         if let Some((file, meta)) = found {
             id.push_str(&format!("{}:{}:{}\n", file.display(), meta.size(), meta.mtime()));

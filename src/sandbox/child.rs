@@ -8,6 +8,7 @@
 
 use std::{
     ffi::OsString,
+    fs,
     io::{self, BufRead, BufReader, Read, Write},
     os::{
         fd::{AsFd, OwnedFd},
@@ -41,12 +42,12 @@ const INSIDE: &str = "inside";
 /// Does the work of `grafter __sandbox`, whose further arguments these are.
 pub fn main(args: &[OsString]) -> ExitCode {
     let mode = args.first().and_then(|arg| arg.to_str()).unwrap_or_default();
-    let result = match mode {
+    let result = close_inherited().and_then(|()| match mode {
         NAMESPACES => outer(),
         INSIDE => serve_confined(Reach::Namespace),
         LANDLOCK => serve_confined(Reach::Kin),
         _ => Err(format!("`{NAME}` is started by grafter itself, not by hand")),
-    };
+    });
     match result {
         Ok(code) => code,
         Err(why) => {
@@ -54,6 +55,21 @@ pub fn main(args: &[OsString]) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Closes every file but the standard ones.
+///
+/// Whoever started grafter may have left files open in it, and through an open directory of the
+/// host a command would get past all mounts.
+fn close_inherited() -> Result<(), String> {
+    let failed = |error: io::Error| format!("cannot list its open files: {error}");
+    let names = fs::read_dir("/proc/self/fd").map_err(failed)?.flatten();
+    // Listed first: the listing is itself an open file, which is gone when the numbers are used.
+    let open: Vec<i32> = names.filter_map(|name| name.file_name().to_str()?.parse().ok()).collect();
+    for fd in open.into_iter().filter(|fd| *fd > 2) {
+        let _ = nix::unistd::close(fd);
+    }
+    Ok(())
 }
 
 fn outer() -> Result<ExitCode, String> {

@@ -16,8 +16,9 @@ use crate::sandbox::wire::Access;
 const NEWEST: ABI = ABI::V6;
 /// Before this one, files can be emptied in spite of the rules.
 pub(super) const LEAST: u32 = 3;
-/// Device nodes that commands write to.
-const DEVICES: [&str; 4] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/tty"];
+/// The only devices there are: root could read disks and memory through the others.
+const DEVICES: [&str; 6] =
+    ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
 
 /// Restricts this process and all that come from it; returns what the rules cannot hold.
 pub(super) fn restrict(access: &Access) -> Result<Vec<String>, String> {
@@ -67,6 +68,7 @@ fn weaknesses() -> Vec<String> {
         "the tree is at its own path, not at the checkout's".to_owned(),
         "modes and times of files outside can be changed by their owner".to_owned(),
         "processes outside are visible".to_owned(),
+        "there is no shared memory and no pseudo terminal".to_owned(),
     ];
     notes.push(match version() {
         Some(4..) => "no TCP at all, loopback included; other protocols are open".to_owned(),

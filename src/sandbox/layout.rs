@@ -98,6 +98,7 @@ fn view(spec: &PlaceSpec, host: &Host, tools: &Toolchains, home: &Path) -> View 
         SCRATCH.iter().filter_map(|path| Path::new(path).canonicalize().ok()).collect();
     scratch.extend(host.account_home.as_ref().and_then(|home| home.canonicalize().ok()));
     scratch.retain(|path| path.parent().is_some() && !path.starts_with(&spec.seen_as));
+    scratch.remove(home);
     let masked = |path: &Path| {
         path.starts_with(home) || scratch.iter().any(|folder| path.starts_with(folder))
     };
@@ -162,7 +163,7 @@ fn access(spec: &PlaceSpec, host: &Host, tools: &Toolchains) -> Access {
     let homes = host.home.iter().chain(&host.account_home);
     hidden.extend(homes.filter_map(|home| home.canonicalize().ok()));
     hidden.extend(spec.hide.iter().cloned());
-    hidden.insert(spec.seen_as.clone());
+    hidden.extend([spec.seen_as.clone(), "/dev".into()]);
     hidden.retain(|path| path.parent().is_some());
 
     let mut read = readable("/".into(), &hidden);

@@ -263,7 +263,11 @@ fn folder(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PlaceErr
 
 /// Makes every path absolute and free of links, and the private home.
 fn resolve(mut spec: PlaceSpec) -> Result<PlaceSpec, PlaceError> {
-    let home = DirBuilder::new().recursive(true).mode(0o700).create(spec.home.join("tmp"));
+    let inner = match spec.backend {
+        Backend::Namespaces => spec.home.clone(),
+        Backend::Landlock | Backend::None => spec.home.join("tmp"),
+    };
+    let home = DirBuilder::new().recursive(true).mode(0o700).create(inner);
     home.map_err(folder("home", &spec.home))?;
     let real = |what, path: &Path| path.canonicalize().map_err(folder(what, path));
     spec.home = real("home", &spec.home)?;

@@ -26,6 +26,7 @@ use crate::{
         ids::{AgentId, NodeId, Oid},
     },
     sandbox::{
+        lock::{TreeLock, WriteGuard},
         place::{Place, PlaceSpec},
         probe::Backend,
     },
@@ -55,6 +56,8 @@ pub struct Lodging {
     pub place: Arc<Place>,
     /// What has changed in it; none for readers and verifiers, whose changes nobody keeps.
     pub tracker: Option<Arc<Mutex<Tracker>>>,
+    /// Keeps other writers out, of this process and of others.
+    lock: Option<Arc<WriteGuard>>,
 }
 
 /// Why a place could not be made.
@@ -112,7 +115,7 @@ impl Housing {
             self.open(None, &wish).await
         };
         let place = self.shared.get_or_try_init(make).await?.clone();
-        Ok(Lodging { place, tracker: None })
+        Ok(Lodging { place, tracker: None, lock: None })
     }
 
     /// Returns a throw-away place.
@@ -121,7 +124,7 @@ impl Housing {
         who: (&NodeId, &AgentId),
         wish: &Wish,
     ) -> Result<Lodging, HousingError> {
-        Ok(Lodging { place: self.open(Some(who), wish).await?, tracker: None })
+        Ok(Lodging { place: self.open(Some(who), wish).await?, tracker: None, lock: None })
     }
 
     /// Returns a writer's place.
@@ -131,6 +134,10 @@ impl Housing {
         wish: &Wish,
     ) -> Result<Lodging, HousingError> {
         let place = self.open(Some(who), wish).await?;
+        let lock = TreeLock::acquire(place.root()).map_err(|error| HousingError::Place {
+            path: place.root().to_path_buf(),
+            cause: chain(&error),
+        })?;
         let (repo, base) = (self.site.repo.clone(), wish.commit.clone());
         let path = place.root().to_path_buf();
         let tracker = task::spawn_blocking(move || {
@@ -138,7 +145,11 @@ impl Housing {
                 .map_err(|error| HousingError::Tree { path, cause: chain(&error) })
         });
         let tracker = tracker.await.expect("the tracker does not panic")?;
-        Ok(Lodging { place, tracker: Some(Arc::new(Mutex::new(tracker))) })
+        Ok(Lodging {
+            place,
+            tracker: Some(Arc::new(Mutex::new(tracker))),
+            lock: Some(Arc::new(lock)),
+        })
     }
 
     async fn open(

@@ -7,7 +7,7 @@
 use crate::{
     code::syntax::{Broken, syntax_ok},
     guard::path::is_protected,
-    sandbox::{files::FileError, place::Place},
+    sandbox::{file_error::FileError, place::Place},
     tools::{
         answer::Mark,
         text::{no_file, numbered},

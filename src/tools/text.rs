@@ -1,9 +1,6 @@
 //! Texts as a model sees and sends them: caps, line numbers, line ends, and loading of text files.
 
-use crate::sandbox::{
-    files::{FileError, Kind as FileKind},
-    place::Place,
-};
+use crate::sandbox::{file_error::FileError, files::Kind as FileKind, place::Place};
 
 /// Files above this size are only shown in windows and never edited.
 pub(super) const MAX_FILE: u64 = 8 << 20;

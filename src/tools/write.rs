@@ -3,10 +3,7 @@
 use serde::Deserialize;
 
 use crate::{
-    sandbox::{
-        files::{FileError, Kind as FileKind},
-        place::Place,
-    },
+    sandbox::{file_error::FileError, files::Kind as FileKind, place::Place},
     tools::{
         answer::{Done, Effect, Mark},
         change::{Change, commit},
