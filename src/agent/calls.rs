@@ -14,6 +14,7 @@ use crate::{
     agent::{
         chain::Chain,
         contract::{self, Done},
+        fit,
         memo::{Deed, Memo},
         progress::NUDGED,
         reading,
@@ -208,7 +209,7 @@ impl Session {
         self.record(What::ToolResult {
             turn: at.turn,
             index: position(at.index),
-            tool: call.name.clone(),
+            tool: fit::name(&call.name),
             title: ended.title,
             is_error: ended.is_error,
             content: journal.keep(ended.content.clone())?,
@@ -244,7 +245,7 @@ fn ended((class, title): (Class, String), answer: ToolAnswer, start: Instant) ->
 }
 
 fn refused(call: &ToolCall, content: String, deed: Deed) -> Ended {
-    let title = format!("{} refused", call.name);
+    let title = format!("{} refused", fit::name(&call.name));
     Ended { class: Class::Control, title, content, is_error: true, deed, took_ms: 0 }
 }
 

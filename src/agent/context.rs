@@ -10,12 +10,16 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use serde_json::json;
+use crate::{
+    agent::{
+        fit::{cut, fit},
+        memo,
+    },
+    protocol::message::{Block, Message, ToolCall},
+};
 
-use crate::protocol::message::{Block, Message, ToolCall};
-
-/// Stands for a result that was cleared.
-const STUB: &str = "[old result left out to save room; call the tool again if you need it]";
+/// Stands for a result that was cleared, or the middle of one.
+pub const STUB: &str = "[old result left out to save room; call the tool again if you need it]";
 /// Stands for turns that were dropped.
 const DROPPED: &str = "[earlier turns were left out to save room]";
 /// Turns that the ordinary clearing does not touch.
@@ -110,7 +114,7 @@ impl Context {
         if bytes < WORTH_A_REFERENCE {
             return None;
         }
-        let key = format!("{} {}", call.name, call.input);
+        let key = memo::key(call);
         match self.seen.get(&key) {
             Some((earlier, known)) if known == digest => Some(*earlier),
             _ => {
@@ -210,39 +214,10 @@ fn block_size(block: &Block) -> usize {
     }
 }
 
-/// Replaces what would poison every later request: arguments and texts of more than `cap` bytes,
-/// and arguments that are no object, which some servers choke on.
-fn fit(block: &mut Block, cap: usize) {
-    match block {
-        Block::Text(text) => {
-            if let Some(shorter) = cut(text, cap) {
-                *text = shorter;
-            }
-        }
-        Block::Call(call) => {
-            let text = call.input.to_string();
-            if text.len() > cap || !call.input.is_object() {
-                let head = &text[..text.floor_char_boundary(200)];
-                call.input = json!({ "left_out": format!("{} bytes: {head}", text.len()) });
-            }
-        }
-        Block::Result(_) | Block::Opaque(_) => {}
-    }
-}
-
-/// Keeps the head and the tail of a text that is longer than `cap` bytes.
-fn cut(text: &str, cap: usize) -> Option<String> {
-    if text.len() <= cap.saturating_add(STUB.len()) {
-        return None;
-    }
-    let head = text.floor_char_boundary(cap * 6 / 10);
-    let tail = text.ceil_char_boundary(text.len() - cap * 4 / 10);
-    Some(format!("{}\n{STUB}\n{}", &text[..head], &text[tail..]))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
     use crate::protocol::{
@@ -322,23 +297,6 @@ mod tests {
         }
         context.make_room();
         assert_eq!(context.same_as(5, &read, ("d1", 1000)), None, "it was cleared");
-    }
-
-    #[test]
-    fn arguments_that_no_request_could_hold_do_not_stay() {
-        let mut context = Context::new("task", 0, 1000);
-        let mut said = Message { speaker: Speaker::Assistant, blocks: Vec::new() };
-        for input in [json!({ "text": "x".repeat(5_000_000) }), json!("{\"path\": \"a"), json!({})]
-        {
-            let id = CallId::new("c");
-            said.blocks.push(Block::Call(ToolCall { id, name: "write".into(), input }));
-        }
-        context.push(0, said, Message::user("…"));
-        assert!(context.tokens() < 200);
-        let inputs: Vec<_> = context.messages()[1].calls().map(|call| call.input.clone()).collect();
-        assert!(inputs[0]["left_out"].as_str().unwrap().starts_with("5000011 bytes: {"));
-        assert_eq!(inputs[1], json!({ "left_out": r#"16 bytes: "{\"path\": \"a""# }));
-        assert_eq!(inputs[2], json!({}));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::{
     protocol::{
         event::{Event, Kept, What},
         ids::Oid,
+        message::ToolCall,
         outcome::{Evidence, Finding},
     },
     tools::finish::FinishInput,
@@ -59,6 +60,13 @@ pub enum Deed {
     Bounced,
     /// It needed an approval and did not get it.
     Unapproved,
+}
+
+/// Returns the name of a call and its arguments in short: two calls with one key are the same.
+pub fn key(call: &ToolCall) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(call.name.as_bytes()).update(b" ").update(call.input.to_string().as_bytes());
+    hasher.finalize().to_hex().to_string()
 }
 
 /// A recorded tool result.

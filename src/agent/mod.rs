@@ -13,6 +13,7 @@ pub mod calls;
 pub mod chain;
 pub mod context;
 pub mod contract;
+pub mod fit;
 pub mod memo;
 pub mod progress;
 pub mod reading;

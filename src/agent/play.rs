@@ -27,7 +27,7 @@ use crate::{
     guard::decide::Policy,
     journal::writer::Journal,
     protocol::{
-        event::{Event, What},
+        event::Event,
         ids::{AgentId, CallId, NodeId, RunId},
         message::{Block, CacheScope, Message, Reply, Segment, Speaker, StopReason, ToolCall},
         outcome::Outcome,
@@ -296,11 +296,6 @@ impl Played {
         });
         kinds.collect::<Vec<_>>().join(" ")
     }
-
-    /// Returns how many finished model calls are among the first records.
-    pub fn answers(events: &[Event]) -> usize {
-        events.iter().filter(|event| matches!(event.what, What::ModelResult { .. })).count()
-    }
 }
 
 fn assignment(phase: Phase, repo: &Repo) -> Assignment {
@@ -320,7 +315,7 @@ fn assignment(phase: Phase, repo: &Repo) -> Assignment {
         },
         system: vec![Segment { id: "base".into(), cache: CacheScope::Static, text }],
         opening: "the task".into(),
-        tools: ["read", "write", "bash", "report_finding"].map(str::to_owned).to_vec(),
+        tools: ["read", "write", "edit", "bash", "report_finding"].map(str::to_owned).to_vec(),
         contract: Contract { phase, gives: BTreeMap::new(), findings: Vec::new() },
         edit_format: EditFormat::Tools,
         limits: Limits { max_turns: 12, max_answers: 3 },

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    agent::memo::{Deed, Memo},
+    agent::memo::{self, Deed, Memo},
     protocol::{
         ids::NodeId,
         message::ToolCall,
@@ -59,7 +59,7 @@ impl Progress {
 
     /// Counts a call and returns how many identical calls with identical results stand in a row.
     pub fn streak(&mut self, call: &ToolCall, digest: &str) -> u32 {
-        let this = (format!("{} {}", call.name, call.input), digest.to_owned());
+        let this = (memo::key(call), digest.to_owned());
         self.streak = if this == self.last { self.streak + 1 } else { 1 };
         self.last = this;
         self.streak

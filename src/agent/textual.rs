@@ -19,11 +19,12 @@ use crate::{
     },
     protocol::{
         event::What,
+        ids::Oid,
         message::{Reply, StopReason},
         outcome::Outcome,
         task::{EditFormat, Phase},
     },
-    tools::formats::take,
+    tools::formats::take::take,
 };
 
 /// How much warmer each further answer is sampled.
@@ -111,8 +112,8 @@ impl Session {
         if reply.stop == StopReason::MaxTokens {
             return Ok(Err(words::CUT.to_owned()));
         }
-        let paths =
-            take::take(&self.bench.desk, self.assignment.edit_format, &reply.message.text()).await;
+        let (desk, format) = (&self.bench.desk, self.assignment.edit_format);
+        let paths = take(desk, format, &reply.message.text()).await;
         Ok(paths.map(|paths| format!("changed {}", paths.join(", "))))
     }
 
@@ -134,7 +135,7 @@ impl Session {
 async fn settle(
     chain: &mut Chain,
     applied: &mut Result<String, String>,
-) -> Result<Option<crate::protocol::ids::Oid>, Stop> {
+) -> Result<Option<Oid>, Stop> {
     if let Ok(what) = applied {
         let snapshot = chain.take(what).await?;
         if snapshot.is_some() {

@@ -13,7 +13,7 @@ use crate::{
         session::{Session, Stop},
     },
     protocol::{
-        event::{Paid, What},
+        event::{Kept, Paid, What},
         message::Reply,
         outcome::Failure,
         request::{Request, Reservation},
@@ -75,7 +75,7 @@ impl Session {
         Ok(reply)
     }
 
-    fn recall(&self, turn: u32, kept: &crate::protocol::event::Kept) -> Result<Reply, Stop> {
+    fn recall(&self, turn: u32, kept: &Kept) -> Result<Reply, Stop> {
         let text = self.bench.journal.fetch(kept)?;
         serde_json::from_str(&text)
             .map_err(|error| Stop::broken(format!("the recorded reply of turn {turn}: {error}")))

@@ -57,7 +57,7 @@ pub struct Lodging {
     /// What has changed in it; none for readers and verifiers, whose changes nobody keeps.
     pub tracker: Option<Arc<Mutex<Tracker>>>,
     /// Keeps other writers out, of this process and of others.
-    lock: Option<Arc<WriteGuard>>,
+    _lock: Option<Arc<WriteGuard>>,
 }
 
 /// Why a place could not be made.
@@ -115,7 +115,7 @@ impl Housing {
             self.open(None, &wish).await
         };
         let place = self.shared.get_or_try_init(make).await?.clone();
-        Ok(Lodging { place, tracker: None, lock: None })
+        Ok(Lodging { place, tracker: None, _lock: None })
     }
 
     /// Returns a throw-away place.
@@ -124,7 +124,7 @@ impl Housing {
         who: (&NodeId, &AgentId),
         wish: &Wish,
     ) -> Result<Lodging, HousingError> {
-        Ok(Lodging { place: self.open(Some(who), wish).await?, tracker: None, lock: None })
+        Ok(Lodging { place: self.open(Some(who), wish).await?, tracker: None, _lock: None })
     }
 
     /// Returns a writer's place.
@@ -148,7 +148,7 @@ impl Housing {
         Ok(Lodging {
             place,
             tracker: Some(Arc::new(Mutex::new(tracker))),
-            lock: Some(Arc::new(lock)),
+            _lock: Some(Arc::new(lock)),
         })
     }
 

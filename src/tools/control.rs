@@ -115,7 +115,10 @@ mod tests {
     #[tokio::test]
     async fn a_finding_needs_lines_that_exist() {
         let bench = Bench::new(&[("a.py", "x = 1\n")]).await;
-        let claim = |from, to| json!({"claim": "c", "evidence": [{"path": "/repo/a.py", "from": from, "to": to}]});
+        let claim = |from, to| {
+            let lines = json!({"path": bench.path("a.py"), "from": from, "to": to});
+            json!({"claim": "c", "evidence": [lines]})
+        };
         let answer = bench.call("report_finding", claim(1, 1)).await;
         let Effect::Finding(finding) = answer.effect else { panic!("no finding: {answer:?}") };
         assert_eq!(finding.evidence[0].path, "a.py");

@@ -187,13 +187,12 @@ pub(super) mod testing {
     };
 
     use serde_json::Value;
-    use tempfile::TempDir;
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
     use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::{
-        git::init::init,
+        git::fixture::Fixture,
         protocol::{
             ids::CallId,
             report::Origin,
@@ -206,25 +205,26 @@ pub(super) mod testing {
         pub(crate) place: Arc<Place>,
         pub(crate) desk: Desk,
         asked: Option<UnboundedReceiver<Request>>,
-        dir: TempDir,
+        fixture: Fixture,
     }
 
     impl Bench {
         pub(crate) async fn new(files: &[(&str, &str)]) -> Self {
-            let dir = tempfile::tempdir().expect("a folder");
-            let root = dir.path().canonicalize().expect("a path");
-            let (tree, home) = (root.join("tree"), root.join("home"));
+            let fixture = Fixture::small();
+            let (tree, home) = (fixture.beside("tree"), fixture.beside("home"));
             fs::create_dir_all(&tree).expect("makes");
-            fs::create_dir_all(&home).expect("makes");
-            let spec = PlaceSpec::new(&tree, Path::new("/repo"), &home);
-            let spec = PlaceSpec { backend: Backend::None, ..spec };
+            // The helper is another program than a test; without confinement none is needed, and
+            // the tree is seen where it is.
+            let spec = PlaceSpec {
+                backend: Backend::None,
+                ..PlaceSpec::new(&tree, Path::new("/repo"), &home)
+            };
             let place = Place::open(spec).await.expect("opens");
-            let base = init(&root.join("repo"), "base").expect("commits");
             let (requests, asked) = unbounded_channel();
             let desk = Desk {
                 place: Arc::clone(&place),
-                repo: Repo::discover(&root.join("repo")).expect("a repository"),
-                base,
+                repo: fixture.repo(),
+                base: fixture.oid("HEAD"),
                 tracker: None,
                 checks: Vec::new(),
                 reads: ReadSet::default(),
@@ -238,7 +238,7 @@ pub(super) mod testing {
                 agent: AgentId::new("implement@1"),
                 offered: Vec::new(),
             };
-            let bench = Self { place, desk, asked: Some(asked), dir };
+            let bench = Self { place, desk, asked: Some(asked), fixture };
             for (path, text) in files {
                 let path = bench.path(path);
                 fs::create_dir_all(path.parent().expect("a parent")).expect("makes");
@@ -248,7 +248,7 @@ pub(super) mod testing {
         }
 
         pub(crate) fn path(&self, path: &str) -> PathBuf {
-            self.dir.path().join("tree").join(path)
+            self.fixture.beside("tree").join(path)
         }
 
         pub(crate) fn read(&self, path: &str) -> Option<String> {
@@ -365,7 +365,7 @@ mod tests {
     async fn titles_say_what_a_call_does() {
         let desk = Bench::new(&[]).await.desk;
         let title = |name, input| desk.prepare(&call(name, input), &all()).title;
-        assert_eq!(title("read", json!({"path": "/repo/a\n.py"})), "read a\\n.py");
+        assert_eq!(title("read", json!({"path": "b/../a\n.py"})), "read a\\n.py");
         assert_eq!(title("move", json!({"from": "a", "to": "./b"})), "move a -> b");
         assert_eq!(title("run_tests", json!({})), "run_tests");
         assert_eq!(title("nope", json!({})), "nope refused");

@@ -80,6 +80,8 @@ pub(super) struct Edited {
     pub from: usize,
     /// Last line of the first replacement.
     pub to: usize,
+    /// Whether the first one begins a line.
+    pub at_line_start: bool,
 }
 
 /// Returns the text with `old` replaced by `new`, line ends kept as the text has them.
@@ -103,7 +105,8 @@ pub(super) fn replace(text: &str, old: &str, new: &str, count: Count) -> Result<
         [first, rest @ ..] if rest.is_empty() || count == Count::All => {
             let from = line_of(text, *first);
             let to = from + new.trim_end_matches('\n').matches('\n').count();
-            Ok(Edited { text: text.replace(&old, &new), times: at.len(), from, to })
+            let at_line_start = text[..*first].is_empty() || text[..*first].ends_with('\n');
+            Ok(Edited { text: text.replace(&old, &new), times: at.len(), from, to, at_line_start })
         }
         many => {
             let lines: Vec<String> =

@@ -7,8 +7,10 @@ use crate::{
     tools::answer::Done,
 };
 
-/// Commits that `log` names at most.
-const MAX_LOG: u32 = 30;
+/// Commits that log lists.
+const MAX_COMMITS: u32 = 50;
+/// Lines that blame shows when it is not told how many.
+const BLAMED: u32 = 100;
 
 /// Arguments of `git`.
 #[derive(Debug, Deserialize)]
@@ -20,46 +22,35 @@ pub(super) struct Git {
     to: Option<u32>,
 }
 
-/// Answers one question about the repository and the files as they are now.
-pub(super) fn git(args: &Git, look: &Look<'_>) -> Result<Done, String> {
-    let (rev, path) = (args.rev.as_deref(), args.path.as_deref());
-    refuse_options(rev)?;
-    let base = look.base.as_str();
+/// Answers one question.
+pub(super) fn git(look: &Look<'_>, args: &Git) -> Result<Done, String> {
+    let (path, rev) = (args.path.as_deref(), args.rev.as_deref());
+    let at = rev.unwrap_or("HEAD");
     let answer = match args.action.as_str() {
-        "log" => look.log(rev.unwrap_or(base), path, MAX_LOG),
-        "show" => look.show(rev.unwrap_or(base), path),
-        "diff" => look.diff(rev.unwrap_or(base), None, path),
+        "log" => look.log(at, path, MAX_COMMITS),
+        // `rev:path` is how git itself names a file of a commit.
+        "show" => match at.split_once(':') {
+            Some((rev, path)) => look.file(rev, path),
+            None => look.show(at, path),
+        },
+        "diff" => match at.split_once("..") {
+            Some((from, to)) => look.diff(from, Some(to.trim_start_matches('.')), path),
+            None => look.diff(at, None, path),
+        },
         "blame" => {
             let path = path.ok_or("blame needs a `path`")?;
             let from = args.from.unwrap_or(1);
-            let to = args.to.unwrap_or(from.saturating_add(100));
-            if from > to {
-                return Err(format!("`from` {from} is behind `to` {to}"));
-            }
-            look.blame(rev.unwrap_or(base), path, Some(Lines { from, to }))
+            let to = args.to.unwrap_or(from.saturating_add(BLAMED)).max(from);
+            let lines = (args.from.is_some() || args.to.is_some()).then_some(Lines { from, to });
+            look.blame(at, path, lines)
         }
         _ => look.status(),
     };
-    let text = answer.map_err(|error| format!("{error}; check `rev` and `path` with log"))?;
+    let text = answer.map_err(|error| format!("{error}; look at the history with log"))?;
     if text.trim().is_empty() {
         return Ok(Done::said(format!("git {}: nothing to show", args.action), ""));
     }
     Ok(Done::said(text, "give a path or a narrower rev"))
-}
-
-/// A revision is a name, never an option or a list of words.
-fn refuse_options(rev: Option<&str>) -> Result<(), String> {
-    match rev {
-        Some(rev)
-            if rev.starts_with('-') || rev.chars().any(|c| c.is_whitespace() || c.is_control()) =>
-        {
-            Err(format!(
-                "`{}` is no revision; give a commit, a branch or HEAD~1",
-                rev.escape_debug()
-            ))
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]
@@ -69,11 +60,24 @@ mod tests {
     use crate::tools::desk::testing::Bench;
 
     #[tokio::test]
+    async fn history_is_shown() {
+        let bench = Bench::new(&[]).await;
+        let git = |action: &str| bench.says("git", json!({"action": action, "path": "a.txt"}));
+        assert!(git("log").await.ends_with("Ann: first\n"));
+        assert!(git("show").await.contains("+one"));
+        assert!(git("blame").await.contains("one"));
+        assert_eq!(git("diff").await, "git diff: nothing to show");
+        let file = json!({"action": "show", "rev": "HEAD:a.txt"});
+        assert_eq!(bench.says("git", file).await, "one\n");
+    }
+
+    #[tokio::test]
     async fn options_are_no_revisions() {
         let bench = Bench::new(&[]).await;
-        for rev in ["--output=x", "-p", "HEAD x", "a\nb"] {
+        for rev in ["--output=x", "-p", "HEAD x", "a\nb", "nope", "stash@{0}", "--x..HEAD", "-x:a"]
+        {
             let said = bench.fails("git", json!({"action": "show", "rev": rev})).await;
-            assert!(said.contains("is no revision"), "{said}");
+            assert!(said.contains("look at the history"), "{said}");
         }
         let said = bench.fails("git", json!({"action": "blame"})).await;
         assert!(said.contains("needs a `path`"), "{said}");

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     code::{language::language_of, outline},
-    sandbox::place::Place,
+    sandbox::{files::Kind, place::Place},
     tools::{answer::Done, text::load, walk::walk},
 };
 
@@ -31,22 +31,26 @@ pub(super) struct Outline {
 pub(super) fn tree(place: &Place, args: &Tree, cancel: &CancellationToken) -> Result<Done, String> {
     let start = args.path.as_deref().unwrap_or(".");
     let depth = args.depth.unwrap_or(3);
-    let mut lines: Vec<(usize, String, bool)> = Vec::new();
+    let mut lines: Vec<(usize, String, Kind)> = Vec::new();
     let mut below: BTreeMap<usize, usize> = BTreeMap::new();
     walk(place, start, cancel, |entry| {
         if entry.depth <= depth {
             let name = entry.path.rsplit('/').next().unwrap_or_default();
-            lines.push((entry.depth, name.escape_debug().to_string(), entry.is_dir));
-        } else if !entry.is_dir {
+            lines.push((entry.depth, name.escape_debug().to_string(), entry.kind));
+        } else if entry.kind != Kind::Directory {
             // In a walk what stands below a folder comes right after it.
             *below.entry(lines.len() - 1).or_default() += 1;
         }
         ControlFlow::Continue(())
     })?;
     let mut text = String::new();
-    for (index, (depth, name, is_dir)) in lines.iter().take(MAX_LINES).enumerate() {
+    for (index, (depth, name, kind)) in lines.iter().take(MAX_LINES).enumerate() {
         let indent = "  ".repeat(depth - 1);
-        let slash = if *is_dir { "/" } else { "" };
+        let slash = match kind {
+            Kind::Directory => "/",
+            Kind::Link => "@",
+            _ => "",
+        };
         let count = below.get(&index).map(|n| format!(" ({n} files)")).unwrap_or_default();
         text.push_str(&format!("{indent}{name}{slash}{count}\n"));
     }
@@ -93,7 +97,7 @@ mod tests {
           f.py
         g\nh
         ");
-        insta::assert_snapshot!(bench.says("tree", json!({"path": "/repo/a/b"})).await, @"
+        insta::assert_snapshot!(bench.says("tree", json!({"path": bench.path("a/b")})).await, @"
         c/
           d.py
         e.py

@@ -62,8 +62,8 @@ fn pairs(line: &str) -> HashSet<(char, char)> {
 
 /// Returns the share of pairs of characters that two lines have in common, in per cent.
 fn likeness(a: &HashSet<(char, char)>, b: &HashSet<(char, char)>) -> usize {
-    let all = a.len() + b.len();
-    if all == 0 { 0 } else { a.intersection(b).count() * 2 * FULL / all }
+    let common = a.intersection(b).count() * 2 * FULL;
+    common.checked_div(a.len() + b.len()).unwrap_or(0)
 }
 
 fn numbers_left_in(wanted: &str) -> Option<String> {

@@ -109,12 +109,7 @@ impl Desk {
             "delete" => on(means(), input, |m, a: &Delete| write::delete(&m.place, a)).await,
             "edit" => on(means(), input, |m, a: &Edit| edit::edit(&m.place, a, &m.reads)).await,
             "finish" => control::finish(parsed::<FinishInput>(input)?),
-            "git" => {
-                on(means(), input, |m, a: &Git| {
-                    history::git(a, &Look { repo: &m.repo, base: &m.base, now: &m.now()? })
-                })
-                .await
-            }
+            "git" => on(means(), input, |m, a: &Git| m.git(a)).await,
             "glob" => on(means(), input, |m, a: &Glob| search::glob(&m.place, a, &m.cancel)).await,
             "grep" => on(means(), input, |m, a: &Grep| search::grep(&m.place, a, &m.cancel)).await,
             "move" => on(means(), input, |m, a: &Move| write::rename(&m.place, a)).await,
@@ -146,12 +141,16 @@ struct Means {
 }
 
 impl Means {
-    /// Returns the repository and what the files are now: a writer's as they stand, a reader's as
-    /// the base.
-    fn now(&self) -> Result<Oid, String> {
-        let Some(tracker) = &self.tracker else { return Ok(self.base.clone()) };
-        let mut tracker = tracker.lock().unwrap_or_else(PoisonError::into_inner);
-        tracker.current().map_err(|error| error.to_string())
+    /// Only a writer's tree can differ from its base.
+    fn git(&self, args: &Git) -> Result<Done, String> {
+        let now = match &self.tracker {
+            Some(tracker) => {
+                let mut tracker = tracker.lock().unwrap_or_else(PoisonError::into_inner);
+                tracker.current().map_err(|error| format!("the tree cannot be read: {error}"))?
+            }
+            None => self.base.clone(),
+        };
+        history::git(&Look { repo: &self.repo, base: &self.base, now: &now }, args)
     }
 }
 

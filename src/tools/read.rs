@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::{
     guard::sanitise::sanitise,
     protocol::outcome::Evidence,
-    sandbox::{files::Kind as FileKind, place::Place},
+    sandbox::{files::Kind, place::Place},
     tools::{
         answer::{Done, Effect, Mark},
         text::{MAX_FILE, no_file, show_line},
@@ -122,8 +122,8 @@ struct Window {
 fn window(place: &Place, path: &str, wanted: &Wanted) -> Result<Window, String> {
     let info = place.metadata(path).map_err(|error| no_file(&error, path))?;
     match info.kind {
-        FileKind::File => {}
-        FileKind::Directory => {
+        Kind::File => {}
+        Kind::Directory => {
             return Err(format!("`{path}` is a folder; use tree or glob to look in"));
         }
         _ => return Err(format!("`{path}` is no regular file")),
@@ -259,6 +259,22 @@ mod tests {
             let said = bench.fails("read", json!({"path": path})).await;
             assert!(said.contains(word), "{path}: {said}");
         }
+    }
+
+    #[tokio::test]
+    async fn links_lead_nowhere_outside() {
+        let bench = Bench::new(&[("a/in", "inside\n")]).await;
+        for (target, name) in
+            [("/etc/passwd", "out"), ("../..", "up"), ("me", "me"), ("a/in", "in")]
+        {
+            std::os::unix::fs::symlink(target, bench.path(name)).expect("links");
+        }
+        assert_eq!(bench.says("read", json!({"path": "in"})).await, "1\tinside\n");
+        for path in ["out", "up/tree/a/in", "me"] {
+            bench.fails("read", json!({"path": path})).await;
+        }
+        // Each file is searched under its own name only.
+        assert_eq!(bench.says("grep", json!({"pattern": "^inside|root"})).await, "a/in:1:inside\n");
     }
 
     #[tokio::test]

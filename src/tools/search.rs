@@ -11,7 +11,10 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    sandbox::{files::Kind as FileKind, place::Place},
+    sandbox::{
+        files::{Kind, Meta},
+        place::Place,
+    },
     tools::{answer::Done, text::MAX_FILE, walk::walk},
 };
 
@@ -48,7 +51,7 @@ pub(super) fn glob(place: &Place, args: &Glob, cancel: &CancellationToken) -> Re
     let (mut found, mut more) = (String::new(), 0);
     let mut count = 0;
     walk(place, start, cancel, |entry| {
-        if !entry.is_dir && matches(&matcher, &entry.path, start) {
+        if entry.kind != Kind::Directory && matches(&matcher, &entry.path, start) {
             count += 1;
             if count <= MAX_PATHS {
                 found.push_str(&shown(&entry.path));
@@ -94,27 +97,30 @@ pub(super) fn grep(place: &Place, args: &Grep, cancel: &CancellationToken) -> Re
     let regex = regex(args)?;
     let glob = args.glob.as_deref().map(matcher).transpose()?;
     let start = args.path.as_deref().unwrap_or(".");
-    let mut hits = Hits { max: args.max.unwrap_or(100), ..Hits::default() };
-    let mut searcher = SearcherBuilder::new()
-        .line_number(true)
-        .before_context(args.context.unwrap_or(0))
-        .after_context(args.context.unwrap_or(0))
-        .binary_detection(BinaryDetection::quit(0))
-        .build();
-    let mut search =
-        |path: &str, hits: &mut Hits| search_file(place, path, &regex, &mut searcher, hits);
-    if place.metadata(start).is_ok_and(|info| info.kind == FileKind::File) {
-        search(start, &mut hits);
+    let mut search = Search {
+        place,
+        regex,
+        searcher: SearcherBuilder::new()
+            .line_number(true)
+            .before_context(args.context.unwrap_or(0))
+            .after_context(args.context.unwrap_or(0))
+            .binary_detection(BinaryDetection::quit(0))
+            .build(),
+        hits: Hits { max: args.max.unwrap_or(100), ..Hits::default() },
+    };
+    if place.metadata(start).is_ok_and(|info| info.kind == Kind::File) {
+        search.file(start);
     } else {
         walk(place, start, cancel, |entry| {
             let wanted = glob.as_ref().is_none_or(|glob| matches(glob, &entry.path, start));
-            if !entry.is_dir && wanted {
-                search(&entry.path, &mut hits);
+            // A link's target is found under its own name, if it is in the tree.
+            if entry.kind == Kind::File && wanted {
+                search.file(&entry.path);
             }
-            if hits.full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if search.hits.full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
     }
-    Ok(Done::said(hits.words(&args.pattern), "search in a narrower path or glob"))
+    Ok(Done::said(search.hits.words(&args.pattern), "search in a narrower path or glob"))
 }
 
 fn regex(args: &Grep) -> Result<RegexMatcher, String> {
@@ -129,31 +135,32 @@ fn regex(args: &Grep) -> Result<RegexMatcher, String> {
     })
 }
 
-fn search_file(
-    place: &Place,
-    path: &str,
-    regex: &RegexMatcher,
-    searcher: &mut Searcher,
-    hits: &mut Hits,
-) {
-    let fits =
-        |info: &crate::sandbox::files::Meta| info.kind == FileKind::File && info.len <= MAX_FILE;
-    match place.metadata(path) {
-        Ok(info) if fits(&info) => {}
-        Ok(info) if info.kind == FileKind::File => {
-            hits.skipped += 1;
-            return;
+struct Search<'a> {
+    place: &'a Place,
+    regex: RegexMatcher,
+    searcher: Searcher,
+    hits: Hits,
+}
+
+impl Search<'_> {
+    fn file(&mut self, path: &str) {
+        match self.place.metadata(path) {
+            Ok(Meta { kind: Kind::File, len, .. }) if len <= MAX_FILE => {}
+            Ok(Meta { kind: Kind::File, .. }) => {
+                self.hits.skipped += 1;
+                return;
+            }
+            _ => return,
         }
-        _ => return,
-    }
-    let Ok(bytes) = place.read(path) else { return };
-    let before = hits.text.len();
-    hits.path = shown(path);
-    // The sink itself cannot fail; what the searcher cannot read is left out.
-    let _ = searcher.search_slice(regex, &bytes, &mut *hits);
-    if hits.binary {
-        hits.binary = false;
-        hits.text.truncate(before);
+        let Ok(bytes) = self.place.read(path) else { return };
+        let before = self.hits.text.len();
+        self.hits.path = shown(path);
+        // The sink itself cannot fail; what the searcher cannot read is left out.
+        let _ = self.searcher.search_slice(&self.regex, &bytes, &mut self.hits);
+        if self.hits.binary {
+            self.hits.binary = false;
+            self.hits.text.truncate(before);
+        }
     }
 }
 

@@ -51,7 +51,7 @@ pub(super) async fn bash(
     }
     let cmd = Cmd {
         script: args.command.clone(),
-        cwd: args.cwd.clone().unwrap_or_else(|| ".".to_owned()),
+        cwd: args.cwd.clone().filter(|cwd| cwd != ".").unwrap_or_default(),
         env: Vec::new(),
         deadline: args.timeout.map_or(DEADLINE, Duration::from_secs),
         max_output,
@@ -84,7 +84,7 @@ pub(super) async fn run_tests(
     for check in chosen {
         let cmd = Cmd {
             script: check.command.clone(),
-            cwd: ".".to_owned(),
+            cwd: String::new(),
             env: Vec::new(),
             deadline: CHECK_DEADLINE,
             max_output: MAX_TAIL / chosen.len(),

@@ -1,6 +1,6 @@
 //! Texts as a model sees and sends them: caps, line numbers, line ends, and loading of text files.
 
-use crate::sandbox::{file_error::FileError, files::Kind as FileKind, place::Place};
+use crate::sandbox::{file_error::FileError, files::Kind, place::Place};
 
 /// Files above this size are only shown in windows and never edited.
 pub(super) const MAX_FILE: u64 = 8 << 20;
@@ -84,8 +84,8 @@ pub(super) fn with_ends_of(like: &str, new: &str) -> String {
 pub(super) fn load(place: &Place, path: &str) -> Result<String, String> {
     let info = place.metadata(path).map_err(|error| no_file(&error, path))?;
     match info.kind {
-        FileKind::File => {}
-        FileKind::Directory => {
+        Kind::File => {}
+        Kind::Directory => {
             return Err(format!("`{path}` is a folder; use tree or glob to look in"));
         }
         _ => return Err(format!("`{path}` is no regular file")),

@@ -12,7 +12,7 @@ use std::{
 use ignore::WalkBuilder;
 use tokio_util::sync::CancellationToken;
 
-use crate::sandbox::place::Place;
+use crate::sandbox::{files::Kind, place::Place};
 
 /// Entries after which a walk ends.
 const MAX_ENTRIES: usize = 500_000;
@@ -24,8 +24,8 @@ pub(super) struct Entry {
     pub path: String,
     /// How many folders below the start it stands, from 1.
     pub depth: usize,
-    /// Whether it is a folder.
-    pub is_dir: bool,
+    /// What it is; links are not followed.
+    pub kind: Kind,
 }
 
 /// Calls `visit` with what stands below the folder `start`, sorted by name.
@@ -37,13 +37,14 @@ pub(super) fn walk(
 ) -> Result<(), String> {
     let start = if start == "." { "" } else { start };
     refuse_links(place.root(), start)?;
+    let walk = Walk { root: place.root(), start, cancel };
     let mut any = false;
-    each(place.root(), start, cancel, Rules::Honoured, &mut |entry| {
+    walk.each(Rules::Honoured, &mut |entry| {
         any = true;
         visit(entry)
     })?;
     if !any && !start.is_empty() {
-        each(place.root(), start, cancel, Rules::Off, &mut visit)?;
+        walk.each(Rules::Off, &mut visit)?;
     }
     Ok(())
 }
@@ -54,37 +55,51 @@ enum Rules {
     Off,
 }
 
-fn each(
-    root: &Path,
-    start: &str,
-    cancel: &CancellationToken,
-    rules: Rules,
-    visit: &mut dyn FnMut(&Entry) -> ControlFlow<()>,
-) -> Result<(), String> {
-    let wanted = root.join(start);
-    // From the root on, so that the ignore files above the start count.
-    let top = if rules == Rules::Honoured { root } else { &wanted };
-    let depth = Path::new(start).components().count();
-    for (count, entry) in builder(top, &wanted, rules).build().enumerate() {
-        if cancel.is_cancelled() {
-            return Err(
-                "stopped: it took too long or was cancelled; look in a smaller folder".to_owned()
-            );
+struct Walk<'a> {
+    root: &'a Path,
+    start: &'a str,
+    cancel: &'a CancellationToken,
+}
+
+impl Walk<'_> {
+    fn each(
+        &self,
+        rules: Rules,
+        visit: &mut dyn FnMut(&Entry) -> ControlFlow<()>,
+    ) -> Result<(), String> {
+        let wanted = self.root.join(self.start);
+        // From the root on, so that the ignore files above the start count.
+        let top = if rules == Rules::Honoured { self.root } else { &wanted };
+        let above = Path::new(self.start).components().count();
+        for entry in builder(top, &wanted, rules).build().take(MAX_ENTRIES) {
+            if self.cancel.is_cancelled() {
+                return Err("stopped: it took too long or was cancelled; look in a smaller folder"
+                    .to_owned());
+            }
+            // What cannot be read is left out; the rest is still of use.
+            let Ok(entry) = entry else { continue };
+            let Ok(relative) = entry.path().strip_prefix(self.root) else { continue };
+            let depth = relative.components().count().saturating_sub(above);
+            if depth == 0 || relative.as_os_str().is_empty() {
+                continue;
+            }
+            let path = relative.to_string_lossy().into_owned();
+            let kind = entry.file_type().map_or(Kind::Other, kind);
+            if visit(&Entry { path, depth, kind }).is_break() {
+                break;
+            }
         }
-        // What cannot be read is left out; the rest is still of use.
-        let Ok(entry) = entry else { continue };
-        let Ok(relative) = entry.path().strip_prefix(root) else { continue };
-        let own = relative.components().count();
-        if own <= depth || count > MAX_ENTRIES {
-            continue;
-        }
-        let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
-        let path = relative.to_string_lossy().into_owned();
-        if visit(&Entry { path, depth: own - depth, is_dir }).is_break() {
-            break;
-        }
+        Ok(())
     }
-    Ok(())
+}
+
+fn kind(found: fs::FileType) -> Kind {
+    match found {
+        found if found.is_dir() => Kind::Directory,
+        found if found.is_file() => Kind::File,
+        found if found.is_symlink() => Kind::Link,
+        _ => Kind::Other,
+    }
 }
 
 fn builder(top: &Path, wanted: &Path, rules: Rules) -> WalkBuilder {
@@ -130,7 +145,11 @@ mod tests {
     fn names(bench: &Bench, start: &str) -> Result<String, String> {
         let mut names = Vec::new();
         walk(&bench.place, start, &CancellationToken::new(), |entry| {
-            names.push(format!("{}{}", entry.path, if entry.is_dir { "/" } else { "" }));
+            names.push(format!(
+                "{}{}",
+                entry.path,
+                if entry.kind == Kind::Directory { "/" } else { "" }
+            ));
             ControlFlow::Continue(())
         })?;
         Ok(names.join(" "))

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::{
-    sandbox::{file_error::FileError, files::Kind as FileKind, place::Place},
+    sandbox::{file_error::FileError, files::Kind, place::Place},
     tools::{
         answer::{Done, Effect, Mark},
         change::{Change, commit},
@@ -82,7 +82,7 @@ pub(super) fn delete(place: &Place, args: &Delete) -> Result<Done, String> {
 
 fn refuse_folder(place: &Place, path: &str) -> Result<(), String> {
     match place.metadata(path) {
-        Ok(info) if info.kind == FileKind::Directory => {
+        Ok(info) if info.kind == Kind::Directory => {
             Err(format!("`{path}` is a folder; name its files one by one"))
         }
         // A symlink to nowhere has no metadata, but it can be renamed and removed.

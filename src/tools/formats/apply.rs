@@ -185,11 +185,17 @@ fn changed(path: &str, now: Option<&str>, change: &Change) -> Result<String, Str
             let open = !now.is_empty() && !now.ends_with('\n');
             Ok(if open { text.trim_end_matches(['\n', '\r']).to_owned() } else { text })
         }
-        Change::Replace { search, replace: new } => match replace(now, search, new, Count::One) {
-            Ok(edited) => Ok(edited.text),
-            Err(_) if search == new => Ok(now.to_owned()),
-            Err(why) => loose::replace(now, search, new).ok_or(why),
-        },
+        Change::Replace { search, replace: new } if search == new => Ok(now.to_owned()),
+        Change::Replace { search, replace: new } => {
+            let exact = replace(now, search, new, Count::One);
+            // A match in the middle of a line has lost its indentation, and its new lines too.
+            if !exact.as_ref().is_ok_and(|edited| edited.at_line_start)
+                && let Some(text) = loose::replace(now, search, new)
+            {
+                return Ok(text);
+            }
+            exact.map(|edited| edited.text)
+        }
         Change::Functions(source) => with_functions(path, now, source),
     }
 }
@@ -344,6 +350,13 @@ mod tests {
             text.contains(
                 "    def mean(xs):\n        if not xs:\n            return 0\n        return"
             ),
+            "{text}"
+        );
+        let shifted = "src/stats.py\n<<<<<<< SEARCH\nxs = sorted(xs)\n=======\nif not xs:\n    return None\nxs = sorted(xs)\n>>>>>>> REPLACE\n";
+        apply(&bench.place, &blocks::parse(shifted).expect("parses"), &one).expect("applies");
+        let text = bench.read("src/stats.py").expect("is there");
+        assert!(
+            text.contains("    if not xs:\n        return None\n    xs = sorted(xs)\n"),
             "{text}"
         );
         let missing =
