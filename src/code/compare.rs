@@ -5,7 +5,7 @@
 
 use tree_sitter::{Node, Tree};
 
-use super::language::{Go, language_of, parse, walk};
+use crate::code::language::{Go, language_of, parse, walk};
 
 /// Returns whether two versions of a file differ in nothing but comments and blank space.
 pub fn same_syntax(path: &str, a: &str, b: &str) -> bool {

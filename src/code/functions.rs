@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{
+use crate::code::{
     language::language_of,
     outline::{Definition, definitions, last_row, line},
 };

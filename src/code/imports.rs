@@ -1,6 +1,6 @@
 //! Import lines: a new function that needs one brings it along.
 
-use super::language::{Go, Language, language_of, parse, walk};
+use crate::code::language::{Go, Language, language_of, parse, walk};
 
 /// Returns the text with those top-level import statements of `new` that it lacks.
 pub fn with_imports_of(path: &str, text: &str, new: &str) -> String {

@@ -2,7 +2,7 @@
 
 use tree_sitter::Node;
 
-use super::language::{Go, Language, language_of, parse, walk};
+use crate::code::language::{Go, Language, language_of, parse, walk};
 
 /// Definitions nested deeper are left out.
 const MAX_DEPTH: usize = 64;

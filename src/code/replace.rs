@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use thiserror::Error;
 
-use super::{
+use crate::code::{
     functions::{Function, functions},
     language::{Go, Language, language_of, parse, walk},
 };

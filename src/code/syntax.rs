@@ -5,7 +5,7 @@
 
 use thiserror::Error;
 
-use super::language::{Go, language_of, parse, walk};
+use crate::code::language::{Go, language_of, parse, walk};
 
 /// Where a text stops to parse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

@@ -130,7 +130,7 @@ fn take_back(place: &Place, change: &Change) -> Result<(), FileError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tools::desk::testing::Bench;
+    use crate::tools::testing::Bench;
 
     #[tokio::test]
     async fn a_failing_write_takes_back_the_others() {

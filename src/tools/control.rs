@@ -110,7 +110,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::tools::desk::testing::Bench;
+    use crate::tools::testing::Bench;
 
     #[tokio::test]
     async fn a_finding_needs_lines_that_exist() {

@@ -14,7 +14,6 @@ use crate::{
     protocol::{
         ids::{AgentId, NodeId, Oid},
         message::ToolCall,
-        outcome::Evidence,
         report::Check,
         request::Request,
         tool::{Class, ToolSpec},
@@ -22,8 +21,7 @@ use crate::{
     sandbox::place::Place,
     settings::nearest::nearest,
     tools::{
-        answer::ToolAnswer, catalogue::catalogue, facts::gather, reads::ReadSet, text::load,
-        validate::validate,
+        answer::ToolAnswer, catalogue::catalogue, facts::gather, reads::ReadSet, validate::validate,
     },
 };
 
@@ -103,20 +101,19 @@ impl Desk {
             Decision::Run(cleared) => (Ready::Ready(cleared), cut(&whole)),
             Decision::Ask { call, why } => (Ready::Ask { call, why }, whole),
             Decision::Deny { code, why } => {
-                (Ready::Refused(ToolAnswer::error(format!("{code}: {why}"))), cut(&whole))
+                let hint = if code == "E_PHASE" { self.usable(allowed) } else { String::new() };
+                (Ready::Refused(ToolAnswer::error(format!("{code}: {why}{hint}"))), cut(&whole))
             }
         };
         Prepared { class: spec.class, title, outcome }
     }
 
-    /// Notes lines as shown to this agent by an earlier process, with the files as they are now.
-    ///
-    /// For a resume, whose tree is the one that the recorded calls left behind.
-    pub fn recall(&self, lines: &[Evidence]) {
-        for lines in lines {
-            let hash = load(&self.place, &lines.path).ok().map(|t| blake3::hash(t.as_bytes()));
-            self.reads.shown(lines, hash);
-        }
+    fn usable(&self, allowed: &[String]) -> String {
+        let phase = self.policy.phase;
+        let fits =
+            |name: &&String| catalogue().get(name).is_some_and(|s| s.phases.contains(&phase));
+        let names: Vec<&str> = allowed.iter().filter(fits).map(String::as_str).collect();
+        format!(". You have: {}", names.join(", "))
     }
 }
 
@@ -178,138 +175,17 @@ fn cut(title: &str) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod testing {
-    //! A desk on a folder of its own, for the tests of all tools.
-
-    use std::{
-        fs,
-        path::{Path, PathBuf},
-    };
-
-    use serde_json::Value;
-    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-    use tokio_util::sync::CancellationToken;
-
-    use super::*;
-    use crate::{
-        git::fixture::Fixture,
-        protocol::{
-            ids::CallId,
-            report::Origin,
-            task::{Mode, Phase},
-        },
-        sandbox::{place::PlaceSpec, probe::Backend},
-    };
-
-    pub(crate) struct Bench {
-        pub(crate) place: Arc<Place>,
-        pub(crate) desk: Desk,
-        asked: Option<UnboundedReceiver<Request>>,
-        fixture: Fixture,
-    }
-
-    impl Bench {
-        pub(crate) async fn new(files: &[(&str, &str)]) -> Self {
-            let fixture = Fixture::small();
-            let (tree, home) = (fixture.beside("tree"), fixture.beside("home"));
-            fs::create_dir_all(&tree).expect("makes");
-            // The helper is another program than a test; without confinement none is needed, and
-            // the tree is seen where it is.
-            let spec = PlaceSpec {
-                backend: Backend::None,
-                ..PlaceSpec::new(&tree, Path::new("/repo"), &home)
-            };
-            let place = Place::open(spec).await.expect("opens");
-            let (requests, asked) = unbounded_channel();
-            let desk = Desk {
-                place: Arc::clone(&place),
-                repo: fixture.repo(),
-                base: fixture.oid("HEAD"),
-                tracker: None,
-                checks: Vec::new(),
-                reads: ReadSet::default(),
-                policy: Policy {
-                    mode: Mode::Bypass,
-                    phase: Phase::Implementation,
-                    interactive: false,
-                },
-                requests,
-                node: NodeId::new("implement"),
-                agent: AgentId::new("implement@1"),
-                offered: Vec::new(),
-            };
-            let bench = Self { place, desk, asked: Some(asked), fixture };
-            for (path, text) in files {
-                let path = bench.path(path);
-                fs::create_dir_all(path.parent().expect("a parent")).expect("makes");
-                fs::write(path, text).expect("writes");
-            }
-            bench
-        }
-
-        pub(crate) fn path(&self, path: &str) -> PathBuf {
-            self.fixture.beside("tree").join(path)
-        }
-
-        pub(crate) fn read(&self, path: &str) -> Option<String> {
-            fs::read_to_string(self.path(path)).ok()
-        }
-
-        pub(crate) fn checks(&mut self, commands: &[&str]) {
-            let check =
-                |command: &&str| Check { command: (*command).to_owned(), origin: Origin::Named };
-            self.desk.checks = commands.iter().map(check).collect();
-        }
-
-        pub(crate) fn requests(&mut self) -> UnboundedReceiver<Request> {
-            self.asked.take().expect("taken once")
-        }
-
-        /// Makes a call in a phase that the tool is for.
-        pub(crate) async fn call(&self, tool: &str, input: Value) -> ToolAnswer {
-            let mut desk = self.desk.clone();
-            let phases = &catalogue().get(tool).expect("a tool").phases;
-            if !phases.contains(&desk.policy.phase) {
-                desk.policy.phase = phases[0];
-            }
-            let call = ToolCall { id: CallId::new("1"), name: tool.to_owned(), input };
-            match desk.prepare(&call, &all()).outcome {
-                Ready::Ready(cleared) => desk.run(cleared, &CancellationToken::new()).await,
-                Ready::Refused(answer) => answer,
-                Ready::Ask { why, .. } => ToolAnswer::error(format!("asked: {why}")),
-            }
-        }
-
-        pub(crate) async fn says(&self, tool: &str, input: Value) -> String {
-            let answer = self.call(tool, input).await;
-            assert!(!answer.is_error, "{}", answer.content);
-            answer.content
-        }
-
-        pub(crate) async fn fails(&self, tool: &str, input: Value) -> String {
-            let answer = self.call(tool, input).await;
-            assert!(answer.is_error, "{}", answer.content);
-            answer.content
-        }
-    }
-
-    pub(crate) fn all() -> Vec<String> {
-        catalogue().names().map(str::to_owned).collect()
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use serde_json::json;
     use tokio_util::sync::CancellationToken;
 
-    use super::{
-        testing::{Bench, all},
-        *,
-    };
-    use crate::protocol::{
-        ids::CallId,
-        task::{Mode, Phase},
+    use super::*;
+    use crate::{
+        protocol::{
+            ids::CallId,
+            task::{Mode, Phase},
+        },
+        tools::testing::{Bench, all},
     };
 
     fn call(name: &str, input: Value) -> ToolCall {
@@ -341,7 +217,7 @@ mod tests {
         for phase in [Phase::Research, Phase::Synthesis, Phase::Verification] {
             desk.policy.phase = phase;
             let said = refusal(desk.prepare(&write, &all()));
-            assert!(said.starts_with("E_PHASE"), "{said}");
+            assert!(said.starts_with("E_PHASE") && said.contains("You have: "), "{said}");
         }
         desk.policy.phase = Phase::Implementation;
         assert!(matches!(desk.prepare(&write, &all()).outcome, Ready::Ready(_)));
@@ -372,15 +248,6 @@ mod tests {
         assert!(
             title("grep", json!({"pattern": "é".repeat(999)})).chars().count() <= MAX_TITLE + 1
         );
-    }
-
-    #[tokio::test]
-    async fn what_is_remembered_survives_a_new_process() {
-        let bench = Bench::new(&[("a", "x\n")]).await;
-        let lines = Evidence { path: "a".to_owned(), from: 1, to: 1 };
-        bench.desk.recall(std::slice::from_ref(&lines));
-        assert!(bench.desk.reads.covers(&lines, 0));
-        bench.says("edit", json!({"path": "a", "old": "x", "new": "y"})).await;
     }
 
     #[tokio::test]

@@ -127,7 +127,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::tools::desk::testing::Bench;
+    use crate::tools::testing::Bench;
 
     const TEXT: &str = "def mean(xs):\n    return 0\n\n\ndef sum_(xs):\n    return 0\n";
 

@@ -57,7 +57,7 @@ pub(super) fn git(look: &Look<'_>, args: &Git) -> Result<Done, String> {
 mod tests {
     use serde_json::json;
 
-    use crate::tools::desk::testing::Bench;
+    use crate::tools::testing::Bench;
 
     #[tokio::test]
     async fn history_is_shown() {

@@ -85,7 +85,7 @@ pub(super) fn outline(place: &Place, args: &Outline) -> Result<Done, String> {
 mod tests {
     use serde_json::json;
 
-    use crate::tools::desk::testing::Bench;
+    use crate::tools::testing::Bench;
 
     #[tokio::test]
     async fn a_tree_counts_what_it_does_not_show() {

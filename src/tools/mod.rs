@@ -13,6 +13,7 @@ pub mod facts;
 pub mod finish;
 pub mod formats;
 pub mod history;
+pub mod hunks;
 pub mod look;
 pub mod near;
 pub mod patch;
@@ -21,6 +22,8 @@ pub mod read;
 pub mod reads;
 pub mod search;
 pub mod shell;
+#[cfg(test)]
+pub mod testing;
 pub mod text;
 pub mod validate;
 pub mod walk;

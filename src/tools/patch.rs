@@ -9,6 +9,7 @@ use crate::{
         answer::{Done, Effect},
         change::{Change, commit},
         diff::{self, FileDiff},
+        hunks,
         text::{load, load_if_there},
     },
 };
@@ -73,12 +74,12 @@ fn change(place: &Place, file: &FileDiff) -> Result<Change, String> {
                     "the patch creates a file that exists already".to_owned(),
                 ));
             }
-            let after = diff::apply("", &file.hunks).map_err(|why| misfit(&path, why))?;
+            let after = hunks::apply("", &file.hunks).map_err(|why| misfit(&path, why))?;
             Ok(Change::new(&path, None, after))
         }
         (Some(path), None) => {
             let before = load(place, &path)?;
-            let left = diff::apply(&before, &file.hunks).map_err(|why| misfit(&path, why))?;
+            let left = hunks::apply(&before, &file.hunks).map_err(|why| misfit(&path, why))?;
             if !left.is_empty() && !file.hunks.is_empty() {
                 let why = "the patch deletes the file but not all its lines; use delete".to_owned();
                 return Err(misfit(&path, why));
@@ -87,7 +88,7 @@ fn change(place: &Place, file: &FileDiff) -> Result<Change, String> {
         }
         (Some(old), Some(path)) => {
             let before = load(place, &old)?;
-            let after = diff::apply(&before, &file.hunks).map_err(|why| misfit(&old, why))?;
+            let after = hunks::apply(&before, &file.hunks).map_err(|why| misfit(&old, why))?;
             let from = (old != path).then_some(old);
             if from.is_some() && load_if_there(place, &path)?.is_some() {
                 return Err(misfit(&path, "the patch moves a file over another one".to_owned()));
@@ -105,7 +106,7 @@ fn change(place: &Place, file: &FileDiff) -> Result<Change, String> {
 mod tests {
     use serde_json::json;
 
-    use crate::tools::desk::testing::Bench;
+    use crate::tools::testing::Bench;
 
     const PATCH: &str = "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1,2 +1,2 @@\n def f():\n-    return 1\n+    return 2\n\
         diff --git a/b.txt b/c/d.txt\nrename from b.txt\nrename to c/d.txt\n--- a/b.txt\n+++ b/c/d.txt\n@@ -1 +1 @@\n-b\n+d\n\

@@ -218,7 +218,7 @@ mod tests {
 
     use serde_json::json;
 
-    use crate::tools::desk::testing::Bench;
+    use crate::tools::testing::Bench;
 
     #[tokio::test]
     async fn windows_are_numbered_and_say_where_to_go_on() {
@@ -237,10 +237,10 @@ mod tests {
 
     #[tokio::test]
     async fn long_lines_are_cut_and_hidden_characters_told() {
-        let text = format!("{}\n\u{202e}x\n", "y".repeat(3000));
+        let text = format!("{}\n\u{202e}x\na\rb\n", "y".repeat(3000));
         let bench = Bench::new(&[("a.txt", &text)]).await;
         let said = bench.says("read", json!({"path": "a.txt"})).await;
-        assert!(said.contains("[line cut, 1000 bytes more]") && said.contains("2\tx\n"));
+        assert!(said.contains("[line cut, 1000 bytes more]") && said.contains("2\tx\n3\ta␍b\n"));
         assert!(said.contains("invisible or control characters"));
     }
 

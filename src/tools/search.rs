@@ -178,7 +178,7 @@ struct Hits {
 impl Hits {
     fn line(&mut self, number: Option<u64>, bytes: &[u8], mark: char) {
         let line = String::from_utf8_lossy(bytes);
-        let line = line.trim_end_matches(['\n', '\r']);
+        let line = line.trim_end_matches(['\n', '\r']).replace('\r', "\u{240d}");
         let cut: String = line.chars().take(MAX_LINE).collect();
         let more = if cut.len() < line.len() { " [cut]" } else { "" };
         let (path, number) = (&self.path, number.unwrap_or(0));
@@ -231,7 +231,7 @@ impl Sink for Hits {
 mod tests {
     use serde_json::json;
 
-    use crate::tools::desk::testing::Bench;
+    use crate::tools::testing::Bench;
 
     async fn bench() -> Bench {
         Bench::new(&[

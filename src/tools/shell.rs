@@ -130,7 +130,7 @@ async fn run(place: &Place, cmd: Cmd, cancel: &CancellationToken) -> Result<Stri
 mod tests {
     use serde_json::json;
 
-    use crate::tools::desk::testing::Bench;
+    use crate::tools::testing::Bench;
 
     #[tokio::test]
     async fn a_command_says_how_it_ended() {

@@ -47,9 +47,12 @@ fn ceil(text: &str, mut at: usize) -> usize {
     at
 }
 
-/// Returns a line without its end, cut when it is very long.
+/// Returns a line without its end, cut when it is very long, carriage returns in it made visible.
 pub(super) fn show_line(line: &str) -> String {
     let line = line.trim_end_matches(['\n', '\r']);
+    if line.contains('\r') {
+        return show_line(&line.replace('\r', "\u{240d}"));
+    }
     if line.len() <= MAX_LINE {
         return line.to_owned();
     }

@@ -140,7 +140,7 @@ fn refuse_links(root: &Path, start: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tools::desk::testing::Bench;
+    use crate::tools::testing::Bench;
 
     fn names(bench: &Bench, start: &str) -> Result<String, String> {
         let mut names = Vec::new();

@@ -95,7 +95,7 @@ fn refuse_folder(place: &Place, path: &str) -> Result<(), String> {
 mod tests {
     use serde_json::json;
 
-    use crate::tools::desk::testing::Bench;
+    use crate::tools::testing::Bench;
 
     #[tokio::test]
     async fn a_new_file_is_written_an_old_one_only_when_read() {

@@ -46,7 +46,16 @@ fn sources() -> Vec<Source> {
         let text = fs::read_to_string(path).expect("a source in UTF-8");
         Source::new(&below(path).to_string_lossy(), &text)
     };
-    files.iter().map(load).collect()
+    let mut sources: Vec<Source> = files.iter().map(load).collect();
+    let tests: Vec<String> = sources.iter().flat_map(Source::test_files).collect();
+    for source in &mut sources {
+        let stem = source.path.trim_end_matches(".rs").to_owned();
+        let is_test = |test: &String| stem == *test || stem.starts_with(&format!("{test}/"));
+        if tests.iter().any(is_test) {
+            source.set_test();
+        }
+    }
+    sources
 }
 
 #[track_caller]

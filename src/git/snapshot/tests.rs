@@ -1,3 +1,5 @@
+//! Snapshots against git itself: odd names, types, huge files, filters.
+
 use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},

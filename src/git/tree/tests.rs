@@ -1,3 +1,5 @@
+//! Trees that are made, kept, moved aside and removed, in real repositories.
+
 use std::thread;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Landings and their undoing, on branches that move and are checked out.
+
 use super::*;
 use crate::git::fixture::Fixture;
 

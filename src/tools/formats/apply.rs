@@ -249,8 +249,8 @@ fn append(text: &mut String, helper: &NewFunction) {
 mod tests {
     use super::*;
     use crate::tools::{
-        desk::testing::Bench,
         formats::{blocks, whole_file, whole_function},
+        testing::Bench,
     };
 
     const STATS: &str = "class Stats:\n    @staticmethod\n    def mean(xs):\n        return sum(xs)\n\n\ndef median(xs):\n    xs = sorted(xs)\n    return xs[len(xs) // 2]";

@@ -60,7 +60,7 @@ fn permit(desk: &Desk, path: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{protocol::task::Phase, tools::desk::testing::Bench};
+    use crate::{protocol::task::Phase, tools::testing::Bench};
 
     #[tokio::test]
     async fn an_answer_is_applied_in_its_phase_only() {

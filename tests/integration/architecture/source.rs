@@ -24,6 +24,25 @@ impl Source {
         Self { path: path.to_owned(), text: text.to_owned(), live }
     }
 
+    /// Returns the paths, without ending, of the files that this one declares for tests only.
+    pub(crate) fn test_files(&self) -> Vec<String> {
+        let folder = format!("src/{}", self.module().join("/"));
+        let declared = self.text.split("#[cfg(test)]").skip(1).filter_map(|rest| {
+            let line = rest.trim_start().lines().next()?;
+            let name = line.strip_suffix(';')?.split_whitespace().last()?;
+            line.contains("mod ").then(|| format!("{folder}/{name}"))
+        });
+        declared.collect()
+    }
+
+    /// Makes a file that is compiled for tests only count as a test.
+    pub(crate) fn set_test(&mut self) {
+        let mut code = self.live.clone().into_bytes();
+        let end = code.len();
+        wipe(&mut code, 0, end);
+        self.live = String::from_utf8_lossy(&code).into_owned();
+    }
+
     /// Returns the folders and the file below `src/`: `["git", "repo"]`.
     pub(crate) fn module(&self) -> Vec<&str> {
         let path = self.path.strip_prefix("src/").unwrap_or(&self.path);
@@ -232,7 +251,9 @@ type Paths = Vec<(usize, Vec<String>)>;
 /// Returns the paths of all `use` declarations, and the spans of the declarations.
 fn imports(code: &str) -> (Paths, Vec<(usize, usize)>) {
     let (mut paths, mut spans) = (Vec::new(), Vec::new());
-    for (at, _) in words(code).filter(|(_, word)| *word == "use") {
+    // `r#use` is a field's name.
+    let is_use = |(at, word): &(usize, &str)| *word == "use" && !code[..*at].ends_with('#');
+    for (at, _) in words(code).filter(is_use) {
         let end = code[at..].find(';').map_or(code.len(), |length| at + length);
         flatten(code, (at + 3, end), &[], &mut paths);
         spans.push((at, end));
