@@ -38,6 +38,8 @@ use crate::{
 
 /// Reads that run at once.
 const SIDE_BY_SIDE: usize = 10;
+/// The guard's code for a call that nobody is there to approve.
+const NO_APPROVAL: &str = "E_NO_APPROVAL";
 /// Calls of one turn that are run.
 const MAX_CALLS: usize = 64;
 
@@ -99,7 +101,13 @@ impl Session {
             self.bench.desk.prepare(call, &self.assignment.tools);
         let cleared = match outcome {
             Ready::Ready(cleared) => cleared,
-            Ready::Refused(answer) => return Ok(ended((class, title), answer, start)),
+            Ready::Refused(answer) => {
+                let mut ended = ended((class, title), answer, start);
+                if ended.content.starts_with(NO_APPROVAL) {
+                    ended.deed = Deed::Unapproved;
+                }
+                return Ok(ended);
+            }
             Ready::Ask { call: pending, why } => {
                 let approval = self.approve(&title, why).await?;
                 match pending.clear(approval) {
@@ -251,4 +259,24 @@ fn refused(call: &ToolCall, content: String, deed: Deed) -> Ended {
 
 fn position(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::protocol::ids::CallId;
+
+    #[test]
+    fn only_consecutive_reads_run_side_by_side() {
+        let names = ["read", "grep", "git", "write", "read", "bash", "finish", "fly"];
+        let calls = names.map(|name| ToolCall {
+            id: CallId::new("c"),
+            name: name.to_owned(),
+            input: json!({}),
+        });
+        let groups: Vec<_> = (0..calls.len()).map(|at| group(&calls[at..])).collect();
+        assert_eq!(groups, [3, 2, 1, 1, 1, 1, 1, 1]);
+    }
 }

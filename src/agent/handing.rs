@@ -1,13 +1,20 @@
 //! Tests of the end of an agent: what each phase must hand in, through the whole loop.
 
+use std::{path::Path, sync::Arc};
+
 use serde_json::{Value, json};
 
 use crate::{
-    agent::play::{Played, Stage, calls, done},
+    agent::{
+        actor::{calls, done},
+        play::{Played, Stage},
+    },
     protocol::{
         outcome::{Evidence, Failure, Finding, Review},
+        report::{Check, Origin},
         task::Phase,
     },
+    provider::{gold::Gold, model::Model},
 };
 
 fn read(path: &str) -> (&'static str, Value) {
@@ -77,7 +84,7 @@ fn a_change_that_is_taken_back_is_no_change() {
         .turn(calls(&[write("three\n"), ("finish", done())]))
         .play();
     assert_eq!((bounces(&played), played.outcome.failure), (1, None), "{:?}", played.shown());
-    assert_eq!(played.files[std::path::Path::new("a.txt")], b"three\n");
+    assert_eq!(played.files[Path::new("a.txt")], b"three\n");
 }
 
 #[test]
@@ -111,4 +118,35 @@ fn an_agent_may_say_that_it_failed() {
         .play();
     assert_eq!(played.outcome.failure, Some(Failure::NotResolved));
     assert_eq!(played.outcome.summary, "there is no such function");
+}
+
+#[test]
+fn the_known_solution_passes_every_contract() {
+    let patch =
+        "--- a/m.py\n+++ b/m.py\n@@ -1,2 +1,2 @@\n def f():\n-    return 1\n+    return 2\n";
+    let gold: Arc<dyn Model> = Arc::new(Gold::new("gold:p", patch.to_owned()).unwrap());
+    let play = |phase: Phase, tools: &[&str], change: &dyn Fn(&mut Stage)| {
+        let mut stage = Stage::new(phase, &[("m.py", "def f():\n    return 1\n")]);
+        stage.model = Some(gold.clone());
+        stage.assignment.tools = tools.iter().map(|name| (*name).to_owned()).collect();
+        stage.assignment.cue.phase = phase;
+        change(&mut stage);
+        let played = stage.play();
+        assert_eq!(played.outcome.failure, None, "{}: {}", phase.name(), played.outcome.summary);
+        played
+    };
+    let research = play(Phase::Research, &["read", "report_finding"], &|_| {}).outcome;
+    play(Phase::Synthesis, &["read"], &|stage| {
+        stage.assignment.opening = format!("Weigh {}.", research.findings[0].id);
+        stage.assignment.contract.findings.clone_from(&research.findings);
+        stage.assignment.contract.gives.insert("plan".into(), "text".into());
+    });
+    let written = play(Phase::Implementation, &["apply_patch"], &|_| {});
+    assert_eq!(written.files[Path::new("m.py")], b"def f():\n    return 2\n");
+    let check = Check { command: "true".into(), origin: Origin::Named };
+    let reviewed = play(Phase::Verification, &["read", "run_tests"], &|stage| {
+        stage.checks = vec![check.clone()];
+    });
+    let review = reviewed.outcome.review.unwrap();
+    assert_eq!((review.pass, review.read, review.ran), (true, 1, 1));
 }

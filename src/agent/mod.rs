@@ -25,6 +25,8 @@ pub mod words;
 pub mod work;
 
 #[cfg(test)]
+pub mod actor;
+#[cfg(test)]
 pub mod handing;
 #[cfg(test)]
 pub mod play;
@@ -32,3 +34,5 @@ pub mod play;
 pub mod replay;
 #[cfg(test)]
 pub mod rules;
+#[cfg(test)]
+pub mod samples;

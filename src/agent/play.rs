@@ -8,14 +8,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use futures_util::future::BoxFuture;
-use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     agent::{
+        actor::{Actor, Lines},
         assignment::{Assignment, Bench, Contract, Limits},
         work::work,
     },
@@ -28,14 +27,14 @@ use crate::{
     journal::writer::Journal,
     protocol::{
         event::Event,
-        ids::{AgentId, CallId, NodeId, RunId},
-        message::{Block, CacheScope, Message, Reply, Segment, Speaker, StopReason, ToolCall},
+        ids::{AgentId, NodeId, RunId},
+        message::{Block, CacheScope, Reply, Segment},
         outcome::Outcome,
+        report::Check,
         request::{Approval, Request, Reservation},
         task::{EditFormat, Mode, Phase},
-        usage::Usage,
     },
-    provider::model::{Ask, Cue, Model, ModelError, ModelInfo, Sink},
+    provider::model::{Ask, Cue, Model},
     sandbox::{
         host::{HostCommand, run},
         place::{Place, PlaceSpec},
@@ -43,42 +42,6 @@ use crate::{
     },
     tools::{desk::Desk, reads::ReadSet},
 };
-
-/// What the fake model does when it is asked for one turn: the first item at the first time.
-pub type Lines = Vec<Result<Reply, ModelError>>;
-
-/// Returns a reply that calls these tools.
-pub fn calls(calls: &[(&str, Value)]) -> Reply {
-    let blocks = calls.iter().enumerate().map(|(index, (name, input))| {
-        let id = CallId::new(format!("call_{index}"));
-        Block::Call(ToolCall { id, name: (*name).to_owned(), input: input.clone() })
-    });
-    reply(blocks.collect(), StopReason::ToolUse)
-}
-
-/// Returns a reply of words.
-pub fn says(text: &str) -> Reply {
-    reply(vec![Block::Text(text.to_owned())], StopReason::EndTurn)
-}
-
-/// Returns a reply of these blocks.
-pub fn reply(blocks: Vec<Block>, stop: StopReason) -> Reply {
-    let usage = Usage { input: 100, output: 10, ..Usage::default() };
-    Reply { message: Message { speaker: Speaker::Assistant, blocks }, stop, usage }
-}
-
-/// Returns the arguments of a successful finish.
-pub fn done() -> Value {
-    json!({ "status": "succeeded", "summary": "all done" })
-}
-
-/// A model that follows a script by turn and keeps what it was asked.
-pub struct Actor {
-    info: ModelInfo,
-    script: Vec<Lines>,
-    asks: Mutex<Vec<Ask>>,
-    hang_up: Option<(u32, CancellationToken)>,
-}
 
 /// How a run ends early.
 #[derive(Clone, Copy, Debug)]
@@ -89,34 +52,6 @@ pub enum HangUp {
     Cancel,
 }
 
-impl Model for Actor {
-    fn name(&self) -> &'static str {
-        "actor"
-    }
-
-    fn info(&self) -> &ModelInfo {
-        &self.info
-    }
-
-    fn ask<'a>(
-        &'a self,
-        ask: &'a Ask,
-        _: Sink<'a>,
-        _: &'a CancellationToken,
-    ) -> BoxFuture<'a, Result<Reply, ModelError>> {
-        let turn = ask.cue.turn;
-        if let Some((_, token)) = self.hang_up.as_ref().filter(|(at, _)| *at == turn) {
-            token.cancel();
-        }
-        let mut asks = self.asks.lock().unwrap();
-        let before = asks.iter().filter(|ask| ask.cue.turn == turn).count();
-        asks.push(ask.clone());
-        let lines = &self.script[turn as usize];
-        let line = lines[before.min(lines.len() - 1)].clone();
-        Box::pin(async move { line })
-    }
-}
-
 /// What an agent plays in.
 pub struct Stage {
     dir: TempDir,
@@ -125,14 +60,22 @@ pub struct Stage {
     pub assignment: Assignment,
     /// What the model says, by turn.
     pub script: Vec<Lines>,
+    /// Who answers instead of the script.
+    pub model: Option<Arc<dyn Model>>,
     /// Its window in tokens.
     pub window: u64,
     /// How many reservations are granted.
     pub grants: u32,
+    /// Whether nobody answers any question.
+    pub gone: bool,
     /// What the user says when asked.
     pub approval: Approval,
     /// How much is allowed without asking.
     pub mode: Mode,
+    /// The checks.
+    pub checks: Vec<Check>,
+    /// Files whose content the task shows.
+    pub offered: Vec<String>,
     /// What happens while the model is asked for this turn.
     pub hang_up: Option<(u32, HangUp)>,
 }
@@ -173,10 +116,14 @@ impl Stage {
             repo,
             assignment,
             script: Vec::new(),
+            model: None,
             window: 100_000,
             grants: u32::MAX,
+            gone: false,
             approval: Approval::Yes,
             mode: Mode::Bypass,
+            checks: Vec::new(),
+            offered: Vec::new(),
             hang_up: None,
         }
     }
@@ -225,15 +172,10 @@ impl Stage {
             HangUp::Stop => (turn, stop.clone()),
             HangUp::Cancel => (turn, cancel.clone()),
         });
-        let actor = Arc::new(Actor {
-            info: info(self.window),
-            script: self.script.clone(),
-            asks: Mutex::default(),
-            hang_up,
-        });
+        let actor = Arc::new(Actor::new(self.window, self.script.clone(), hang_up));
         let (requests, inbox) = mpsc::unbounded_channel();
         let bench = Bench {
-            model: actor.clone(),
+            model: self.model.clone().unwrap_or_else(|| actor.clone()),
             desk: self.desk(tree, requests.clone()).await,
             journal: journal.clone(),
             requests,
@@ -241,14 +183,16 @@ impl Stage {
             cancel,
         };
         let assignment = Assignment { earlier: earlier.to_vec(), ..self.assignment.clone() };
-        let dispatcher = tokio::spawn(dispatch(inbox, self.grants, self.approval));
+        let (gone, grants, says) = (self.gone, self.grants, self.approval);
+        let dispatcher =
+            tokio::spawn(async move { if gone { 0 } else { dispatch(inbox, grants, says).await } });
         let outcome = tokio::spawn(work(assignment, bench)).await.unwrap();
         journal.close().await.unwrap();
         let mut recorded = Vec::new();
         while let Some(event) = events.recv().await {
             recorded.push(event);
         }
-        let asks = actor.asks.lock().unwrap().clone();
+        let asks = actor.asked();
         let released = dispatcher.await.unwrap();
         Played { outcome, events: recorded, asks, files: files(tree), released }
     }
@@ -259,6 +203,7 @@ impl Stage {
         let spec = PlaceSpec { backend: Backend::None, ..spec };
         let base = self.assignment.base.clone();
         let phase = self.assignment.contract.phase;
+        let interactive = self.approval != Approval::NoTerminal;
         let tracker = (phase == Phase::Implementation)
             .then(|| Arc::new(Mutex::new(Tracker::new(&self.repo, tree, &base).unwrap())));
         Desk {
@@ -266,13 +211,13 @@ impl Stage {
             repo: self.repo.clone(),
             base,
             tracker,
-            checks: Vec::new(),
+            checks: self.checks.clone(),
             reads: ReadSet::default(),
-            policy: Policy { mode: self.mode, phase, interactive: true },
+            policy: Policy { mode: self.mode, phase, interactive },
             requests,
             node: self.assignment.node.clone(),
             agent: self.assignment.agent.clone(),
-            offered: Vec::new(),
+            offered: self.offered.clone(),
         }
     }
 }
@@ -323,18 +268,6 @@ fn assignment(phase: Phase, repo: &Repo) -> Assignment {
         base: repo.resolve("HEAD").unwrap(),
         branch: None,
         earlier: Vec::new(),
-    }
-}
-
-fn info(window: u64) -> ModelInfo {
-    ModelInfo {
-        window,
-        max_output: 4096,
-        price: None,
-        edit_format: EditFormat::Tools,
-        scripted: true,
-        counted: false,
-        concurrency: 1,
     }
 }
 

@@ -9,7 +9,10 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    agent::play::{Played, Stage, calls, done, says},
+    agent::{
+        actor::{calls, done, says},
+        play::{Played, Stage},
+    },
     protocol::{
         event::{Paid, What},
         task::Phase,

@@ -4,17 +4,19 @@ use serde_json::{Value, json};
 
 use crate::{
     agent::{
+        actor::{calls, done, reply, says},
         assignment::Limits,
-        play::{HangUp, Stage, calls, done, reply, says},
+        play::{HangUp, Stage},
         words,
     },
     protocol::{
+        event::What,
         ids::CallId,
         message::{Block, Message, StopReason, ToolCall},
         outcome::Failure,
         request::Approval,
         task::{Mode, Phase},
-        usage::Usage,
+        usage::{Micros, Usage},
     },
     provider::model::{ErrorKind, ModelError},
 };
@@ -286,4 +288,53 @@ fn a_command_runs_only_if_it_is_approved() {
         assert_eq!((refused.files.len(), refused.outcome.failure), (1, Some(Failure::Refused)));
         assert!(!refused.kinds().contains("tool_intent"));
     }
+}
+
+#[test]
+fn what_is_spent_was_reserved_before() {
+    let played = research().turn(calls(&[finding(), ("finish", done())])).play();
+    let [intent, result, ..] = &played.events[..] else { panic!("an intent and a result") };
+    let (What::ModelIntent { reserved, .. }, What::ModelResult { cost, .. }) =
+        (&intent.what, &result.what)
+    else {
+        panic!("an intent and a result: {}", played.kinds());
+    };
+    assert_eq!(*cost, Micros(150), "100 tokens in, 10 out");
+    let answer = u64::from(played.asks[0].max_tokens) * 5;
+    assert!(reserved.0 > answer + 100, "{reserved:?} holds the prompt and {answer}");
+}
+
+#[test]
+fn a_turn_of_too_many_calls_runs_the_first_ones() {
+    let at = |line: usize| ("read", json!({ "path": "a.txt", "offset": line + 1, "limit": 1 }));
+    let many: Vec<_> = (0..70).map(at).collect();
+    let played = Stage::new(Phase::Verification, &[("a.txt", &"one\n".repeat(99))])
+        .turn(calls(&many))
+        .turn(calls(&[("finish", json!({ "status": "failed", "summary": "no" }))]))
+        .play();
+    let refused: Vec<_> = played.shown().iter().map(|text| text == words::TOO_MANY).collect();
+    assert_eq!(refused, (0..70).map(|n| n >= 64).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_huge_argument_is_refused_and_leaves_the_conversation() {
+    let huge = ("write", json!({ "path": "a.txt", "content": "x".repeat(5_000_000) }));
+    let name = "x".repeat(100_000);
+    let played = Stage::new(Phase::Implementation, &[("a.txt", "one\n")])
+        .turn(calls(&[huge, (&name, json!({}))]))
+        .turn(calls(&[("finish", json!({ "status": "failed", "summary": "no" }))]))
+        .play();
+    assert_eq!(played.files[std::path::Path::new("a.txt")], b"one\n");
+    let size = serde_json::to_string(&played.asks[1].messages).unwrap().len();
+    assert!(size < 20_000, "{size} bytes");
+    assert!(played.events.iter().all(|event| format!("{event:?}").len() < 20_000));
+}
+
+#[test]
+fn an_agent_whose_dispatcher_is_gone_ends() {
+    let mut stage = research().turn(calls(&[read("a.txt")]));
+    stage.grants = 0;
+    stage.gone = true;
+    let played = stage.play();
+    assert_eq!((played.outcome.failure, played.asks.len()), (Some(Failure::Cancelled), 0));
 }

@@ -157,7 +157,7 @@ impl Member<'_> {
             edit_format: self.format(),
             limits: Limits {
                 max_turns: self.agent.max_turns.unwrap_or(shared.options.max_turns),
-                ..Limits::default()
+                max_answers: self.agent.max_turns.unwrap_or(Limits::default().max_answers),
             },
             temperature: self.agent.temperature(brief.attempt),
             base: self.start(),
