@@ -4,9 +4,7 @@
 //! sandbox helper, which is how a program that uses grafter as a library does it.
 
 use std::{
-    env,
     error::Error,
-    ffi::OsString,
     process::{Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
@@ -23,12 +21,11 @@ const STARTS: usize = 15;
 const COMMANDS: usize = 100;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let args: Vec<OsString> = env::args_os().skip(1).collect();
-    match args.split_first() {
-        // Before any thread is started: a sandbox is made by a process with one thread.
-        Some((first, rest)) if first == child::NAME => return Ok(child::main(rest)),
-        _ => block_on(measure())?,
+    // Before any thread is started: a sandbox is made by a process with one thread.
+    if let Some(code) = child::dispatch() {
+        return Ok(code);
     }
+    block_on(measure())?;
     Ok(ExitCode::SUCCESS)
 }
 

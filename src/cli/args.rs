@@ -309,9 +309,20 @@ pub(super) struct ToolsArgs {
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
-    /// Only tools of this risk: low, medium, high.
-    #[arg(long)]
-    pub(super) risk: Option<String>,
+    /// Only tools of this risk.
+    #[arg(long, value_name = "RISK")]
+    pub(super) risk: Option<RiskName>,
+}
+
+/// Risks by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum RiskName {
+    /// It looks, or talks to grafter.
+    Low,
+    /// It changes the agent's own tree, which a snapshot can undo.
+    Medium,
+    /// It may do what no snapshot can undo: asked for, unless the mode says otherwise.
+    High,
 }
 
 /// Commands on working trees.

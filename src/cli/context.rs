@@ -1,5 +1,5 @@
-//! What every command that works on a repository needs: the repository, the user's folders, the
-//! settings of all layers, and whether the repository's own settings count.
+//! What commands stand on: the user's folders, the settings of all layers, whether the repository's
+//! own settings count, and, for most commands, the repository itself.
 
 use std::{
     env,
@@ -7,55 +7,47 @@ use std::{
 };
 
 use crate::{
-    cli::exit::{Failure, Kind, OrFail},
+    cli::{
+        exit::{Failure, Kind, OrFail},
+        settings::RunSettings,
+    },
     git::repo::Repo,
     prompt::set::PromptSet,
     protocol::event::Level,
+    provider::known,
     settings::{
-        load::{Settings, Sources},
+        load::{Section, Settings, Sources},
         paths::Paths,
         trust,
     },
 };
 
-/// The ground a command stands on.
-pub(super) struct Context {
-    /// The repository.
-    pub(super) repo: Repo,
+/// The tables a `config.toml` may have.
+const SECTIONS: [&str; 2] = [RunSettings::NAME, known::Options::NAME];
+
+/// What is set up for a folder, be it in a repository or not.
+pub(super) struct Setup {
     /// The user's folders.
     pub(super) paths: Paths,
-    /// All layers of settings.
-    pub(super) settings: Settings,
     /// The repository's `.grafter` folder, if it is trusted.
     pub(super) trusted: Option<PathBuf>,
     /// What the user should know.
     pub(super) notes: Vec<(Level, String)>,
+    settings: Settings,
 }
 
-impl Context {
-    /// Returns the context of the repository around `dir`.
+impl Setup {
+    /// Returns what is set up for `dir`; outside a repository that is the user's own.
     pub(super) fn open(dir: Option<&Path>) -> Result<Self, Failure> {
-        let dir = match dir {
-            Some(dir) => dir.to_path_buf(),
-            None => env::current_dir().or_fail(Kind::Infrastructure)?,
-        };
-        let repo = Repo::discover(&dir).map_err(|error| {
-            let hint = error.hint();
-            Failure::new(Kind::Usage, error).hint(hint)
-        })?;
+        let repo = Repo::discover(&folder(dir)?).ok();
+        Self::of(repo.as_ref())
+    }
+
+    fn of(repo: Option<&Repo>) -> Result<Self, Failure> {
         let paths = Paths::from_env().or_fail(Kind::Usage)?;
-        let own = repo.checkout().join(".grafter");
-        let hash = trust::content_hash(&own).or_fail(Kind::Usage)?;
-        let is_trusted = |hash: &String| trust::is_trusted(&paths.state, &repo.key(), hash);
         let mut notes = Vec::new();
-        let trusted = match &hash {
-            Some(hash) if is_trusted(hash) => Some(own),
-            Some(_) => {
-                let text = "this repository's .grafter folder is not trusted and has no effect; \
-                            look at it, then run `grafter trust`";
-                notes.push((Level::Warning, text.to_owned()));
-                None
-            }
+        let trusted = match repo {
+            Some(repo) => trusted(repo, &paths, &mut notes)?,
             None => None,
         };
         let settings = Settings::load(Sources {
@@ -69,7 +61,13 @@ impl Context {
             flags: Vec::new(),
         })
         .or_fail(Kind::Usage)?;
-        Ok(Self { repo, paths, settings, trusted, notes })
+        Ok(Self { paths, trusted, notes, settings })
+    }
+
+    /// Returns one table of the settings; a table that nobody knows is refused on the way.
+    pub(super) fn section<T: Section>(&self) -> Result<T, Failure> {
+        self.settings.refuse_unknown(&SECTIONS).or_fail(Kind::Usage)?;
+        self.settings.section().or_fail(Kind::Usage)
     }
 
     /// Returns the folders that may hold `name` files: the user's, which wins, then the trusted
@@ -86,9 +84,52 @@ impl Context {
         layers.reverse();
         PromptSet::load(&layers).or_fail(Kind::Usage)
     }
+}
+
+/// What a command on a repository stands on.
+pub(super) struct Context {
+    /// The repository.
+    pub(super) repo: Repo,
+    /// What is set up for it.
+    pub(super) setup: Setup,
+}
+
+impl Context {
+    /// Returns the context of the repository around `dir`.
+    pub(super) fn open(dir: Option<&Path>) -> Result<Self, Failure> {
+        let repo = Repo::discover(&folder(dir)?).map_err(|error| {
+            let hint = error.hint();
+            Failure::new(Kind::Usage, error).hint(hint)
+        })?;
+        let setup = Setup::of(Some(&repo))?;
+        Ok(Self { repo, setup })
+    }
 
     /// Returns the folder of this repository's trees.
     pub(super) fn trees(&self) -> PathBuf {
-        self.paths.state.join(self.repo.key())
+        self.setup.paths.state.join(self.repo.key())
     }
+}
+
+fn folder(dir: Option<&Path>) -> Result<PathBuf, Failure> {
+    match dir {
+        Some(dir) => Ok(dir.to_path_buf()),
+        None => env::current_dir().or_fail(Kind::Infrastructure),
+    }
+}
+
+fn trusted(
+    repo: &Repo,
+    paths: &Paths,
+    notes: &mut Vec<(Level, String)>,
+) -> Result<Option<PathBuf>, Failure> {
+    let own = repo.checkout().join(".grafter");
+    let Some(hash) = trust::content_hash(&own).or_fail(Kind::Usage)? else { return Ok(None) };
+    if trust::is_trusted(&paths.state, &repo.key(), &hash) {
+        return Ok(Some(own));
+    }
+    let text = "this repository's .grafter folder is not trusted and has no effect; look at it, \
+                then run `grafter trust`";
+    notes.push((Level::Warning, text.to_owned()));
+    Ok(None)
 }

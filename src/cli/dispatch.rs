@@ -1,6 +1,6 @@
 //! From the process's arguments to a command and its exit code.
 
-use std::{env, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use tracing_subscriber::EnvFilter;
@@ -8,10 +8,10 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     cli::{
         args::{Cli, Command},
-        context::Context,
+        context::{Context, Setup},
         demo, doctor,
         exit::{self, Failure, Kind, OrFail},
-        history, init, land, lists, resume, run, trust, workflow, worktree,
+        history, init, land, lists, out, resume, run, trust, workflow, worktree,
     },
     sandbox::child,
 };
@@ -19,9 +19,8 @@ use crate::{
 /// Runs the command line and returns the process's exit code.
 pub fn main() -> ExitCode {
     // The sandbox's inside is this binary again, before any thread exists.
-    let args: Vec<_> = env::args_os().collect();
-    if args.get(1).is_some_and(|arg| arg == child::NAME) {
-        return child::main(args.get(2..).unwrap_or_default());
+    if let Some(code) = child::dispatch() {
+        return code;
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -64,6 +63,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 async fn command(cli: Cli) -> Result<ExitCode, Failure> {
     let dir = cli.dir.clone();
     let open = || Context::open(dir.as_deref());
+    let setup = || Setup::open(dir.as_deref());
     match cli.command {
         Command::Run(args) => run::run(open()?, &args).await,
         Command::Resume(args) => resume::resume(open()?, &args).await,
@@ -72,8 +72,8 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Cancel(name) => history::cancel(&open()?, &name).await,
         Command::Undo(name) => land::undo(&open()?, &name),
         Command::Rescue(args) => land::rescue(&open()?, &args),
-        Command::Workflow(command) => workflow::workflow(&open()?, &command),
-        Command::Prompt(command) => workflow::prompt(&open()?, &command),
+        Command::Workflow(command) => workflow::workflow(&setup()?, &command),
+        Command::Prompt(command) => workflow::prompt(&setup()?, &command),
         Command::Tools(args) => lists::tools(&args),
         Command::Models => lists::models(dir.as_deref()),
         Command::Worktree(command) => worktree::worktree(&open()?, &command),
@@ -83,8 +83,9 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Doctor => doctor::doctor(dir.as_deref()),
         Command::Demo(args) => demo::demo(&args).await,
         Command::Completions { shell } => {
-            let mut out = std::io::stdout().lock();
-            clap_complete::generate(shell, &mut Cli::command(), "grafter", &mut out);
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "grafter", &mut script);
+            out::write(format_args!("{}", String::from_utf8_lossy(&script)))?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -4,82 +4,135 @@ use std::{env, path::Path, process::ExitCode};
 
 use crate::{
     cli::{
-        context::Context,
+        context::{Context, Setup},
         exit::{Failure, Kind, OrFail},
         lists::key,
     },
     provider::{known, table},
     sandbox::{
         host::{self, HostCommand},
-        probe,
+        probe::{self, Backend},
     },
     verify::detect,
 };
 
-/// Prints one line per fact; what is missing says what to do.
+/// The oldest git that does all that is asked of it, `git merge-tree --write-tree --merge-base`
+/// among it.
+const LEAST_GIT: (u32, u32) = (2, 40);
+
+/// Prints one line per fact; what is missing says what to do. Fails without a git that does.
 pub(super) fn doctor(dir: Option<&Path>) -> Result<ExitCode, Failure> {
-    println!("grafter      {}", env!("CARGO_PKG_VERSION"));
-    println!("git          {}", git().unwrap_or_else(|why| format!("missing: {why}")));
-    sandbox();
-    let context = match Context::open(dir) {
-        Ok(context) => context,
-        Err(failure) => {
-            println!("repository   none usable here: {failure}");
-            return Ok(ExitCode::SUCCESS);
-        }
-    };
-    repository(&context)?;
-    let options = context.settings.section::<known::Options>().or_fail(Kind::Usage)?;
-    println!("models");
-    for row in table::providers(&options, &|name| env::var(name).ok()) {
-        println!("  {:<10} {}", row.name, key(&row.key));
+    say!("grafter      {}", env!("CARGO_PKG_VERSION"))?;
+    let git = git_version();
+    match &git {
+        Ok(version) => say!("git          {version}")?,
+        Err(why) => say!("git          {why}")?,
     }
-    Ok(ExitCode::SUCCESS)
+    sandbox()?;
+    let setup = Setup::open(dir)?;
+    say!("config       {}", present(&setup.paths.config.join("config.toml")))?;
+    say!("trees        {}", setup.paths.state.display())?;
+    match Context::open(dir) {
+        Ok(context) => repository(&context)?,
+        Err(failure) => say!("repository   none usable here\n{failure}")?,
+    }
+    let options = setup.section::<known::Options>()?;
+    say!("models")?;
+    for row in table::providers(&options, &|name| env::var(name).ok()) {
+        say!("  {:<10} {}", row.name, key(&row.key))?;
+    }
+    // Without git nothing works, wherever one stands.
+    Ok(if git.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(6) })
 }
 
-fn git() -> Result<String, String> {
+fn present(file: &Path) -> String {
+    let state = if file.is_file() { "" } else { " (not there, which is fine)" };
+    format!("{}{state}", file.display())
+}
+
+/// Returns the version of git, or why it does not do.
+fn git_version() -> Result<String, String> {
     let mut command = HostCommand::new("git");
     command.args = vec!["--version".into()];
-    let output = host::run(&command).map_err(|error| error.to_string())?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().trim_start_matches("git version ").to_owned())
+    let output = host::run(&command).map_err(|error| format!("missing: {error}"))?;
+    judge(&String::from_utf8_lossy(&output.stdout))
 }
 
-fn sandbox() {
-    let caps = probe::probe();
-    println!("sandbox      {}", caps.backend.name());
-    match &caps.userns {
-        Ok(()) => println!("  namespaces enforced: own tree and home writable, no network"),
-        Err(why) => println!("  namespaces not available: {why}"),
+fn judge(answer: &str) -> Result<String, String> {
+    let version = answer.trim().trim_start_matches("git version ");
+    let mut numbers = version.split(['.', ' ', '-']).map_while(|part| part.parse::<u32>().ok());
+    let (major, minor) = LEAST_GIT;
+    match (numbers.next(), numbers.next()) {
+        (Some(first), Some(second)) if (first, second) >= LEAST_GIT => {
+            Ok(format!("{version} ({major}.{minor} or newer is needed)"))
+        }
+        (Some(_), Some(_)) => {
+            Err(format!("{version} is too old: {major}.{minor} or newer is needed"))
+        }
+        _ => Err(format!("`{version}` is no version; {major}.{minor} or newer is needed")),
     }
+}
+
+fn sandbox() -> Result<(), Failure> {
+    let caps = probe::probe();
+    say!("sandbox      {}", caps.backend.name())?;
+    say!("  {}", promise(caps.backend))?;
     match caps.landlock_abi {
-        Some(abi) => println!("  landlock   ABI {abi}"),
-        None => println!("  landlock   not available"),
+        Some(abi) => say!("  landlock   ABI {abi}")?,
+        None => say!("  landlock   not available")?,
     }
     for note in &caps.notes {
-        println!("  {note}");
+        say!("  {note}")?;
+    }
+    say!("  not there yet: system call filter, limits on memory and processes, chosen hosts")
+}
+
+/// Says what holds for commands of agents and for checks.
+fn promise(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Namespaces => {
+            "enforced: own tree and home writable, no network, checkout not seen"
+        }
+        Backend::Landlock => "weaker: own tree and home writable, no TCP from Landlock ABI 4 on",
+        Backend::None => "commands run with your rights: nothing confines them",
     }
 }
 
 fn repository(context: &Context) -> Result<(), Failure> {
     let repo = &context.repo;
-    println!("repository   {}", repo.checkout().display());
-    println!("  branch     {}", repo.head_branch().unwrap_or_else(|| "detached HEAD".to_owned()));
+    say!("repository   {}", repo.checkout().display())?;
+    say!("  branch     {}", repo.head_branch().unwrap_or_else(|| "detached HEAD".to_owned()))?;
     let identity = repo.identity();
-    println!("  identity   {} <{}>", identity.name, identity.email);
+    let stated = if identity.fallback { " (git knows no user.name and user.email)" } else { "" };
+    say!("  identity   {} <{}>{stated}", identity.name, identity.email)?;
     let dirty = repo.is_dirty().or_fail(Kind::Infrastructure)?;
-    println!("  files      {} changed, {} untracked", dirty.tracked, dirty.untracked);
-    let own = match (&context.trusted, repo.checkout().join(".grafter").is_dir()) {
+    say!("  files      {} changed, {} untracked", dirty.tracked, dirty.untracked)?;
+    let own = match (&context.setup.trusted, repo.checkout().join(".grafter").is_dir()) {
         (Some(_), _) => "trusted",
         (None, true) => "not trusted, no effect: look at it, then `grafter trust`",
         (None, false) => "none",
     };
-    println!("  .grafter   {own}");
+    say!("  .grafter   {own}")?;
     let checks = detect::detect(repo.checkout());
     for check in &checks {
-        println!("  check      {}", check.command);
+        say!("  check      {}", check.command)?;
     }
     if checks.is_empty() {
-        println!("  check      none found: name one with --verify or in `verify` of [run]");
+        say!("  check      none found: name one with --verify or in `verify` of [run]")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn git_is_new_enough_too_old_or_unknown() {
+        insta::assert_snapshot!(judge("git version 2.47.3\n").unwrap(), @"2.47.3 (2.40 or newer is needed)");
+        assert!(judge("git version 2.40.1 (Apple Git-130)").is_ok());
+        assert!(judge("git version 3.0").is_ok());
+        insta::assert_snapshot!(judge("git version 2.39.5").unwrap_err(), @"2.39.5 is too old: 2.40 or newer is needed");
+        insta::assert_snapshot!(judge("hello").unwrap_err(), @"`hello` is no version; 2.40 or newer is needed");
+    }
 }

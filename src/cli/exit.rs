@@ -3,7 +3,11 @@
 //! Codes: 0 landed, 1 not resolved, 2 usage or configuration, 3 refused or approval needed,
 //! 4 budget reached, 5 merge conflict, 6 infrastructure, 130 interrupted.
 
-use std::{fmt, process::ExitCode};
+use std::{
+    fmt,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 /// What kind of trouble it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +20,8 @@ pub(super) enum Kind {
     Conflict,
     /// Provider, sandbox, git or disk.
     Infrastructure,
+    /// Nobody reads the answer any more: an end, but no trouble.
+    ReaderGone,
 }
 
 impl Kind {
@@ -25,6 +31,7 @@ impl Kind {
             Self::Refused => 3,
             Self::Conflict => 5,
             Self::Infrastructure => 6,
+            Self::ReaderGone => 0,
         }
     }
 }
@@ -88,7 +95,10 @@ impl<T, E: Into<anyhow::Error>> OrFail<T> for Result<T, E> {
 
 /// Prints a failure and returns its exit code.
 pub(super) fn report(failure: &Failure) -> ExitCode {
-    eprintln!("{failure}");
+    if failure.kind != Kind::ReaderGone {
+        // Whoever closed standard error does not want to know.
+        let _ = writeln!(io::stderr(), "{failure}");
+    }
     ExitCode::from(failure.kind.code())
 }
 

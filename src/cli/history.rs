@@ -10,6 +10,7 @@ use crate::{
         args::{JournalCommand, LogsArgs, RunName, StatusArgs},
         context::Context,
         exit::{Failure, Kind, OrFail},
+        out,
     },
     coordinator::control,
     journal::{
@@ -67,15 +68,15 @@ pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<ExitCode, F
         let mut view = View::of(&events);
         view.live = matches!(found.state(), RunState::Running { .. });
         if args.json {
-            println!("{}", json::object(&view));
+            say!("{}", json::object(&view))?;
         } else {
-            print!("{}", summary::render(&view, 100, Colour::Never));
+            out::write(format_args!("{}", summary::render(&view, 100, Colour::Never)))?;
         }
         return Ok(ExitCode::SUCCESS);
     }
     let runs = RunDir::list(&context.repo.state_dir()).or_fail(Kind::Infrastructure)?;
     if runs.is_empty() {
-        println!("no runs yet: grafter run \"what is wrong\"");
+        say!("no runs yet: grafter run \"what is wrong\"")?;
     }
     let rows: Vec<Vec<String>> = runs
         .iter()
@@ -92,10 +93,10 @@ pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<ExitCode, F
             .iter()
             .map(|row| serde_json::json!({"run": row[0], "task": row[1], "state": row[2]}))
             .collect();
-        println!("{}", serde_json::Value::Array(list));
+        say!("{}", serde_json::Value::Array(list))?;
     } else if !rows.is_empty() {
         let columns = ["RUN", "TASK", "STATE"].map(|name| (name, Align::Left));
-        print!("{}", render(&columns, &rows, Colour::Never));
+        out::write(format_args!("{}", render(&columns, &rows, Colour::Never)))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -111,7 +112,7 @@ pub(super) async fn logs(context: &Context, args: &LogsArgs) -> Result<ExitCode,
         shown: 0,
     };
     for event in &events {
-        printer.show(event);
+        printer.show(event)?;
     }
     if args.follow {
         let (send, mut receive) = mpsc::unbounded_channel();
@@ -120,10 +121,15 @@ pub(super) async fn logs(context: &Context, args: &LogsArgs) -> Result<ExitCode,
         let following = follow::follow(&found.path, from, send, &cancel);
         let printing = async {
             while let Some(event) = receive.recv().await {
-                printer.show(&event);
+                if let Err(failure) = printer.show(&event) {
+                    cancel.cancel();
+                    return Err(failure);
+                }
             }
+            Ok(())
         };
-        let (ended, ()) = tokio::join!(following, printing);
+        let (ended, printed) = tokio::join!(following, printing);
+        printed?;
         ended.or_fail(Kind::Infrastructure)?;
     }
     if let Some(agent) = &args.agent
@@ -144,19 +150,22 @@ struct Printer {
 }
 
 impl Printer {
-    fn show(&mut self, event: &Event) {
+    fn show(&mut self, event: &Event) -> Result<(), Failure> {
         self.view.apply(event);
         let other = |agent: &String| event.agent.as_ref().is_none_or(|id| id.as_str() != agent);
         if self.agent.as_ref().is_some_and(other) {
-            return;
+            return Ok(());
         }
         self.shown += 1;
         if self.json {
-            println!("{}", json::event(event));
+            say!("{}", json::event(event))
         } else if let (Some(_), Some(text)) = (&self.agent, self.words(event)) {
-            println!("{}", escape(&text));
+            // Its lines stay lines: this is where code and output of tools are read.
+            text.lines().try_for_each(|line| say!("{}", escape(line)))
         } else if let Some(line) = plain::line(&self.view, event) {
-            println!("{line}");
+            say!("{line}")
+        } else {
+            Ok(())
         }
     }
 
@@ -191,13 +200,13 @@ pub(super) async fn cancel(context: &Context, name: &RunName) -> Result<ExitCode
     let RunState::Running { pid } = found.state() else {
         return Err(Failure::usage(format!("run {} is not running", found.id)));
     };
-    let socket = control::socket_path(&context.paths.runtime, &found.id);
+    let socket = control::socket_path(&context.setup.paths.runtime, &found.id);
     control::send(&socket, control::Command::Cancel).await.map_err(|error| {
         let text = format!("run {} (process {pid}) cannot be reached: {error}", found.id);
         Failure::new(Kind::Infrastructure, anyhow::anyhow!(text))
             .hint(format!("kill -TERM {pid} asks it as well"))
     })?;
-    println!("run {} is stopping; go on with: grafter resume {}", found.id, found.id);
+    say!("run {} is stopping; go on with: grafter resume {}", found.id, found.id)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -209,9 +218,9 @@ pub(super) fn journal(context: &Context, command: &JournalCommand) -> Result<Exi
         let hint = error.hint();
         Failure::new(Kind::Infrastructure, error).hint(hint)
     })?;
-    println!("run {}: {} records, the chain holds", found.id, verified.records);
+    say!("run {}: {} records, the chain holds", found.id, verified.records)?;
     if verified.torn > 0 {
-        println!("the last {} bytes are a torn line, which a resume drops", verified.torn);
+        say!("the last {} bytes are a torn line, which a resume drops", verified.torn)?;
     }
     Ok(ExitCode::SUCCESS)
 }

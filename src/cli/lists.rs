@@ -4,11 +4,12 @@ use std::{env, path::Path, process::ExitCode};
 
 use crate::{
     cli::{
-        args::ToolsArgs,
-        context::Context,
+        args::{RiskName, ToolsArgs},
+        context::Setup,
         exit::{Failure, Kind, OrFail},
+        out,
     },
-    protocol::tool::Risk,
+    protocol::tool::{Risk, ToolSpec},
     provider::{
         known,
         table::{self, KeyState},
@@ -20,26 +21,20 @@ use crate::{
     },
 };
 
-fn risk(risk: Risk) -> &'static str {
+fn of(risk: Risk) -> RiskName {
     match risk {
-        Risk::Low => "low",
-        Risk::Medium => "medium",
-        Risk::High => "high",
+        Risk::Low => RiskName::Low,
+        Risk::Medium => RiskName::Medium,
+        Risk::High => RiskName::High,
     }
 }
 
 /// Lists the tools.
 pub(super) fn tools(args: &ToolsArgs) -> Result<ExitCode, Failure> {
-    let wanted = |name: &str| args.risk.as_deref().is_none_or(|risk| risk == name);
-    if let Some(name) = &args.risk
-        && !["low", "medium", "high"].contains(&name.as_str())
-    {
-        return Err(Failure::usage(format!("`{name}` is no risk: low, medium or high")));
-    }
-    let specs: Vec<_> =
-        catalogue().0.iter().filter(|spec| wanted(risk(spec.risk))).cloned().collect();
+    let wanted = |spec: &&ToolSpec| args.risk.is_none_or(|risk| risk == of(spec.risk));
+    let specs: Vec<_> = catalogue().0.iter().filter(wanted).cloned().collect();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&specs).or_fail(Kind::Infrastructure)?);
+        say!("{}", serde_json::to_string_pretty(&specs).or_fail(Kind::Infrastructure)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let rows: Vec<Vec<String>> = specs
@@ -48,29 +43,26 @@ pub(super) fn tools(args: &ToolsArgs) -> Result<ExitCode, Failure> {
             let phases: Vec<&str> = spec.phases.iter().map(|phase| phase.name()).collect();
             let first = spec.description.lines().next().unwrap_or_default();
             let class = format!("{:?}", spec.class).to_lowercase();
-            vec![spec.name.clone(), class, risk(spec.risk).into(), phases.join(" "), first.into()]
+            let risk = format!("{:?}", spec.risk).to_lowercase();
+            vec![spec.name.clone(), class, risk, phases.join(" "), first.into()]
         })
         .collect();
     let columns =
         ["TOOL", "CLASS", "RISK", "PHASES", "WHAT IT DOES"].map(|name| (name, Align::Left));
-    print!("{}", render(&columns, &rows, Colour::Never));
+    out::write(format_args!("{}", render(&columns, &rows, Colour::Never)))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Lists the models that are known, and whether their keys are set.
 pub(super) fn models(dir: Option<&Path>) -> Result<ExitCode, Failure> {
-    // Outside a repository the user's own settings are not looked at, only what is built in.
-    let options = match Context::open(dir) {
-        Ok(context) => context.settings.section::<known::Options>().or_fail(Kind::Usage)?,
-        Err(_) => known::Options::default(),
-    };
+    let options = Setup::open(dir)?.section::<known::Options>()?;
     let var = |name: &str| env::var(name).ok();
     let rows: Vec<Vec<String>> = table::providers(&options, &var)
         .into_iter()
         .map(|row| vec![row.name, row.protocol.to_owned(), key(&row.key), row.base_url])
         .collect();
     let columns = ["PROVIDER", "PROTOCOL", "KEY", "ADDRESS"].map(|name| (name, Align::Left));
-    println!("{}", render(&columns, &rows, Colour::Never));
+    say!("{}", render(&columns, &rows, Colour::Never))?;
     let rows: Vec<Vec<String>> = table::models(&options)
         .into_iter()
         .map(|row| {
@@ -80,9 +72,9 @@ pub(super) fn models(dir: Option<&Path>) -> Result<ExitCode, Failure> {
         })
         .collect();
     let columns = ["KNOWN MODELS", "WINDOW", "EDITS", "PRICE PER MILLION TOKENS"];
-    println!("{}", render(&columns.map(|name| (name, Align::Left)), &rows, Colour::Never));
-    println!("without a provider: chat+URL#MODEL, anthropic+URL#MODEL, responses+URL#MODEL");
-    println!("without a model: scripted:FILE plays a session, gold:PATCH applies a patch");
+    say!("{}", render(&columns.map(|name| (name, Align::Left)), &rows, Colour::Never))?;
+    say!("without a provider: chat+URL#MODEL, anthropic+URL#MODEL, responses+URL#MODEL")?;
+    say!("without a model: scripted:FILE plays a session, gold:PATCH applies a patch")?;
     Ok(ExitCode::SUCCESS)
 }
 

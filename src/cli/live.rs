@@ -35,7 +35,7 @@ use crate::{
 
 /// Opens the model, or says what is missing.
 pub(super) fn model(context: &Context, name: Option<&str>) -> Result<Arc<dyn Model>, Failure> {
-    let options = context.settings.section::<Options>().or_fail(Kind::Usage)?;
+    let options = context.setup.section::<Options>()?;
     let var = |name: &str| env::var(name).ok();
     let Some(name) = name else {
         let failure = Failure::usage("no model is set up");
@@ -62,10 +62,10 @@ pub(super) fn ground(
         repo: context.repo.clone(),
         model,
         trees: context.trees(),
-        runtime: context.paths.runtime.clone(),
+        runtime: context.setup.paths.runtime.clone(),
         backend: probe::probe().backend,
         helper: env::current_exe().or_fail(Kind::Infrastructure)?,
-        hide: vec![context.paths.state.clone(), context.paths.config.clone()],
+        hide: vec![context.setup.paths.state.clone(), context.setup.paths.config.clone()],
         asks: asked.then_some(asks),
     };
     Ok((ground, asked.then_some(receiver)))

@@ -1,8 +1,13 @@
 //! The command line.
 //!
-//! One file per command; errors become message, cause, hint and exit code in `exit`.
+//! `args` is what clap sees and `dispatch` the door; `context` opens what a command stands on, and
+//! each command has a file or shares one with its kin (`history`: status, logs, cancel, journal;
+//! `land`: undo, rescue; `lists`: tools, models; `workflow`: workflow, prompt). `run`, `resume` and
+//! `demo` follow a live run through `live`. Errors become message, cause, hint and exit code in
+//! `exit` and nowhere else.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "with ui the room that prints")]
+#[macro_use]
+mod out;
 
 mod approve;
 mod args;

@@ -36,12 +36,12 @@ const MAX_ISSUE: u64 = 1 << 20;
 /// Takes an issue to a landed commit.
 pub(super) async fn run(context: Context, args: &RunArgs) -> Result<ExitCode, Failure> {
     let task = task(args)?;
-    let settings = overlay(context.settings.section::<RunSettings>().or_fail(Kind::Usage)?, args);
+    let settings = overlay(context.setup.section::<RunSettings>()?, args);
     let model = live::model(&context, settings.model.as_deref())?;
     let name = settings.workflow.clone().unwrap_or_else(|| "resolve".to_owned());
-    let workflow = workflows::find(&context, &name)?;
+    let workflow = workflows::find(&context.setup, &name)?;
     let graph = workflows::graph(&workflow)?;
-    let prompts = context.prompts()?;
+    let prompts = context.setup.prompts()?;
     let reuse = if args.fresh { Reuse::Fresh } else { Reuse::Known };
     let mut options = settings.options(reuse).map_err(Failure::usage)?;
     workflows::limit(&mut options, &graph, args);
@@ -49,7 +49,7 @@ pub(super) async fn run(context: Context, args: &RunArgs) -> Result<ExitCode, Fa
     if options.checks.is_empty() {
         options.checks = detect::detect(context.repo.checkout());
     }
-    let mut notes = context.notes.clone();
+    let mut notes = context.setup.notes.clone();
     notes.extend(remarks(&context, (&base, &*model), &mut options)?);
     let order = Order {
         task,

@@ -1,6 +1,8 @@
 //! The settings of the `[run]` table, and the options of a run made of them.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::{
     coordinator::options::{Options, Reuse, Unverified},
@@ -27,6 +29,7 @@ pub(super) struct RunSettings {
     /// The edit format for all writers.
     pub(super) edit_format: Option<EditFormat>,
     /// The most money a run may spend, in dollars, or `none`.
+    #[serde(deserialize_with = "money")]
     pub(super) max_cost: Option<String>,
     /// The most tokens a run may use.
     pub(super) max_tokens: Option<u64>,
@@ -112,6 +115,34 @@ impl RunSettings {
     }
 }
 
+/// Takes `3`, `1.50`, `"1.50"` and `"none"` alike; the amount is read later, so that the flag and
+/// the file share one reader.
+fn money<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    struct Amount;
+
+    impl de::Visitor<'_> for Amount {
+        type Value = String;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an amount of dollars or \"none\"")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
+            Ok(text.to_owned())
+        }
+
+        fn visit_i64<E: de::Error>(self, number: i64) -> Result<String, E> {
+            Ok(number.to_string())
+        }
+
+        fn visit_f64<E: de::Error>(self, number: f64) -> Result<String, E> {
+            Ok(number.to_string())
+        }
+    }
+
+    from.deserialize_any(Amount).map(Some)
+}
+
 /// Reads an amount in dollars.
 fn dollars(text: &str) -> Result<Micros, String> {
     let bad = || format!("`{text}` is no amount of money: give dollars such as 1.50, or none");
@@ -135,6 +166,7 @@ fn dollars(text: &str) -> Result<Micros, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::load::Settings;
 
     #[test]
     fn money_is_read_exactly() {
@@ -144,5 +176,19 @@ mod tests {
         for bad in ["", ".", "-1", "1e3", "1.0000001", "99999999999999999999", "a"] {
             assert!(dollars(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_file_may_give_money_as_a_number() {
+        let cap = |text: &str| {
+            let settings = Settings::from_texts(text, "");
+            settings.section::<RunSettings>().map(|run| run.cap()).map_err(|e| e.to_string())
+        };
+        assert_eq!(cap("[run]\nmax_cost = 2"), Ok(Ok(Some(Micros(2_000_000)))));
+        assert_eq!(cap("[run]\nmax_cost = 0.5"), Ok(Ok(Some(Micros(500_000)))));
+        assert_eq!(cap("[run]\nmax_cost = \"1.50\""), Ok(Ok(Some(Micros(1_500_000)))));
+        assert_eq!(cap("[run]\nmax_cost = \"none\""), Ok(Ok(None)));
+        assert_eq!(cap(""), Ok(Ok(Some(Micros(3_000_000)))));
+        assert!(cap("[run]\nmax_cost = true").unwrap_err().contains("an amount of dollars"));
     }
 }

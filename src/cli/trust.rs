@@ -13,10 +13,10 @@ use crate::{
 
 /// Trusts the `.grafter` folder as it is now; any change to it needs a new word.
 pub(super) fn trust(context: &Context, args: &TrustArgs) -> Result<ExitCode, Failure> {
-    let (state, key) = (&context.paths.state, context.repo.key());
+    let (state, key) = (&context.setup.paths.state, context.repo.key());
     if args.revoke {
         revoke(state, &key).or_fail(Kind::Infrastructure)?;
-        println!("this repository's .grafter folder has no effect any more");
+        say!("this repository's .grafter folder has no effect any more")?;
         return Ok(ExitCode::SUCCESS);
     }
     let own = context.repo.checkout().join(".grafter");
@@ -25,6 +25,6 @@ pub(super) fn trust(context: &Context, args: &TrustArgs) -> Result<ExitCode, Fai
         return Err(failure.hint("`grafter init` writes one to start from"));
     };
     set_trusted(state, &key, &hash).or_fail(Kind::Infrastructure)?;
-    println!("trusted as it is now ({}); a change to it needs `grafter trust` again", &hash[..12]);
+    say!("trusted as it is now ({}); a change to it needs `grafter trust` again", &hash[..12])?;
     Ok(ExitCode::SUCCESS)
 }

@@ -7,8 +7,9 @@ use serde_json::{Map, Value, json};
 use crate::{
     cli::{
         args::{Picture, PromptCommand, WorkflowCommand},
-        context::Context,
+        context::Setup,
         exit::{Failure, Kind, OrFail},
+        out,
         run::edit_format,
         workflows,
     },
@@ -21,34 +22,34 @@ use crate::{
 };
 
 /// Lists, checks or draws workflows.
-pub(super) fn workflow(context: &Context, command: &WorkflowCommand) -> Result<ExitCode, Failure> {
+pub(super) fn workflow(setup: &Setup, command: &WorkflowCommand) -> Result<ExitCode, Failure> {
     match command {
         WorkflowCommand::Ls => {
-            for found in lookup::list(&workflows::folders(context)).or_fail(Kind::Usage)? {
-                println!("{:<16} {}", found.name, found.origin);
+            for found in lookup::list(&workflows::folders(setup)).or_fail(Kind::Usage)? {
+                say!("{:<16} {}", found.name, found.origin)?;
             }
         }
         WorkflowCommand::Check { file } => {
-            let found = workflows::find(context, file)?;
+            let found = workflows::find(setup, file)?;
             let graph = workflows::graph(&found)?;
-            println!("{}: {} nodes, valid", found.origin, graph.nodes.len());
+            say!("{}: {} nodes, valid", found.origin, graph.nodes.len())?;
         }
         WorkflowCommand::Show { file, format } => {
-            let graph = workflows::graph(&workflows::find(context, file)?)?;
+            let graph = workflows::graph(&workflows::find(setup, file)?)?;
             let text = match format {
                 Picture::Text => picture::text(&graph),
                 Picture::Dot => picture::dot(&graph),
                 Picture::Mermaid => picture::mermaid(&graph),
             };
-            print!("{text}");
+            out::write(format_args!("{text}"))?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Shows or checks prompts.
-pub(super) fn prompt(context: &Context, command: &PromptCommand) -> Result<ExitCode, Failure> {
-    let set = context.prompts()?;
+pub(super) fn prompt(setup: &Setup, command: &PromptCommand) -> Result<ExitCode, Failure> {
+    let set = setup.prompts()?;
     match command {
         PromptCommand::Show { role, edit_format: format } => {
             let scene = Scene {
@@ -59,19 +60,19 @@ pub(super) fn prompt(context: &Context, command: &PromptCommand) -> Result<ExitC
             };
             let shown = assemble(&set, &scene).or_fail(Kind::Usage)?;
             for segment in &shown.system {
-                println!("--- {} ({:?})\n{}", segment.id, segment.cache, segment.text);
+                say!("--- {} ({:?})\n{}", segment.id, segment.cache, segment.text)?;
             }
-            println!("--- first message\n{}", shown.opening);
+            say!("--- first message\n{}", shown.opening)?;
         }
         PromptCommand::Lint => {
             let faults = lint(&set);
             for fault in &faults {
-                eprintln!("{fault}");
+                say!("{fault}")?;
             }
             if !faults.is_empty() {
                 return Err(Failure::usage(format!("{} faults in the prompts", faults.len())));
             }
-            println!("all prompts are sound");
+            say!("all prompts are sound")?;
         }
     }
     Ok(ExitCode::SUCCESS)

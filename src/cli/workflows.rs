@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::{
     cli::{
         args::RunArgs,
-        context::Context,
+        context::Setup,
         exit::{Failure, Kind, OrFail},
     },
     coordinator::options::Options,
@@ -18,13 +18,13 @@ use crate::{
 };
 
 /// Returns the folders that may hold workflows; the first one that has a name wins.
-pub(super) fn folders(context: &Context) -> Vec<PathBuf> {
-    context.layers("workflows")
+pub(super) fn folders(setup: &Setup) -> Vec<PathBuf> {
+    setup.layers("workflows")
 }
 
 /// Returns a workflow by name or by path.
-pub(super) fn find(context: &Context, name: &str) -> Result<Source, Failure> {
-    lookup::find(name, &folders(context)).or_fail(Kind::Usage)
+pub(super) fn find(setup: &Setup, name: &str) -> Result<Source, Failure> {
+    lookup::find(name, &folders(setup)).or_fail(Kind::Usage)
 }
 
 /// Returns a workflow's validated graph.

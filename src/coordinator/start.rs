@@ -1,6 +1,10 @@
 //! Beginning a run, or going on with one: everything from the options to the dispatcher's task.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    env, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use thiserror::Error;
 use tokio::{
@@ -31,7 +35,7 @@ use crate::{
         task::Task,
     },
     provider::model::Model,
-    sandbox::probe::Backend,
+    sandbox::probe::{Backend, probe},
     subagent::housing::{Housing, Site},
 };
 
@@ -53,6 +57,25 @@ pub struct Ground {
     pub hide: Vec<PathBuf>,
     /// Where questions for a person go; none when nobody is there.
     pub asks: Option<UnboundedSender<Ask>>,
+}
+
+impl Ground {
+    /// Returns the ground of a program that keeps its trees and sockets below `folder`, has nobody
+    /// to ask, and is its own sandbox helper.
+    ///
+    /// For that its `main` must begin with [`crate::sandbox::child::dispatch`].
+    pub fn beneath(folder: &Path, repo: Repo, model: Arc<dyn Model>) -> io::Result<Self> {
+        Ok(Self {
+            repo,
+            model,
+            trees: folder.join("trees"),
+            runtime: folder.join("run"),
+            backend: probe().backend,
+            helper: env::current_exe()?,
+            hide: vec![folder.to_owned()],
+            asks: None,
+        })
+    }
 }
 
 /// What shall be done.

@@ -316,8 +316,15 @@ fn head_of(repo: &Repo, record: &Record) -> Result<Oid, GitError> {
     }
 }
 
-/// Returns whether HEAD or the run's landed branch holds all that a commit brings.
+/// Returns whether HEAD, the run's landed branch or any branch but the tree's own holds all that a
+/// commit brings.
 fn integrated(repo: &Repo, commit: &Oid, branch: &str) -> Result<bool, GitError> {
+    let holders = Git::objects(repo, "for-each-ref")
+        .args(["--format=%(refname:lstrip=2)", "--contains", commit.as_str(), "refs/heads"])
+        .ok()?;
+    if String::from_utf8_lossy(&holders).lines().any(|holder| holder != branch) {
+        return Ok(true);
+    }
     let mut targets = vec![repo.resolve("HEAD")?];
     if let Some((run, _)) = branch.rsplit_once('/') {
         targets.extend(repo.tip(&format!("{run}/landed"))?.filter(|tip| tip != commit));

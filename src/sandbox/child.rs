@@ -7,6 +7,7 @@
 //! Nothing here starts a thread, because a process with threads cannot make a user namespace.
 
 use std::{
+    env,
     ffi::OsString,
     fs,
     io::{self, BufRead, BufReader, Read, Write},
@@ -16,6 +17,7 @@ use std::{
     },
     path::Path,
     process::{Command, ExitCode, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use rustix::{
@@ -31,7 +33,7 @@ use crate::sandbox::{
 };
 
 /// The hidden subcommand's name.
-pub const NAME: &str = "__sandbox";
+pub(super) const NAME: &str = "__sandbox";
 /// Asks for namespaces: the first process.
 pub(super) const NAMESPACES: &str = "namespaces";
 /// Asks for Landlock alone.
@@ -39,8 +41,30 @@ pub(super) const LANDLOCK: &str = "landlock";
 /// The second process, inside the namespaces.
 const INSIDE: &str = "inside";
 
+static DISPATCHES: AtomicBool = AtomicBool::new(false);
+
+/// Makes the running program able to be its own sandbox helper.
+///
+/// A program that uses grafter as a library calls this as the first thing in `main`, before any
+/// thread or runtime exists, and returns the code if there is one: then this process is the inside
+/// of a sandbox, started by another process of the same program. Without the call the program
+/// cannot be a helper, and every start of a sandbox says so instead of running `main` again.
+pub fn dispatch() -> Option<ExitCode> {
+    let args: Vec<OsString> = env::args_os().collect();
+    if args.get(1).is_some_and(|arg| arg == NAME) {
+        return Some(main(args.get(2..).unwrap_or_default()));
+    }
+    DISPATCHES.store(true, Ordering::Relaxed);
+    None
+}
+
+/// Returns whether the running program would serve if it were started as a helper.
+pub(super) fn dispatches() -> bool {
+    DISPATCHES.load(Ordering::Relaxed)
+}
+
 /// Does the work of `grafter __sandbox`, whose further arguments these are.
-pub fn main(args: &[OsString]) -> ExitCode {
+fn main(args: &[OsString]) -> ExitCode {
     let mode = args.first().and_then(|arg| arg.to_str()).unwrap_or_default();
     let result = close_inherited().and_then(|()| match mode {
         NAMESPACES => outer(),
@@ -98,7 +122,7 @@ fn serve_confined(reach: Reach) -> Result<ExitCode, String> {
     let notes = confine(&setup.confine)?;
     // Its memory and environment are nobody's business, although commands run as the same user.
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    let _ = std::env::set_current_dir(Path::new(&setup.base));
+    let _ = env::set_current_dir(Path::new(&setup.base));
     answer(&Ready::Serving(notes)).map_err(|error| format!("cannot answer: {error}"))?;
     Server::new(socket, setup, reach).serve();
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,7 @@
 //! Starting and ending the helper process of a sandbox.
 
 use std::{
+    env,
     io::{self, Write},
     net::Shutdown,
     os::{fd::OwnedFd, unix::net::UnixStream},
@@ -28,6 +29,7 @@ pub(super) struct Launched {
 
 /// Starts the helper in this mode and tells it what to build; does not wait for its answer.
 pub(super) fn start(helper: &Path, mode: &str, setup: &Setup) -> io::Result<Launched> {
+    refuse_self(helper)?;
     let (ours, theirs) = UnixStream::pair()?;
     let mut command = Command::new(helper);
     // No variable at all: the environment of the helper can be read from inside.
@@ -37,6 +39,17 @@ pub(super) fn start(helper: &Path, mode: &str, setup: &Setup) -> io::Result<Laun
     let mut launched = Launched { socket: ours, child };
     launched.socket.write_all(&setup_line(setup)?)?;
     Ok(launched)
+}
+
+/// A program that does not call [`child::dispatch`] would run its own `main` in place of a helper's.
+fn refuse_self(helper: &Path) -> io::Result<()> {
+    if child::dispatches() || env::current_exe().is_ok_and(|own| own != helper) {
+        return Ok(());
+    }
+    let why = "this program is no sandbox helper: it must call \
+               `grafter::sandbox::child::dispatch()` first in `main`, or name a `grafter` program \
+               as helper";
+    Err(io::Error::new(io::ErrorKind::Unsupported, why))
 }
 
 /// Returns the first line for a child.
