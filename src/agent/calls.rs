@@ -22,7 +22,7 @@ use crate::{
         turn::millis,
         words,
     },
-    guard::decide::Cleared,
+    guard::decide::{Cleared, NO_APPROVAL},
     protocol::{
         event::What,
         message::{ToolCall, ToolResult},
@@ -38,8 +38,6 @@ use crate::{
 
 /// Reads that run at once.
 const SIDE_BY_SIDE: usize = 10;
-/// The guard's code for a call that nobody is there to approve.
-const NO_APPROVAL: &str = "E_NO_APPROVAL";
 /// Calls of one turn that are run.
 const MAX_CALLS: usize = 64;
 

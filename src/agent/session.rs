@@ -73,7 +73,7 @@ impl Stop {
 
 impl From<JournalError> for Stop {
     fn from(error: JournalError) -> Self {
-        let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+        let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
         Self::broken(format!("{error}{hint}"))
     }
 }

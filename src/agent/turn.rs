@@ -5,15 +5,16 @@
 
 use std::{sync::Arc, time::Instant};
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     agent::{
         memo::OVERFLOW,
         session::{Session, Stop},
+        words,
     },
     protocol::{
-        event::{Kept, Paid, What},
+        event::{Kept, Level, Paid, What},
         message::Reply,
         outcome::Failure,
         request::{Request, Reservation},
@@ -21,7 +22,7 @@ use crate::{
         usage::{Micros, Usage},
     },
     provider::{
-        model::{Ask, Cue, ErrorKind, ModelError, silent},
+        model::{Ask, Cue, Delta, ErrorKind, ModelError},
         price,
     },
 };
@@ -104,7 +105,7 @@ impl Session {
         self.record(What::ModelIntent { turn, reserved }).await?;
         let ask = self.request(turn, form, max_tokens);
         let start = Instant::now();
-        let answer = self.bench.model.ask(&ask, silent(), &self.bench.cancel).await;
+        let answer = self.patient(&ask).await?;
         let took_ms = millis(start);
         let reply = match answer {
             Ok(reply) => reply,
@@ -125,6 +126,26 @@ impl Session {
         })
         .await?;
         Ok(reply)
+    }
+
+    /// Asks, and notes each wait for another attempt, so that nobody wonders why nothing moves.
+    async fn patient(&self, ask: &Ask) -> Result<Result<Reply, ModelError>, Stop> {
+        let (tell, mut waits) = mpsc::unbounded_channel();
+        let sink = move |delta| {
+            if let Delta::Retry { wait, why } = delta {
+                // The receiver lives as long as the question.
+                let _ = tell.send(words::again(wait, &why));
+            }
+        };
+        let mut answer = self.bench.model.ask(ask, &sink, &self.bench.cancel);
+        loop {
+            tokio::select! {
+                answer = &mut answer => return Ok(answer),
+                Some(text) = waits.recv() => {
+                    self.record(What::Note { level: Level::Info, text }).await?;
+                }
+            }
+        }
     }
 
     fn request(&self, turn: u32, form: &Form, max_tokens: u32) -> Ask {
@@ -170,7 +191,7 @@ impl Session {
         if let Err(error) = self.record(record).await {
             return error.into();
         }
-        let stop = Stop::broken(format!("{error}; {}", error.hint()));
+        let stop = Stop::broken(format!("{error}\nhint: {}", error.hint()));
         if overflow { Unanswered::Overflow(stop) } else { stop.into() }
     }
 

@@ -1,5 +1,7 @@
 //! What the scaffold says to a model between its tool results, all in one table.
 
+use std::time::Duration;
+
 /// After an answer that called no tool.
 pub const NO_CALL: &str = "Your answer called no tool, so nothing happened. Call a tool to go on, \
     or call `finish` when you are done.";
@@ -34,6 +36,11 @@ pub const REFUSED: &str = "the model's provider refused to answer";
 
 /// Stands for an answer without any content.
 pub const EMPTY: &str = "(empty answer)";
+
+/// Returns what the user is told while a failed model call waits for its next attempt.
+pub fn again(wait: Duration, why: &str) -> String {
+    format!("a model call failed ({why}); asked again in {:.1} s", wait.as_secs_f32())
+}
 
 /// Returns the reference that stands for a repeated result.
 pub fn same_as(turn: u32) -> String {

@@ -183,6 +183,9 @@ pub(super) struct ResumeArgs {
     /// The run, or the beginning of its name.
     #[arg(value_name = "RUN", default_value = "latest")]
     pub(super) run: String,
+    /// Go on with another model.
+    #[arg(short, long, value_name = "MODEL")]
+    pub(super) model: Option<String>,
     /// A new cap in dollars, or `none`.
     #[arg(long, value_name = "USD")]
     pub(super) max_cost: Option<String>,

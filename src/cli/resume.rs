@@ -35,6 +35,9 @@ pub(super) async fn resume(context: Context, args: &ResumeArgs) -> Result<ExitCo
         origin: format!("the workflow of run {}", stored.run),
         text: stored.workflow_text.clone(),
     })?;
+    if let Some(name) = &args.model {
+        stored.change_model(name);
+    }
     let model = live::model(&context, Some(&stored.started.model))?;
     let (ground, asks) = live::ground(&context, model, args.output)?;
     let budget = stored.options.max_cost;

@@ -103,6 +103,7 @@ impl RunSettings {
             },
             max_agents: self.max_agents,
             share: self.share.clone(),
+            ..Options::default()
         })
     }
 

@@ -59,7 +59,7 @@ impl Brief {
             carries,
             candidate: state.candidate.clone(),
             commit: state.commit.clone(),
-            base_report: state.base_report.clone(),
+            base_report: state.base_report.clone().filter(|_| run.knows_base),
             earlier: Vec::new(),
             node,
         })

@@ -63,7 +63,7 @@ impl Member<'_> {
             return EditFormat::Tools;
         }
         let own = self.shared.options.edit_format.or(self.agent.edit_format);
-        own.unwrap_or(self.shared.model.info().edit_format)
+        own.unwrap_or(self.shared.options.model_format)
     }
 
     /// The commit the agent's tree stands at when it begins.

@@ -27,6 +27,10 @@ pub struct Options {
     pub mode: Mode,
     /// The edit format for all writers; none takes the node's or the model's own.
     pub edit_format: Option<EditFormat>,
+    /// The format that suits the model the run was started with; a resume with another model
+    /// keeps it, because conversations go on in the form in which they were begun.
+    #[serde(default)]
+    pub model_format: EditFormat,
     /// Whether results of earlier runs may be used.
     pub reuse: Reuse,
     /// Whether a commit may land that nothing verified.
@@ -68,6 +72,7 @@ impl Default for Options {
             check_timeout_ms: 15 * 60 * 1000,
             mode: Mode::Default,
             edit_format: None,
+            model_format: EditFormat::default(),
             reuse: Reuse::Known,
             unverified: Unverified::Refuse,
             max_agents: 8,

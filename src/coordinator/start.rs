@@ -19,6 +19,7 @@ use crate::{
         dispatch::{Dispatcher, Wires},
         options::Options,
         shared::{Shared, blocking, chain},
+        state::RunState,
     },
     git::repo::Repo,
     graph::dag::Graph,
@@ -156,11 +157,13 @@ pub async fn start(ground: Ground, order: Order) -> Result<Handle, StartError> {
     let (sink, records) = mpsc::unbounded_channel();
     let dir = runs::folder(&state_dir).join(run.as_str());
     let journal = Journal::create(&dir, run.clone(), sink)?;
+    let mut options = order.options;
+    options.model_format = ground.model.info().edit_format;
     let started = RunStarted {
         workflow: order.graph.name.clone(),
         workflow_text: journal.keep(order.workflow_text.clone())?,
         prompts: journal.keep(order.prompts.to_json())?,
-        options: journal.keep(json(&order.options))?,
+        options: journal.keep(json(&options))?,
         model: order.model.clone(),
         scripted: ground.model.info().scripted,
         base: order.base.clone(),
@@ -172,7 +175,7 @@ pub async fn start(ground: Ground, order: Order) -> Result<Handle, StartError> {
     for (level, text) in order.notes {
         journal.append(None, None, What::Note { level, text }).await?;
     }
-    let plan = Plan { run, graph: order.graph, prompts: order.prompts, options: order.options };
+    let plan = Plan { run, graph: order.graph, prompts: order.prompts, options };
     launch(ground, plan, Live { started, journal, records, past: Vec::new() }).await
 }
 
@@ -181,7 +184,8 @@ pub struct Stored {
     journal: Journal,
     past: Vec<Event>,
     records: UnboundedReceiver<Event>,
-    /// How it was started.
+    other_model: Option<String>,
+    /// How it was started, with the model it has now.
     pub started: RunStarted,
     /// Its options.
     pub options: Options,
@@ -194,6 +198,14 @@ pub struct Stored {
 }
 
 impl Stored {
+    /// Goes on with another model than the run had so far.
+    pub fn change_model(&mut self, name: &str) {
+        if name != self.started.model {
+            self.started.change_model(name);
+            self.other_model = Some(name.to_owned());
+        }
+    }
+
     /// Returns what happened so far.
     pub fn past(&self) -> &[Event] {
         &self.past
@@ -207,10 +219,8 @@ pub async fn open(found: &RunDir) -> Result<Stored, StartError> {
     let dir = found.path.clone();
     let (journal, past) = blocking(move || Journal::open(&dir, sink)).await?;
     let bad = |what, cause: String| StartError::Stored { run: run.clone(), what, cause };
-    let started = past.iter().find_map(|event| match &event.what {
-        What::RunStarted(started) => Some((**started).clone()),
-        _ => None,
-    });
+    // The fold knows the model of the last resume.
+    let started = RunState::fold(&past).started.map(|started| *started);
     let started = started.ok_or_else(|| bad("first record", "it is missing".to_owned()))?;
     if let Some(end) = over(&past) {
         return Err(StartError::Over { run: run.clone(), end });
@@ -222,7 +232,18 @@ pub async fn open(found: &RunDir) -> Result<Stored, StartError> {
     let prompts = PromptSet::from_json(&prompts).map_err(|error| bad("prompts", chain(&error)))?;
     let workflow_text = journal.fetch(&started.workflow_text)?;
     let run = run.clone();
-    Ok(Stored { journal, past, records, started, options, workflow_text, prompts, run })
+    let other_model = None;
+    Ok(Stored {
+        journal,
+        past,
+        records,
+        other_model,
+        started,
+        options,
+        workflow_text,
+        prompts,
+        run,
+    })
 }
 
 /// Landed and unresolved runs are over; what was interrupted, out of budget or broken goes on.
@@ -242,7 +263,8 @@ fn over(past: &[Event]) -> Option<String> {
 pub async fn resume(ground: Ground, graph: Graph, stored: Stored) -> Result<Handle, StartError> {
     priced(&*ground.model, &stored.options, &stored.started.model)?;
     let pid = std::process::id();
-    stored.journal.append(None, None, What::RunResumed { pid }).await?;
+    let model = stored.other_model.clone();
+    stored.journal.append(None, None, What::RunResumed { pid, model }).await?;
     let Stored { journal, past, records, started, options, prompts, run, .. } = stored;
     let plan = Plan { run, graph, prompts, options };
     launch(ground, plan, Live { started, journal, records, past }).await

@@ -34,11 +34,15 @@ pub struct NodeRun {
     pub outcome: Option<Outcome>,
     /// What sent it back, for the next or the running attempt.
     pub feedback: Option<Kept>,
+    /// Whether the checks on the base were known when it last started. A resume tells it no more
+    /// than it was told then, or its requests would not be the same.
+    pub knows_base: bool,
 }
 
 impl Default for NodeRun {
     fn default() -> Self {
-        Self { state: NodeState::Waiting, attempt: 0, outcome: None, feedback: None }
+        let (state, attempt) = (NodeState::Waiting, 0);
+        Self { state, attempt, outcome: None, feedback: None, knows_base: false }
     }
 }
 
@@ -115,7 +119,10 @@ impl RunState {
         self.tick(event);
         match &event.what {
             What::RunStarted(started) => self.started = Some(started.clone()),
-            What::RunResumed { .. } => {
+            What::RunResumed { model, .. } => {
+                if let (Some(started), Some(name)) = (&mut self.started, model) {
+                    started.change_model(name);
+                }
                 self.end = None;
                 self.cancelled = false;
             }
@@ -149,9 +156,11 @@ impl RunState {
         let Some(id) = &event.node else { return };
         match &event.what {
             What::NodeStarted { attempt, .. } => {
+                let knows_base = self.base_report.is_some();
                 let node = self.nodes.entry(id.clone()).or_default();
                 node.state = NodeState::Running;
                 node.attempt = *attempt;
+                node.knows_base = knows_base;
             }
             What::NodeFinished { outcome, .. } => {
                 if let Some(commit) = &outcome.commit {

@@ -11,6 +11,9 @@ use crate::protocol::{
     tool::{Class, Risk, ToolSpec},
 };
 
+/// The code of a call that needs an approval which nobody is there to give.
+pub const NO_APPROVAL: &str = "E_NO_APPROVAL";
+
 /// A value that the guard has let pass.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cleared<T> {
@@ -82,7 +85,7 @@ impl Pending {
         match approval {
             Approval::Yes => Ok(Cleared { value: self.call }),
             Approval::No => Err("E_NOT_APPROVED: the user said no; go on without it".to_owned()),
-            Approval::NoTerminal => Err(no_approval(&self.call.name)),
+            Approval::NoTerminal => Err(format!("{NO_APPROVAL}: {}", no_approval(&self.call.name))),
         }
     }
 }
@@ -99,7 +102,7 @@ pub fn decide(call: &ToolCall, spec: &ToolSpec, facts: &Facts, policy: &Policy) 
         let why = format!("`{}` does what no snapshot can undo", spec.name);
         return Decision::Ask { call: Pending { call: call.clone() }, why };
     }
-    Decision::Deny { code: "E_NO_APPROVAL", why: no_approval(&spec.name) }
+    Decision::Deny { code: NO_APPROVAL, why: no_approval(&spec.name) }
 }
 
 /// Returns why a call is never allowed here, whatever the mode.

@@ -88,6 +88,9 @@ pub enum What {
     RunResumed {
         /// Its process id.
         pid: u32,
+        /// The model that is asked from now on, if the user named another one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
     },
     /// Something the user should know.
     Note {
@@ -311,6 +314,14 @@ pub enum What {
         /// Milliseconds, all processes of the run together.
         took_ms: u64,
     },
+}
+
+impl RunStarted {
+    /// Notes that another model is asked from now on; a run that was played once stays marked.
+    pub fn change_model(&mut self, name: &str) {
+        name.clone_into(&mut self.model);
+        self.scripted |= ["scripted:", "gold:"].iter().any(|played| name.starts_with(played));
+    }
 }
 
 /// All that a run was started with; a resume uses this and not what has changed since.

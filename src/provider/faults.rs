@@ -129,12 +129,22 @@ async fn busy_and_broken_providers_are_asked_again() {
 }
 
 #[tokio::test]
+async fn a_busy_server_does_not_use_up_the_one_repetition_of_a_cut_answer() {
+    let cut = || vec![Piece::Bytes(testing::sse(HELLO))];
+    let busy = || status("529 Overloaded", "retry-after: 0\r\n", "{}");
+    let (answer, requests) = asked(vec![busy(), busy(), cut(), whole()]).await;
+    assert_eq!((answer.is_ok(), requests), (true, 4));
+    let (answer, requests) = asked(vec![cut(), busy(), cut(), whole()]).await;
+    assert_eq!((answer.expect_err("cut twice").kind, requests), (ErrorKind::Cut, 3));
+}
+
+#[tokio::test]
 async fn what_a_repetition_cannot_help_fails_at_once_and_says_what_to_do() {
     let body = r#"{"error":{"message":"invalid x-api-key","type":"authentication_error"}}"#;
     let (answer, requests) = asked(vec![status("401 Unauthorized", "", body)]).await;
     let error = answer.expect_err("refused");
     assert_eq!((error.kind.clone(), requests), (ErrorKind::Auth, 1));
-    insta::assert_snapshot!(error, @"test: status 401: invalid x-api-key");
+    insta::assert_snapshot!(error, @"test: the key was refused: status 401: invalid x-api-key");
     assert_eq!(error.hint(), "set TEST_KEY");
     let body = r#"{"error":{"message":"model `m` not found"}}"#;
     assert_eq!(kind(status("404 Not Found", "", body)).await, (ErrorKind::UnknownModel, 1));

@@ -188,10 +188,42 @@ pub struct ModelError {
     pub advice: Option<String>,
 }
 
+impl ErrorKind {
+    /// Returns what happened in plain words; nothing where the message itself says it.
+    fn words(&self) -> &'static str {
+        match self {
+            Self::Auth => "the key was refused: ",
+            Self::Quota => "the account's credit or quota is used up: ",
+            Self::UnknownModel => "the server does not know this model or address: ",
+            Self::RateLimit { .. } => "too many requests: ",
+            Self::Overloaded { .. } => "the provider is overloaded: ",
+            Self::Server => "the provider failed: ",
+            Self::ToolFormat => "the server could not read the model's tool call: ",
+            Self::ContextOverflow { .. } => "the conversation is too long for the model: ",
+            Self::BadRequest => "the provider refused the request: ",
+            Self::BadAnswer => "the answer cannot be understood: ",
+            Self::Network
+            | Self::Cut
+            | Self::Stall
+            | Self::Cancelled
+            | Self::BreakerOpen { .. }
+            | Self::Script => "",
+        }
+    }
+}
+
 impl ModelError {
     /// Returns an error with the kind's own advice.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), advice: None }
+    }
+
+    /// Returns the error with the model's name, what its kind means, and how often it was tried.
+    #[must_use]
+    pub fn told(mut self, name: &str, attempts: u32) -> Self {
+        let tries = if attempts > 1 { format!(" ({attempts} attempts)") } else { String::new() };
+        self.message = format!("{name}: {}{}{tries}", self.kind.words(), self.message);
+        self
     }
 
     /// Returns what the user can do.
@@ -199,24 +231,39 @@ impl ModelError {
         if let Some(advice) = &self.advice {
             return advice.clone();
         }
+        if let ErrorKind::RateLimit { retry_after: Some(wait) }
+        | ErrorKind::Overloaded { retry_after: Some(wait) } = &self.kind
+            && !wait.is_zero()
+        {
+            let seconds = wait.as_secs().max(1);
+            return format!("the provider asks to wait {seconds} s; resume after that");
+        }
         let text = match self.kind {
             ErrorKind::Auth => "check the provider's API key",
-            ErrorKind::Quota => "top up the provider's account, or use another provider",
+            ErrorKind::Quota => {
+                "top up the provider's account, then resume; `grafter resume --model NAME` goes on \
+                 with another model"
+            }
             ErrorKind::UnknownModel => {
-                "check the model's name and the address; `grafter models` lists known ones"
+                "check the name and the address (`grafter models` lists known ones); `grafter \
+                 resume --model NAME` goes on with another model"
             }
             ErrorKind::RateLimit { .. } => "wait, or run with fewer agents at once, then resume",
             ErrorKind::Overloaded { .. } | ErrorKind::Server => "wait a little, then resume",
             ErrorKind::ToolFormat => "use a text edit format (`--edit-format`) with this model",
             ErrorKind::ContextOverflow { .. } => {
-                "use a model with a larger window, or state its true window in the settings"
+                "resume with a model that has a larger window, or state the true window: \
+                 `?window=N` after an address, or a row in [[providers.models]]"
             }
             ErrorKind::BadRequest | ErrorKind::BadAnswer => {
-                "check that the endpoint speaks the chosen protocol"
+                "check that the address speaks the chosen protocol (chat, anthropic, responses)"
             }
-            ErrorKind::Network => "check the network and the address",
+            ErrorKind::Network => {
+                "start the server or mend the network and the address, then resume"
+            }
             ErrorKind::Cut | ErrorKind::Stall => {
-                "resume; for a slow server raise `providers.stall_seconds`"
+                "resume; for a slow server raise `stall_seconds` in the [providers] table of your \
+                 config.toml"
             }
             ErrorKind::Cancelled => "resume to go on",
             ErrorKind::BreakerOpen { .. } => "wait, then resume, or use another provider",

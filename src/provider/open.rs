@@ -242,8 +242,8 @@ impl Place<'_> {
     fn key_advice(&self, had_key: bool) -> String {
         let source = self.provider.api_key_env.as_deref().unwrap_or(INLINE_KEY);
         match had_key {
-            true => format!("the provider refused the key from {source}; check it"),
-            false => format!("the server wants a key; set {source}"),
+            true => format!("check the key in {source}, then resume"),
+            false => format!("the server wants a key: set {source}, then resume"),
         }
     }
 }

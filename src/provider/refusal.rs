@@ -128,7 +128,7 @@ fn overflows(text: &str) -> bool {
 
 fn clip(text: &str) -> String {
     let text = text.trim();
-    if text.is_empty() {
+    if matches!(text, "" | "{}" | "null") {
         return "no explanation".to_owned();
     }
     let mut clipped: String = text.chars().take(LONGEST_MESSAGE).collect();

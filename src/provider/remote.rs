@@ -18,7 +18,7 @@ use crate::{
         breaker::Breaker,
         http::Http,
         model::{Ask, Delta, ErrorKind, Model, ModelError, ModelInfo, Sink},
-        retry::Retry,
+        retry::{self, Retry},
         wire::{Protocol, Target},
     },
 };
@@ -44,6 +44,9 @@ pub struct Remote {
     /// As many permits as it takes questions at once.
     pub places: Semaphore,
 }
+
+/// The last error, and how many attempts there were.
+type Failed = (ModelError, u32);
 
 /// How an attempt differs from the question as asked, because the one before failed so.
 #[derive(Clone, Copy, Default)]
@@ -71,22 +74,24 @@ impl Model for Remote {
     ) -> BoxFuture<'a, Result<Reply, ModelError>> {
         Box::pin(async move {
             let answered = cancel.run_until_cancelled(self.guarded(ask, sink)).await;
-            let cancelled = || Err(ModelError::new(ErrorKind::Cancelled, "cancelled"));
-            answered.unwrap_or_else(cancelled).map_err(|error| self.named(error))
+            let cancelled = || Err((ModelError::new(ErrorKind::Cancelled, "cancelled"), 1));
+            answered
+                .unwrap_or_else(cancelled)
+                .map_err(|(error, attempts)| self.advised(error).told(&self.name, attempts))
         })
     }
 }
 
 impl Remote {
-    async fn guarded(&self, ask: &Ask, sink: Sink<'_>) -> Result<Reply, ModelError> {
+    async fn guarded(&self, ask: &Ask, sink: Sink<'_>) -> Result<Reply, Failed> {
         let _place = self.places.acquire().await.expect("the semaphore is never closed");
         self.breaker().admit(Instant::now()).map_err(|left| {
             let why = format!("failed too often in a row; not asked for {} s", left.as_secs());
-            ModelError::new(ErrorKind::BreakerOpen { left }, why)
+            (ModelError::new(ErrorKind::BreakerOpen { left }, why), 1)
         })?;
         let answer = self.persistent(ask, sink).await;
         match &answer {
-            Err(error) if counts(&error.kind) => self.breaker().failed(Instant::now()),
+            Err((error, _)) if counts(&error.kind) => self.breaker().failed(Instant::now()),
             // A refusal of this one request shows a provider that is alive.
             _ => self.breaker().succeeded(),
         }
@@ -97,23 +102,26 @@ impl Remote {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn persistent(&self, ask: &Ask, sink: Sink<'_>) -> Result<Reply, ModelError> {
+    async fn persistent(&self, ask: &Ask, sink: Sink<'_>) -> Result<Reply, Failed> {
         let mut variation = Variation::default();
-        let mut failed = 0;
+        let (mut failed, mut billed) = (0, 0);
         loop {
             let error = match self.once(ask, variation, sink).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
             failed += 1;
+            billed += u32::from(retry::is_billed(&error.kind));
+            // What broke off is repeated once, however often the server was busy before.
+            let behind = if retry::is_billed(&error.kind) { billed } else { failed };
             if error.kind == ErrorKind::ToolFormat {
                 variation.reshape = true;
             } else if refuses_old_blocks(&error) && !variation.plain_history {
                 variation.plain_history = true;
                 continue;
             }
-            let Some(wait) = self.retry.wait(&error.kind, failed, rand::random()) else {
-                return Err(error);
+            let Some(wait) = self.retry.wait(&error.kind, behind, rand::random()) else {
+                return Err((error, failed));
             };
             sink(Delta::Retry { wait, why: error.message });
             time::sleep(wait).await;
@@ -136,11 +144,10 @@ impl Remote {
         Ok(reply)
     }
 
-    fn named(&self, mut error: ModelError) -> ModelError {
+    fn advised(&self, mut error: ModelError) -> ModelError {
         if error.kind == ErrorKind::Auth {
             error.advice.get_or_insert_with(|| self.key_advice.clone());
         }
-        error.message = format!("{}: {}", self.name, error.message);
         error
     }
 }

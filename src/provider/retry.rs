@@ -24,8 +24,8 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// Returns the wait before the next attempt, if there shall be one; `failed` attempts are
-    /// behind us and `jitter` is between 0 and 1.
+    /// Returns the wait before the next attempt, if there shall be one; `failed` attempts that
+    /// count for this kind are behind us and `jitter` is between 0 and 1.
     pub fn wait(&self, kind: &ErrorKind, failed: u32, jitter: f64) -> Option<Duration> {
         if failed > repeats(kind) {
             return None;
@@ -48,22 +48,19 @@ impl Retry {
     }
 }
 
+/// Returns whether a failed attempt of this kind was probably paid for.
+pub fn is_billed(kind: &ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Cut | ErrorKind::Stall | ErrorKind::ToolFormat)
+}
+
 fn repeats(kind: &ErrorKind) -> u32 {
     match kind {
         ErrorKind::RateLimit { .. }
         | ErrorKind::Overloaded { .. }
         | ErrorKind::Server
         | ErrorKind::Network => 3,
-        ErrorKind::Cut | ErrorKind::Stall | ErrorKind::ToolFormat => 1,
-        ErrorKind::Auth
-        | ErrorKind::Quota
-        | ErrorKind::UnknownModel
-        | ErrorKind::ContextOverflow { .. }
-        | ErrorKind::BadRequest
-        | ErrorKind::BadAnswer
-        | ErrorKind::Cancelled
-        | ErrorKind::BreakerOpen { .. }
-        | ErrorKind::Script => 0,
+        kind if is_billed(kind) => 1,
+        _ => 0,
     }
 }
 

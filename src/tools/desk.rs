@@ -126,8 +126,11 @@ fn known(name: &str, allowed: &[String]) -> Result<&'static ToolSpec, String> {
     let list = allowed.join(", ");
     let short: String = name.chars().take(60).collect();
     let Some(spec) = catalogue().get(name) else {
+        if short.trim().is_empty() {
+            return Err(format!("E_UNKNOWN_TOOL: the call names no tool. You have: {list}"));
+        }
         let near = nearest(name, allowed.iter().map(String::as_str));
-        let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        let hint = near.map_or(".".to_owned(), |near| format!("; did you mean `{near}`?"));
         let short = short.escape_debug();
         return Err(format!("E_UNKNOWN_TOOL: there is no tool `{short}`{hint} You have: {list}"));
     };

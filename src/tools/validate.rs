@@ -25,7 +25,10 @@ pub fn validate(spec: &ToolSpec, input: &Value) -> Result<Value, String> {
         Value::String(text) if text.trim().is_empty() => &empty,
         Value::String(text) => {
             let head: String = text.chars().take(200).collect();
-            return Err(format!("the arguments are no valid JSON object: {head}"));
+            let usage = usage(spec);
+            return Err(format!(
+                "the arguments are no valid JSON object{usage}; they begin: {head}"
+            ));
         }
         other => other,
     };

@@ -28,7 +28,10 @@ pub fn line(view: &View, event: &Event) -> Option<String> {
 fn words(view: &View, event: &Event) -> Option<String> {
     Some(match &event.what {
         What::RunStarted(start) => started(event, start),
-        What::RunResumed { .. } => format!("run {} resumed", escape(event.run.as_str())),
+        What::RunResumed { model, .. } => {
+            let with = model.iter().map(|name| format!(" with {}", escape(name)));
+            format!("run {} resumed{}", escape(event.run.as_str()), with.collect::<String>())
+        }
         What::Note { level: Level::Info, text } => format!("note: {}", escape(text)),
         What::Note { level: Level::Warning, text } => format!("warning: {}", escape(text)),
         What::NodeStarted { attempt: 0 | 1, phase, .. } => format!("started ({})", phase.name()),
@@ -71,16 +74,29 @@ fn words(view: &View, event: &Event) -> Option<String> {
 
 /// Returns how a run ended, with its reason.
 pub fn end_words(end: &RunEnd) -> String {
-    let (what, why) = match end {
+    let what = match end {
         RunEnd::Landed { grade, .. } => return format!("landed ({})", grade.words()),
-        RunEnd::Interrupted => return "interrupted".to_owned(),
-        RunEnd::NotResolved(why) => ("not resolved", why),
-        RunEnd::Refused(why) => ("refused", why),
-        RunEnd::Budget(why) => ("budget reached", why),
-        RunEnd::Conflict(why) => ("merge conflict", why),
-        RunEnd::Infrastructure(why) => ("could not go on", why),
+        RunEnd::Interrupted => "interrupted",
+        RunEnd::NotResolved(_) => "not resolved",
+        RunEnd::Refused(_) => "refused",
+        RunEnd::Budget(_) => "budget reached",
+        RunEnd::Conflict(_) => "merge conflict",
+        RunEnd::Infrastructure(_) => "could not go on",
     };
-    if why.is_empty() { what.to_owned() } else { format!("{what}: {}", escape(why)) }
+    let why = escape(&why(end).replace('\n', "; "));
+    if why.is_empty() { what.to_owned() } else { format!("{what}: {why}") }
+}
+
+/// Returns why a run did not land; what the user can do may stand on a line of its own.
+pub fn why(end: &RunEnd) -> &str {
+    match end {
+        RunEnd::Landed { .. } | RunEnd::Interrupted => "",
+        RunEnd::NotResolved(why)
+        | RunEnd::Refused(why)
+        | RunEnd::Budget(why)
+        | RunEnd::Conflict(why)
+        | RunEnd::Infrastructure(why) => why,
+    }
 }
 
 /// Returns a verdict with what speaks for it.

@@ -9,7 +9,7 @@ use crate::{
     ui::{
         checks::{CheckRow, Side, rows},
         next,
-        plain::{end_words, played, verdict_words},
+        plain::{played, verdict_words, why},
         text::{
             Colour, Ink, count, duration, escape, fit, left, money, right, tokens, width, wrap,
         },
@@ -98,8 +98,8 @@ impl Page<'_> {
 
     /// Returns why the run did not land, over as many lines as it takes.
     fn reason(&self) -> Vec<String> {
-        let words = self.view.end.as_ref().map(end_words).unwrap_or_default();
-        wrap(words.split_once(": ").map_or("", |(_, why)| why), self.room)
+        let why = self.view.end.as_ref().map_or("", why);
+        why.lines().flat_map(|line| wrap(line, self.room)).collect()
     }
 
     fn notes(&self) -> Vec<String> {

@@ -161,7 +161,10 @@ impl View {
         self.tick(event);
         match &event.what {
             What::RunStarted(start) => self.start = Some(start.clone()),
-            What::RunResumed { .. } => {
+            What::RunResumed { model, .. } => {
+                if let (Some(start), Some(name)) = (&mut self.start, model) {
+                    start.change_model(name);
+                }
                 self.resumed += 1;
                 self.end = None;
             }
