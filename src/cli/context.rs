@@ -7,16 +7,23 @@ use std::{
 };
 
 use crate::{
-    cli::exit::{Failure, Kind, OrFail},
+    cli::{
+        exit::{Failure, Kind, OrFail},
+        settings::RunSettings,
+    },
     git::repo::Repo,
     prompt::set::PromptSet,
     protocol::event::Level,
+    provider::known,
     settings::{
-        load::{Settings, Sources},
+        load::{Section, Settings, Sources},
         paths::Paths,
         trust,
     },
 };
+
+/// The tables of `config.toml`.
+const SECTIONS: [&str; 2] = [RunSettings::NAME, known::Options::NAME];
 
 /// The ground a command stands on.
 pub(super) struct Context {
@@ -51,9 +58,15 @@ impl Context {
         let trusted = match &hash {
             Some(hash) if is_trusted(hash) => Some(own),
             Some(_) => {
-                let text = "this repository's .grafter folder is not trusted and has no effect; \
-                            look at it, then run `grafter trust`";
-                notes.push((Level::Warning, text.to_owned()));
+                let state = match trust::was_trusted(&paths.state, &repo.key()) {
+                    true => "has changed since it was trusted",
+                    false => "is not trusted",
+                };
+                let text = format!(
+                    "this repository's .grafter folder {state} and has no effect; look at it, \
+                     then run `grafter trust`"
+                );
+                notes.push((Level::Warning, text));
                 None
             }
             None => None,
@@ -69,7 +82,15 @@ impl Context {
             flags: Vec::new(),
         })
         .or_fail(Kind::Usage)?;
+        settings.refuse_unknown(&SECTIONS).or_fail(Kind::Usage)?;
         Ok(Self { repo, paths, settings, trusted, notes })
+    }
+
+    /// Says on standard error what the user should know.
+    pub(super) fn warn(&self) {
+        for (_, text) in &self.notes {
+            complain!("warning: {text}");
+        }
     }
 
     /// Returns the folders that may hold `name` files: the user's, which wins, then the trusted

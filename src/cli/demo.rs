@@ -67,13 +67,13 @@ pub(super) async fn demo(args: &DemoArgs) -> Result<ExitCode, Failure> {
         write(&repo.join(name), text)?;
     }
     init(&repo, "tally: small statistics").or_fail(Kind::Infrastructure)?;
-    println!(
+    say!(
         "A crate with three bugs and a red test for each is in {}.\n\
          No model is asked: a script plays the agents' words. All else is real.\n",
         repo.display()
     );
     for (number, (issue, session)) in BUGS.iter().enumerate() {
-        println!("--- issue {} of {}: {issue}", number + 1, BUGS.len());
+        say!("--- issue {} of {}: {issue}", number + 1, BUGS.len());
         let script = home.path().join(format!("session-{number}.yaml"));
         write(&script, session)?;
         let code = run::run(Context::open(Some(&repo))?, &order(issue, &script)?).await?;
@@ -86,14 +86,12 @@ pub(super) async fn demo(args: &DemoArgs) -> Result<ExitCode, Failure> {
 }
 
 fn farewell(home: &Home, repo: &Path) {
-    println!("\nAll three issues are resolved on the branch `fixed`.");
+    say!("\nAll three issues are resolved on the branch `fixed`.");
     match home {
-        Home::Kept(_) => println!("Look around: git -C {} log -p fixed", repo.display()),
-        Home::Thrown(_) => println!("Keep the repository next time: grafter demo --keep DIR"),
+        Home::Kept(_) => say!("Look around: git -C {} log -p fixed", repo.display()),
+        Home::Thrown(_) => say!("Keep the repository next time: grafter demo --keep DIR"),
     }
-    println!(
-        "Use it for real: grafter run \"what is wrong\" --model anthropic/NAME (grafter models)"
-    );
+    say!("Use it for real: grafter run \"what is wrong\" --model anthropic/NAME (grafter models)");
 }
 
 /// The same arguments a user would type.

@@ -11,7 +11,7 @@ use crate::{
         context::Context,
         demo, doctor,
         exit::{self, Failure, Kind, OrFail},
-        history, init, land, lists, resume, run, trust, workflow, worktree,
+        history, init, land, lists, out, resume, run, trust, workflow, worktree,
     },
     sandbox::child,
 };
@@ -39,6 +39,7 @@ pub fn main() -> ExitCode {
         runtime.shutdown_background();
         code
     });
+    let result = result.and_then(|code| out::check().map(|()| code));
     result.unwrap_or_else(|failure| exit::report(&failure))
 }
 
@@ -83,8 +84,9 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Doctor => doctor::doctor(dir.as_deref()),
         Command::Demo(args) => demo::demo(&args).await,
         Command::Completions { shell } => {
-            let mut out = std::io::stdout().lock();
-            clap_complete::generate(shell, &mut Cli::command(), "grafter", &mut out);
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "grafter", &mut script);
+            put!("{}", String::from_utf8_lossy(&script));
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -18,21 +18,21 @@ use crate::{
 
 /// Prints one line per fact; what is missing says what to do.
 pub(super) fn doctor(dir: Option<&Path>) -> Result<ExitCode, Failure> {
-    println!("grafter      {}", env!("CARGO_PKG_VERSION"));
-    println!("git          {}", git().unwrap_or_else(|why| format!("missing: {why}")));
+    say!("grafter      {}", env!("CARGO_PKG_VERSION"));
+    say!("git          {}", git().unwrap_or_else(|why| format!("missing: {why}")));
     sandbox();
     let context = match Context::open(dir) {
         Ok(context) => context,
         Err(failure) => {
-            println!("repository   none usable here: {failure}");
+            say!("repository   none usable here: {failure}");
             return Ok(ExitCode::SUCCESS);
         }
     };
     repository(&context)?;
     let options = context.settings.section::<known::Options>().or_fail(Kind::Usage)?;
-    println!("models");
+    say!("models");
     for row in table::providers(&options, &|name| env::var(name).ok()) {
-        println!("  {:<10} {}", row.name, key(&row.key));
+        say!("  {:<10} {}", row.name, key(&row.key));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -46,40 +46,40 @@ fn git() -> Result<String, String> {
 
 fn sandbox() {
     let caps = probe::probe();
-    println!("sandbox      {}", caps.backend.name());
+    say!("sandbox      {}", caps.backend.name());
     match &caps.userns {
-        Ok(()) => println!("  namespaces enforced: own tree and home writable, no network"),
-        Err(why) => println!("  namespaces not available: {why}"),
+        Ok(()) => say!("  namespaces enforced: own tree and home writable, no network"),
+        Err(why) => say!("  namespaces not available: {why}"),
     }
     match caps.landlock_abi {
-        Some(abi) => println!("  landlock   ABI {abi}"),
-        None => println!("  landlock   not available"),
+        Some(abi) => say!("  landlock   ABI {abi}"),
+        None => say!("  landlock   not available"),
     }
     for note in &caps.notes {
-        println!("  {note}");
+        say!("  {note}");
     }
 }
 
 fn repository(context: &Context) -> Result<(), Failure> {
     let repo = &context.repo;
-    println!("repository   {}", repo.checkout().display());
-    println!("  branch     {}", repo.head_branch().unwrap_or_else(|| "detached HEAD".to_owned()));
+    say!("repository   {}", repo.checkout().display());
+    say!("  branch     {}", repo.head_branch().unwrap_or_else(|| "detached HEAD".to_owned()));
     let identity = repo.identity();
-    println!("  identity   {} <{}>", identity.name, identity.email);
+    say!("  identity   {} <{}>", identity.name, identity.email);
     let dirty = repo.is_dirty().or_fail(Kind::Infrastructure)?;
-    println!("  files      {} changed, {} untracked", dirty.tracked, dirty.untracked);
+    say!("  files      {} changed, {} untracked", dirty.tracked, dirty.untracked);
     let own = match (&context.trusted, repo.checkout().join(".grafter").is_dir()) {
         (Some(_), _) => "trusted",
         (None, true) => "not trusted, no effect: look at it, then `grafter trust`",
         (None, false) => "none",
     };
-    println!("  .grafter   {own}");
+    say!("  .grafter   {own}");
     let checks = detect::detect(repo.checkout());
     for check in &checks {
-        println!("  check      {}", check.command);
+        say!("  check      {}", check.command);
     }
     if checks.is_empty() {
-        println!("  check      none found: name one with --verify or in `verify` of [run]");
+        say!("  check      none found: name one with --verify or in `verify` of [run]");
     }
     Ok(())
 }

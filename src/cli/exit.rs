@@ -88,7 +88,7 @@ impl<T, E: Into<anyhow::Error>> OrFail<T> for Result<T, E> {
 
 /// Prints a failure and returns its exit code.
 pub(super) fn report(failure: &Failure) -> ExitCode {
-    eprintln!("{failure}");
+    complain!("{failure}");
     ExitCode::from(failure.kind.code())
 }
 

@@ -10,6 +10,7 @@ use crate::{
         args::{JournalCommand, LogsArgs, RunName, StatusArgs},
         context::Context,
         exit::{Failure, Kind, OrFail},
+        out,
     },
     coordinator::control,
     journal::{
@@ -31,7 +32,10 @@ use crate::{
 
 /// Returns a run by name or its beginning.
 pub(super) fn find(context: &Context, name: &str) -> Result<RunDir, Failure> {
-    RunDir::find(&context.repo.state_dir(), name).or_fail(Kind::Usage)
+    RunDir::find(&context.repo.state_dir(), name).map_err(|error| {
+        let hint = error.hint();
+        Failure::new(Kind::Usage, error).hint(hint)
+    })
 }
 
 /// Returns a run with all its events.
@@ -67,15 +71,15 @@ pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<ExitCode, F
         let mut view = View::of(&events);
         view.live = matches!(found.state(), RunState::Running { .. });
         if args.json {
-            println!("{}", json::object(&view));
+            say!("{}", json::object(&view));
         } else {
-            print!("{}", summary::render(&view, 100, Colour::Never));
+            put!("{}", summary::render(&view, 100, Colour::Never));
         }
         return Ok(ExitCode::SUCCESS);
     }
     let runs = RunDir::list(&context.repo.state_dir()).or_fail(Kind::Infrastructure)?;
     if runs.is_empty() {
-        println!("no runs yet: grafter run \"what is wrong\"");
+        say!("no runs yet: grafter run \"what is wrong\"");
     }
     let rows: Vec<Vec<String>> = runs
         .iter()
@@ -92,10 +96,10 @@ pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<ExitCode, F
             .iter()
             .map(|row| serde_json::json!({"run": row[0], "task": row[1], "state": row[2]}))
             .collect();
-        println!("{}", serde_json::Value::Array(list));
+        say!("{}", serde_json::Value::Array(list));
     } else if !rows.is_empty() {
         let columns = ["RUN", "TASK", "STATE"].map(|name| (name, Align::Left));
-        print!("{}", render(&columns, &rows, Colour::Never));
+        put!("{}", render(&columns, &rows, Colour::Never));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -121,6 +125,9 @@ pub(super) async fn logs(context: &Context, args: &LogsArgs) -> Result<ExitCode,
         let printing = async {
             while let Some(event) = receive.recv().await {
                 printer.show(&event);
+                if out::is_closed() {
+                    cancel.cancel();
+                }
             }
         };
         let (ended, ()) = tokio::join!(following, printing);
@@ -152,11 +159,11 @@ impl Printer {
         }
         self.shown += 1;
         if self.json {
-            println!("{}", json::event(event));
+            say!("{}", json::event(event));
         } else if let (Some(_), Some(text)) = (&self.agent, self.words(event)) {
-            println!("{}", escape(&text));
+            say!("{}", escape(&text));
         } else if let Some(line) = plain::line(&self.view, event) {
-            println!("{line}");
+            say!("{line}");
         }
     }
 
@@ -197,7 +204,7 @@ pub(super) async fn cancel(context: &Context, name: &RunName) -> Result<ExitCode
         Failure::new(Kind::Infrastructure, anyhow::anyhow!(text))
             .hint(format!("kill -TERM {pid} asks it as well"))
     })?;
-    println!("run {} is stopping; go on with: grafter resume {}", found.id, found.id);
+    say!("run {} is stopping; go on with: grafter resume {}", found.id, found.id);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -209,9 +216,9 @@ pub(super) fn journal(context: &Context, command: &JournalCommand) -> Result<Exi
         let hint = error.hint();
         Failure::new(Kind::Infrastructure, error).hint(hint)
     })?;
-    println!("run {}: {} records, the chain holds", found.id, verified.records);
+    say!("run {}: {} records, the chain holds", found.id, verified.records);
     if verified.torn > 0 {
-        println!("the last {} bytes are a torn line, which a resume drops", verified.torn);
+        say!("the last {} bytes are a torn line, which a resume drops", verified.torn);
     }
     Ok(ExitCode::SUCCESS)
 }

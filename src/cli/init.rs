@@ -29,6 +29,6 @@ pub(super) fn init(context: &Context) -> Result<ExitCode, Failure> {
     let commands: Vec<String> = checks.iter().map(|check| format!("{:?}", check.command)).collect();
     let text = TEXT.replace("@VERIFY@", &commands.join(", "));
     out.write_all(text.as_bytes()).or_fail(Kind::Infrastructure)?;
-    println!("wrote {}\nlook at it, then run `grafter trust`", file.display());
+    say!("wrote {}\nlook at it, then run `grafter trust`", file.display());
     Ok(ExitCode::SUCCESS)
 }

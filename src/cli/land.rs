@@ -25,9 +25,9 @@ pub(super) fn undo(context: &Context, name: &RunName) -> Result<ExitCode, Failur
     };
     let landing = land::Landing { branch: branch.clone(), from, to: to.clone() };
     match land::undo(&context.repo, &landing).or_fail(Kind::Conflict)? {
-        land::Undone::Back => println!("{branch} is back where it was; {} is off it", to.short()),
+        land::Undone::Back => say!("{branch} is back where it was; {} is off it", to.short()),
         land::Undone::Reverted { commit } => {
-            println!("{branch} had moved on: {} reverts {}", commit.short(), to.short());
+            say!("{branch} had moved on: {} reverts {}", commit.short(), to.short());
         }
         land::Undone::Conflict { paths } => {
             let text = format!("undoing it conflicts in {}", paths.join(", "));
@@ -47,10 +47,10 @@ pub(super) fn rescue(context: &Context, args: &RescueArgs) -> Result<ExitCode, F
     let snaps = refs::list(&context.repo, &prefix).or_fail(Kind::Infrastructure)?;
     if args.list || snaps.is_empty() {
         for (name, commit) in &snaps {
-            println!("{}  {}", commit.short(), name.trim_start_matches(&prefix));
+            say!("{}  {}", commit.short(), name.trim_start_matches(&prefix));
         }
         if snaps.is_empty() {
-            println!("run {} saved no work: nothing was written", found.id);
+            say!("run {} saved no work: nothing was written", found.id);
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -63,7 +63,7 @@ pub(super) fn rescue(context: &Context, args: &RescueArgs) -> Result<ExitCode, F
     let at = context.repo.tip(&branch).or_fail(Kind::Infrastructure)?;
     let step = refs::Move { name: &name, from: at.as_ref(), to: &commit, why: "grafter: rescue" };
     refs::cas(&context.repo, step).or_fail(Kind::Infrastructure)?;
-    println!("{} is on {branch}\n  look at it: git show {branch}", commit.short());
+    say!("{} is on {branch}\n  look at it: git show {branch}", commit.short());
     Ok(ExitCode::SUCCESS)
 }
 

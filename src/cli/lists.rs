@@ -39,21 +39,21 @@ pub(super) fn tools(args: &ToolsArgs) -> Result<ExitCode, Failure> {
     let specs: Vec<_> =
         catalogue().0.iter().filter(|spec| wanted(risk(spec.risk))).cloned().collect();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&specs).or_fail(Kind::Infrastructure)?);
+        say!("{}", serde_json::to_string_pretty(&specs).or_fail(Kind::Infrastructure)?);
         return Ok(ExitCode::SUCCESS);
     }
     let rows: Vec<Vec<String>> = specs
         .iter()
         .map(|spec| {
             let phases: Vec<&str> = spec.phases.iter().map(|phase| phase.name()).collect();
-            let first = spec.description.lines().next().unwrap_or_default();
+            let first = spec.description.split_inclusive(". ").next().unwrap_or_default().trim();
             let class = format!("{:?}", spec.class).to_lowercase();
             vec![spec.name.clone(), class, risk(spec.risk).into(), phases.join(" "), first.into()]
         })
         .collect();
     let columns =
         ["TOOL", "CLASS", "RISK", "PHASES", "WHAT IT DOES"].map(|name| (name, Align::Left));
-    print!("{}", render(&columns, &rows, Colour::Never));
+    put!("{}", render(&columns, &rows, Colour::Never));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -70,7 +70,7 @@ pub(super) fn models(dir: Option<&Path>) -> Result<ExitCode, Failure> {
         .map(|row| vec![row.name, row.protocol.to_owned(), key(&row.key), row.base_url])
         .collect();
     let columns = ["PROVIDER", "PROTOCOL", "KEY", "ADDRESS"].map(|name| (name, Align::Left));
-    println!("{}", render(&columns, &rows, Colour::Never));
+    say!("{}", render(&columns, &rows, Colour::Never));
     let rows: Vec<Vec<String>> = table::models(&options)
         .into_iter()
         .map(|row| {
@@ -80,9 +80,9 @@ pub(super) fn models(dir: Option<&Path>) -> Result<ExitCode, Failure> {
         })
         .collect();
     let columns = ["KNOWN MODELS", "WINDOW", "EDITS", "PRICE PER MILLION TOKENS"];
-    println!("{}", render(&columns.map(|name| (name, Align::Left)), &rows, Colour::Never));
-    println!("without a provider: chat+URL#MODEL, anthropic+URL#MODEL, responses+URL#MODEL");
-    println!("without a model: scripted:FILE plays a session, gold:PATCH applies a patch");
+    say!("{}", render(&columns.map(|name| (name, Align::Left)), &rows, Colour::Never));
+    say!("without a provider: chat+URL#MODEL, anthropic+URL#MODEL, responses+URL#MODEL");
+    say!("without a model: scripted:FILE plays a session, gold:PATCH applies a patch");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,7 +2,8 @@
 //!
 //! One file per command; errors become message, cause, hint and exit code in `exit`.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "with ui the room that prints")]
+#[macro_use]
+mod out;
 
 mod approve;
 mod args;

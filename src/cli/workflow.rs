@@ -22,25 +22,26 @@ use crate::{
 
 /// Lists, checks or draws workflows.
 pub(super) fn workflow(context: &Context, command: &WorkflowCommand) -> Result<ExitCode, Failure> {
+    context.warn();
     match command {
         WorkflowCommand::Ls => {
             for found in lookup::list(&workflows::folders(context)).or_fail(Kind::Usage)? {
-                println!("{:<16} {}", found.name, found.origin);
+                say!("{:<16} {}", found.name, found.origin);
             }
         }
         WorkflowCommand::Check { file } => {
             let found = workflows::find(context, file)?;
-            let graph = workflows::graph(&found)?;
-            println!("{}: {} nodes, valid", found.origin, graph.nodes.len());
+            let graph = workflows::graph(&found, &context.prompts()?)?;
+            say!("{}: {} nodes, valid", found.origin, graph.nodes.len());
         }
         WorkflowCommand::Show { file, format } => {
-            let graph = workflows::graph(&workflows::find(context, file)?)?;
+            let graph = workflows::graph(&workflows::find(context, file)?, &context.prompts()?)?;
             let text = match format {
                 Picture::Text => picture::text(&graph),
                 Picture::Dot => picture::dot(&graph),
                 Picture::Mermaid => picture::mermaid(&graph),
             };
-            print!("{text}");
+            put!("{text}");
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -48,6 +49,7 @@ pub(super) fn workflow(context: &Context, command: &WorkflowCommand) -> Result<E
 
 /// Shows or checks prompts.
 pub(super) fn prompt(context: &Context, command: &PromptCommand) -> Result<ExitCode, Failure> {
+    context.warn();
     let set = context.prompts()?;
     match command {
         PromptCommand::Show { role, edit_format: format } => {
@@ -59,19 +61,19 @@ pub(super) fn prompt(context: &Context, command: &PromptCommand) -> Result<ExitC
             };
             let shown = assemble(&set, &scene).or_fail(Kind::Usage)?;
             for segment in &shown.system {
-                println!("--- {} ({:?})\n{}", segment.id, segment.cache, segment.text);
+                say!("--- {} ({:?})\n{}", segment.id, segment.cache, segment.text);
             }
-            println!("--- first message\n{}", shown.opening);
+            say!("--- first message\n{}", shown.opening);
         }
         PromptCommand::Lint => {
             let faults = lint(&set);
             for fault in &faults {
-                eprintln!("{fault}");
+                complain!("{fault}");
             }
             if !faults.is_empty() {
                 return Err(Failure::usage(format!("{} faults in the prompts", faults.len())));
             }
-            println!("all prompts are sound");
+            say!("all prompts are sound");
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -53,11 +53,11 @@ fn list(context: &Context) -> Result<ExitCode, Failure> {
         })
         .collect();
     if rows.is_empty() {
-        println!("grafter has no trees of this repository");
+        say!("grafter has no trees of this repository");
         return Ok(ExitCode::SUCCESS);
     }
     let columns = ["BRANCH", "HEAD", "FILES", "WORK", "PATH"].map(|name| (name, Align::Left));
-    print!("{}", render(&columns, &rows, Colour::Never));
+    put!("{}", render(&columns, &rows, Colour::Never));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -75,12 +75,12 @@ fn clean(context: &Context, all: bool) -> Result<ExitCode, Failure> {
         let gone = tree::remove(&context.repo, &tree.path).or_fail(Kind::Infrastructure)?;
         removed += 1;
         if let Some(name) = gone.orphan {
-            println!("saved {} as {name}", tree.path.display());
+            say!("saved {} as {name}", tree.path.display());
         }
     }
-    println!("removed {removed}, kept {kept}");
+    say!("removed {removed}, kept {kept}");
     if kept > 0 && !all {
-        println!("kept trees hold work that has not landed; --all saves and removes them too");
+        say!("kept trees hold work that has not landed; --all saves and removes them too");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -93,11 +93,11 @@ fn enter(context: &Context, run: &str, print: bool) -> Result<ExitCode, Failure>
         return Err(Failure::usage(format!("run {} has no writer's tree", found.id)));
     };
     if print {
-        println!("{}", tree.path.display());
+        say!("{}", tree.path.display());
         return Ok(ExitCode::SUCCESS);
     }
     let shell = env::var("SHELL").unwrap_or_else(|_| "sh".to_owned());
-    println!("a shell in {}; `exit` brings you back", tree.path.display());
+    say!("a shell in {}; `exit` brings you back", tree.path.display());
     let code = host::interactive(&shell, &tree.path).or_fail(Kind::Infrastructure)?;
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
