@@ -150,9 +150,8 @@ fn now() -> Outcome<f64> {
 /// Seconds that all children that have ended have used, and theirs.
 fn cpu() -> Outcome<f64> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let seconds = |time: nix::sys::time::TimeVal| {
-        time.tv_sec() as f64 + time.tv_usec() as f64 / 1_000_000.0
-    };
+    let seconds =
+        |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1_000_000.0;
     Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
 }
 
@@ -369,7 +368,8 @@ fn answer(asked: &Value) -> String {
     let delta = json!({ "role": "assistant", "tool_calls": [call] });
     let said = json!({ "choices": [{ "index": 0, "delta": delta, "finish_reason": null }] });
     let end = json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": "tool_calls" }] });
-    let usage = json!({ "choices": [], "usage": { "prompt_tokens": 2000, "completion_tokens": 9 } });
+    let usage =
+        json!({ "choices": [], "usage": { "prompt_tokens": 2000, "completion_tokens": 9 } });
     format!("data: {said}\n\ndata: {end}\n\ndata: {usage}\n\ndata: [DONE]\n\n")
 }
 

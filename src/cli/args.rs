@@ -45,8 +45,14 @@ pub(super) enum Command {
     /// Show what happened in a run.
     Logs(LogsArgs),
     /// Ask a live run to stop; it can be resumed.
+    #[command(
+        after_help = "Examples:\n  grafter cancel            # the latest run\n  grafter cancel 1122-1741"
+    )]
     Cancel(RunName),
     /// Take a landing back.
+    #[command(
+        after_help = "Examples:\n  grafter undo              # the landing of the latest run\n  grafter undo 1122-1741"
+    )]
     Undo(RunName),
     /// Bring work that did not land onto a branch of its own.
     Rescue(RescueArgs),
@@ -178,7 +184,9 @@ pub(super) enum Output {
 
 /// Arguments of `resume`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  grafter resume\n  grafter resume 1122-1741 --max-cost 5")]
+#[command(
+    after_help = "Examples:\n  grafter resume\n  grafter resume 1122-1741 --max-cost 5\n  grafter resume --model anthropic/claude-sonnet-4-5"
+)]
 pub(super) struct ResumeArgs {
     /// The run, or the beginning of its name.
     #[arg(value_name = "RUN", default_value = "latest")]
@@ -213,6 +221,9 @@ pub(super) struct RunName {
 
 /// Arguments of `status`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  grafter status            # all runs\n  grafter status latest     # one run, as at its end"
+)]
 pub(super) struct StatusArgs {
     /// The run, or the beginning of its name; all runs without one.
     #[arg(value_name = "RUN")]
@@ -265,11 +276,17 @@ pub(super) enum WorkflowCommand {
     /// List the workflows that `run` finds.
     Ls,
     /// Check a workflow file.
+    #[command(
+        after_help = "Examples:\n  grafter workflow check .grafter/workflows/mine.yaml\n  grafter workflow check resolve"
+    )]
     Check {
         /// The file, or a workflow's name.
         file: String,
     },
     /// Show a workflow.
+    #[command(
+        after_help = "Examples:\n  grafter workflow show resolve\n  grafter workflow show resolve --format dot | dot -Tsvg > resolve.svg"
+    )]
     Show {
         /// The file, or a workflow's name.
         file: String,
@@ -294,6 +311,9 @@ pub(super) enum Picture {
 #[derive(Debug, Subcommand)]
 pub(super) enum PromptCommand {
     /// Show the prompt of a role, assembled.
+    #[command(
+        after_help = "Examples:\n  grafter prompt show --role reviewer\n  grafter prompt show --role implementer --edit-format blocks"
+    )]
     Show {
         /// The role.
         #[arg(long, default_value = "implementer")]
@@ -308,6 +328,7 @@ pub(super) enum PromptCommand {
 
 /// Arguments of `tools`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  grafter tools --risk high\n  grafter tools --json")]
 pub(super) struct ToolsArgs {
     /// Print JSON.
     #[arg(long)]
@@ -334,12 +355,18 @@ pub(super) enum WorktreeCommand {
     /// List the trees.
     Ls,
     /// Remove trees whose work is integrated; work that is not is saved to a ref first.
+    #[command(
+        after_help = "Examples:\n  grafter worktree clean          # what has landed\n  grafter worktree clean --all    # everything, unlanded work saved to a ref first"
+    )]
     Clean {
         /// Also remove trees with work that has not landed, after saving it.
         #[arg(long)]
         all: bool,
     },
     /// Print the path of a run's tree, or start a shell in it.
+    #[command(
+        after_help = "Examples:\n  grafter worktree enter\n  cd \"$(grafter worktree enter 1122 --print)\""
+    )]
     Enter {
         /// The run, or the beginning of its name.
         #[arg(default_value = "latest")]
@@ -354,11 +381,15 @@ pub(super) enum WorktreeCommand {
 #[derive(Debug, Subcommand)]
 pub(super) enum JournalCommand {
     /// Check that no line of a run's journal was altered.
+    #[command(after_help = "Example:\n  grafter journal verify 1122-1741")]
     Verify(RunName),
 }
 
 /// Arguments of `trust`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  git log -p .grafter && grafter trust\n  grafter trust --revoke"
+)]
 pub(super) struct TrustArgs {
     /// Take the trust back.
     #[arg(long)]
@@ -367,6 +398,7 @@ pub(super) struct TrustArgs {
 
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  grafter demo --keep ~/grafter-demo")]
 pub(super) struct DemoArgs {
     /// Keep the demo's repository in this folder.
     #[arg(long, value_name = "DIR")]

@@ -3,6 +3,7 @@
 
 use std::{
     env,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -68,6 +69,14 @@ impl Setup {
     pub(super) fn section<T: Section>(&self) -> Result<T, Failure> {
         self.settings.refuse_unknown(&SECTIONS).or_fail(Kind::Usage)?;
         self.settings.section().or_fail(Kind::Usage)
+    }
+
+    /// Says on standard error what the user should know.
+    pub(super) fn warn(&self) {
+        for (_, text) in &self.notes {
+            // Whoever closed standard error does not want to know.
+            let _ = writeln!(io::stderr(), "warning: {text}");
+        }
     }
 
     /// Returns the folders that may hold `name` files: the user's, which wins, then the trusted

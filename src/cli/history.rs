@@ -32,7 +32,10 @@ use crate::{
 
 /// Returns a run by name or its beginning.
 pub(super) fn find(context: &Context, name: &str) -> Result<RunDir, Failure> {
-    RunDir::find(&context.repo.state_dir(), name).or_fail(Kind::Usage)
+    RunDir::find(&context.repo.state_dir(), name).map_err(|error| {
+        let hint = error.hint();
+        Failure::new(Kind::Usage, error).hint(hint)
+    })
 }
 
 /// Returns a run with all its events.

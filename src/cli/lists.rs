@@ -41,7 +41,7 @@ pub(super) fn tools(args: &ToolsArgs) -> Result<ExitCode, Failure> {
         .iter()
         .map(|spec| {
             let phases: Vec<&str> = spec.phases.iter().map(|phase| phase.name()).collect();
-            let first = spec.description.lines().next().unwrap_or_default();
+            let first = spec.description.split_inclusive(". ").next().unwrap_or_default().trim();
             let class = format!("{:?}", spec.class).to_lowercase();
             let risk = format!("{:?}", spec.risk).to_lowercase();
             vec![spec.name.clone(), class, risk, phases.join(" "), first.into()]

@@ -149,7 +149,10 @@ pub(super) fn start_failure(error: StartError) -> Failure {
     let (kind, hint) = match &error {
         StartError::NoPrice { .. } => (
             Kind::Refused,
-            Some("add a price to the model's provider in your config.toml, or say --max-cost none"),
+            Some(
+                "state its price in a row of [[providers.models]] in your config.toml, or say \
+                 --max-cost none",
+            ),
         ),
         StartError::Over { .. } => (Kind::Usage, Some("start a new run with `grafter run`")),
         _ => (Kind::Infrastructure, None),

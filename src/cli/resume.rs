@@ -6,20 +6,20 @@ use crate::{
     cli::{
         args::ResumeArgs,
         context::Context,
-        exit::{Failure, Kind, OrFail},
+        exit::Failure,
+        history,
         live::{self, Watch},
         settings::RunSettings,
         workflows,
     },
     coordinator::{options::Reuse, start},
     graph::lookup::Source,
-    journal::runs::RunDir,
     ui::view::View,
 };
 
 /// Goes on with a run; nothing that it finished is done or paid again.
 pub(super) async fn resume(context: Context, args: &ResumeArgs) -> Result<ExitCode, Failure> {
-    let found = RunDir::find(&context.repo.state_dir(), &args.run).or_fail(Kind::Usage)?;
+    let found = history::find(&context, &args.run)?;
     let mut stored = start::open(&found).await.map_err(live::start_failure)?;
     // The caps are the only options that a resume may change: they are why many runs end.
     if let Some(cost) = &args.max_cost {
@@ -30,11 +30,12 @@ pub(super) async fn resume(context: Context, args: &ResumeArgs) -> Result<ExitCo
     stored.options.max_turns = args.max_turns.unwrap_or(stored.options.max_turns);
     let minutes = args.timeout.map(|minutes| minutes.saturating_mul(60_000));
     stored.options.timeout_ms = minutes.unwrap_or(stored.options.timeout_ms);
-    let graph = workflows::graph(&Source {
+    let source = Source {
         name: stored.started.workflow.clone(),
         origin: format!("the workflow of run {}", stored.run),
         text: stored.workflow_text.clone(),
-    })?;
+    };
+    let graph = workflows::graph(&source, &stored.prompts)?;
     if let Some(name) = &args.model {
         stored.change_model(name);
     }

@@ -40,8 +40,8 @@ pub(super) async fn run(context: Context, args: &RunArgs) -> Result<ExitCode, Fa
     let model = live::model(&context, settings.model.as_deref())?;
     let name = settings.workflow.clone().unwrap_or_else(|| "resolve".to_owned());
     let workflow = workflows::find(&context.setup, &name)?;
-    let graph = workflows::graph(&workflow)?;
     let prompts = context.setup.prompts()?;
+    let graph = workflows::graph(&workflow, &prompts)?;
     let reuse = if args.fresh { Reuse::Fresh } else { Reuse::Known };
     let mut options = settings.options(reuse).map_err(Failure::usage)?;
     workflows::limit(&mut options, &graph, args);
@@ -92,7 +92,9 @@ fn read_capped(from: impl Read) -> io::Result<String> {
     let mut bytes = Vec::new();
     from.take(MAX_ISSUE + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_ISSUE {
-        return Err(io::Error::other("the issue is longer than 1 MiB"));
+        let text = "the issue is longer than 1 MiB; put what is long into a file of the \
+                    repository and name that in the issue";
+        return Err(io::Error::other(text));
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

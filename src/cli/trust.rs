@@ -7,8 +7,13 @@ use crate::{
         args::TrustArgs,
         context::Context,
         exit::{Failure, Kind, OrFail},
+        settings::RunSettings,
     },
-    settings::trust::{content_hash, revoke, set_trusted},
+    provider::known,
+    settings::{
+        load::{Settings, Sources},
+        trust::{content_hash, revoke, set_trusted},
+    },
 };
 
 /// Trusts the `.grafter` folder as it is now; any change to it needs a new word.
@@ -24,6 +29,11 @@ pub(super) fn trust(context: &Context, args: &TrustArgs) -> Result<ExitCode, Fai
         let failure = Failure::usage("this repository has no .grafter folder to trust");
         return Err(failure.hint("`grafter init` writes one to start from"));
     };
+    // What a repository may never set is told now and not at the next run.
+    let sources = Sources { repo: Some(own.join("config.toml")), ..Sources::default() };
+    let settings = Settings::load(sources).or_fail(Kind::Usage)?;
+    settings.section::<RunSettings>().or_fail(Kind::Usage)?;
+    settings.section::<known::Options>().or_fail(Kind::Usage)?;
     set_trusted(state, &key, &hash).or_fail(Kind::Infrastructure)?;
     say!("trusted as it is now ({}); a change to it needs `grafter trust` again", &hash[..12])?;
     Ok(ExitCode::SUCCESS)

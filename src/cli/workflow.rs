@@ -31,11 +31,11 @@ pub(super) fn workflow(setup: &Setup, command: &WorkflowCommand) -> Result<ExitC
         }
         WorkflowCommand::Check { file } => {
             let found = workflows::find(setup, file)?;
-            let graph = workflows::graph(&found)?;
+            let graph = workflows::graph(&found, &setup.prompts()?)?;
             say!("{}: {} nodes, valid", found.origin, graph.nodes.len())?;
         }
         WorkflowCommand::Show { file, format } => {
-            let graph = workflows::graph(&workflows::find(setup, file)?)?;
+            let graph = workflows::graph(&workflows::find(setup, file)?, &setup.prompts()?)?;
             let text = match format {
                 Picture::Text => picture::text(&graph),
                 Picture::Dot => picture::dot(&graph),

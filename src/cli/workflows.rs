@@ -13,7 +13,10 @@ use crate::{
         dag::Graph,
         load,
         lookup::{self, Source},
+        node::Work,
     },
+    prompt::set::PromptSet,
+    settings::nearest,
     tools::catalogue::catalogue,
 };
 
@@ -27,9 +30,27 @@ pub(super) fn find(setup: &Setup, name: &str) -> Result<Source, Failure> {
     lookup::find(name, &folders(setup)).or_fail(Kind::Usage)
 }
 
-/// Returns a workflow's validated graph.
-pub(super) fn graph(source: &Source) -> Result<Graph, Failure> {
-    load::load(&source.origin, &source.text, catalogue()).or_fail(Kind::Usage)
+/// Returns a workflow's validated graph, whose roles all have a prompt.
+pub(super) fn graph(source: &Source, prompts: &PromptSet) -> Result<Graph, Failure> {
+    let graph = load::load(&source.origin, &source.text, catalogue()).or_fail(Kind::Usage)?;
+    let roles = prompts.roles();
+    for node in &graph.nodes {
+        let role = node.role();
+        if matches!(node.work, Work::Agent(_)) && !roles.contains(&role) {
+            let near = nearest::hint(role, roles.iter().copied());
+            let failure = Failure::usage(format!(
+                "{}: node `{}` has the role `{role}`, for which there is no prompt{near} (known: {})",
+                source.origin,
+                node.id,
+                roles.join(", ")
+            ));
+            return Err(failure.hint(format!(
+                "write roles/{role}.md into the prompts folder of your configuration or of a \
+                 trusted .grafter"
+            )));
+        }
+    }
+    Ok(graph)
 }
 
 /// Lays the workflow's own limits below what the user said on the command line.

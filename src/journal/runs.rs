@@ -80,6 +80,17 @@ pub enum FindError {
     Read(#[from] ReadError),
 }
 
+impl FindError {
+    /// Returns what the user can do.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::NoRuns => "grafter run \"what is wrong\"",
+            Self::Unknown { .. } | Self::Ambiguous { .. } => "`grafter status` lists all runs",
+            Self::Read(_) => "check that the folder can be read",
+        }
+    }
+}
+
 /// Returns the folder of all runs.
 pub fn folder(state_dir: &Path) -> PathBuf {
     state_dir.join("runs")

@@ -19,18 +19,21 @@ use std::{
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
-use crate::provider::{
-    breaker::Breaker,
-    gold::{Gold, GoldError},
-    http::{self, Caps, Http, Waits},
-    key::{self, Env, KeyError},
-    known::{Options, Provider, Row},
-    model::{Model, ModelInfo},
-    price::Price,
-    remote::Remote,
-    retry::Retry,
-    scripted::{ScriptError, Scripted},
-    wire::{Protocol, Target},
+use crate::{
+    provider::{
+        breaker::Breaker,
+        gold::{Gold, GoldError},
+        http::{self, Caps, Http, Waits},
+        key::{self, Env, KeyError},
+        known::{Options, Provider, Row},
+        model::{Model, ModelInfo},
+        price::Price,
+        remote::Remote,
+        retry::Retry,
+        scripted::{ScriptError, Scripted},
+        wire::{Protocol, Target},
+    },
+    settings::nearest,
 };
 
 /// The variable whose key goes to inline addresses.
@@ -48,10 +51,12 @@ pub enum OpenError {
         why: &'static str,
     },
     /// No provider of that name.
-    #[error("no provider `{provider}`; known are {known}")]
+    #[error("there is no provider `{provider}`{near} (known: {known})")]
     UnknownProvider {
         /// The name's first part.
         provider: String,
+        /// The nearest name, as words.
+        near: String,
         /// Those there are.
         known: String,
     },
@@ -89,12 +94,14 @@ impl OpenError {
                  `grafter models` lists what is known"
             }
             Self::UnknownProvider { .. } => {
-                "add it under [providers.custom] in the user's settings, or name it by its \
+                "add it under [providers.custom] in your config.toml, or name a model by its \
                  address: `chat+URL#model`"
             }
             Self::Address { .. } => "write the address with http:// or https://",
             Self::KeyInClear { .. } => "use https, or a server that needs no key",
-            Self::Key(_) => "set the variable, or `api_key_cmd` in the user's settings",
+            Self::Key(_) => {
+                "set the variable, or `api_key_cmd` of the provider in your config.toml"
+            }
             Self::Script(_) | Self::Gold(_) => "check the file",
         }
     }
@@ -168,7 +175,9 @@ fn listed<'a>(name: &'a str, options: &Options) -> Result<Place<'a>, OpenError> 
     let provider = options.provider(provider_name).ok_or_else(|| {
         let mut known: Vec<&str> = options.providers().map(|(name, _)| name).collect();
         known.sort_unstable();
-        OpenError::UnknownProvider { provider: provider_name.to_owned(), known: known.join(", ") }
+        let near = nearest::hint(provider_name, known.iter().copied());
+        let (provider, known) = (provider_name.to_owned(), known.join(", "));
+        OpenError::UnknownProvider { provider, near, known }
     })?;
     let provider = provider.clone();
     Ok(Place {
@@ -313,8 +322,8 @@ mod tests {
         hint: write `provider/model`, `chat+URL#model`, `scripted:FILE` or `gold:PATCH`; `grafter models` lists what is known
         ");
         insta::assert_snapshot!(refused("antropic/claude"), @"
-        no provider `antropic`; known are anthropic, deepseek, llamacpp, ollama, openai, openrouter, qwen, vllm
-        hint: add it under [providers.custom] in the user's settings, or name it by its address: `chat+URL#model`
+        there is no provider `antropic`; did you mean `anthropic`? (known: anthropic, deepseek, llamacpp, ollama, openai, openrouter, qwen, vllm)
+        hint: add it under [providers.custom] in your config.toml, or name a model by its address: `chat+URL#model`
         ");
         insta::assert_snapshot!(refused("chat+http://h/v1"), @"
         `chat+http://h/v1` names no model: `#model` is missing at its end

@@ -72,6 +72,11 @@ pub fn is_trusted(state_dir: &Path, repo_key: &str, content_hash: &str) -> bool 
     fs::read_to_string(file(state_dir, repo_key)).is_ok_and(|text| text.trim() == content_hash)
 }
 
+/// Returns whether the user has trusted some content of this repository.
+pub fn was_trusted(state_dir: &Path, repo_key: &str) -> bool {
+    file(state_dir, repo_key).is_file()
+}
+
 /// Stores that the user trusts this content of this repository.
 pub fn set_trusted(state_dir: &Path, repo_key: &str, content_hash: &str) -> Result<(), TrustError> {
     let path = file(state_dir, repo_key);

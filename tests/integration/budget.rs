@@ -35,7 +35,10 @@ fn a_cap_on_money_refuses_a_model_without_a_price_before_anything_is_spent() {
     );
     config(&env, &config_text);
     let refused = solo(&env, "far/unheard-of", &["--max-cost", "1"]).code(3);
-    insta::assert_snapshot!(refused.stderr, @"");
+    insta::assert_snapshot!(refused.stderr, @"
+    error: no price is known for model `far/unheard-of`, so a money cap cannot be kept
+      hint: add a price to the model's provider in your config.toml, or say --max-cost none
+    ");
     assert_eq!((server.received().len(), refused.stdout.as_str()), (0, ""));
     let status = env.grafter(["status"]).ok().stdout;
     assert!(status.starts_with("no runs yet"), "{status}");
@@ -77,7 +80,7 @@ fn a_budget_is_reserved_before_it_is_spent_and_a_resume_may_raise_it() {
 
 #[test]
 fn turns_and_tokens_have_caps_of_their_own() {
-    for cap in [["--max-turns", "1"], ["--max-tokens", "12000"]] {
+    for cap in [["--max-turns", "1"], ["--max-tokens", "3000"]] {
         let (env, server) = (world(), Server::new([mend(), finish()]));
         priced(&env, &server);
         let more = [cap[0], cap[1], "--output", "json"];
@@ -94,5 +97,9 @@ fn turns_and_tokens_have_caps_of_their_own() {
 fn amounts_that_are_none_are_refused() {
     let env = world();
     let said = solo(&env, "scripted:none.yaml", &["--max-cost", "much"]).code(2).stderr;
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @"
+    error: cannot read the session `none.yaml`
+      cause: No such file or directory (os error 2)
+      hint: check the file
+    ");
 }

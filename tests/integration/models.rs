@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::server::{
     Answer, Closed, Server, call, calls, finish, landed, mend, object, refusal, say, solo, world,
