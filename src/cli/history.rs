@@ -14,7 +14,8 @@ use crate::{
     coordinator::control,
     journal::{
         blobs::Blobs,
-        follow, read,
+        follow::{self, Followed},
+        read,
         runs::{RunDir, RunState},
     },
     protocol::{
@@ -124,7 +125,9 @@ pub(super) async fn logs(context: &Context, args: &LogsArgs) -> Result<ExitCode,
             }
         };
         let (ended, ()) = tokio::join!(following, printing);
-        ended.or_fail(Kind::Infrastructure)?;
+        if ended.or_fail(Kind::Infrastructure)? == Followed::Abandoned {
+            eprintln!("no process works on run {} any more: grafter resume {}", found.id, found.id);
+        }
     }
     if let Some(agent) = &args.agent
         && printer.shown == 0

@@ -10,7 +10,7 @@
 //! assert_eq!(env.fingerprint(), before);
 //! ```
 
-mod process;
+pub(crate) mod process;
 mod tests;
 
 use std::{
