@@ -38,6 +38,8 @@ use crate::{
 
 /// Reads that run at once.
 const SIDE_BY_SIDE: usize = 10;
+/// The tool whose answer comes from another agent.
+const DELEGATE: &str = "delegate";
 /// Calls of one turn that are run.
 const MAX_CALLS: usize = 64;
 
@@ -129,9 +131,13 @@ impl Session {
             let (tool, title) = (cleared.get().name.clone(), title.to_owned());
             self.record(What::ToolIntent { turn, index, tool, title }).await?;
         }
+        let is_delegate = cleared.get().name == DELEGATE;
         let answer = self.bench.desk.run(cleared, &self.bench.cancel).await;
-        // What a cancelled call returns says nothing about the call: a resume runs it again.
-        if self.bench.cancel.is_cancelled() { Err(Stop::cancelled()) } else { Ok(answer) }
+        // What a cancelled call returns says nothing about the call: a resume runs it again. A
+        // helper ends without an answer as soon as the run is stopping.
+        let helpless = is_delegate && answer.is_error && self.bench.stop.is_cancelled();
+        let given_up = self.bench.cancel.is_cancelled() || helpless;
+        if given_up { Err(Stop::cancelled()) } else { Ok(answer) }
     }
 
     async fn approve(&self, title: &str, why: String) -> Result<Approval, Stop> {

@@ -88,20 +88,14 @@ pub struct Earlier {
     overflows: BTreeMap<u32, u32>,
     in_flight: BTreeSet<u32>,
     snapshot: Option<Oid>,
-    any: bool,
 }
 
 impl Earlier {
     /// Returns the index of an agent's records.
     pub fn new(events: Vec<Event>) -> Self {
-        let mut earlier = Self { any: !events.is_empty(), ..Self::default() };
+        let mut earlier = Self::default();
         events.into_iter().for_each(|event| earlier.add(event.what));
         earlier
-    }
-
-    /// Returns whether there is no record at all.
-    pub fn is_empty(&self) -> bool {
-        !self.any
     }
 
     /// Returns the reply of a turn.

@@ -129,7 +129,9 @@ impl Session {
         }
         if !self.live {
             self.live = true;
-            if let Some(chain) = self.chain.as_ref().filter(|_| !self.earlier.is_empty()) {
+            // Not only after a crash: an earlier attempt, or a commit taken from the store, may
+            // have left the tree elsewhere than where this agent begins.
+            if let Some(chain) = &self.chain {
                 chain.restore().await?;
             }
         }

@@ -1,6 +1,10 @@
 //! `grafter status`, `logs`, `cancel` and `journal verify`: everything read from journals.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +19,8 @@ use crate::{
     coordinator::control,
     journal::{
         blobs::Blobs,
-        follow, read,
+        follow::{self, Followed},
+        read,
         runs::{RunDir, RunState},
     },
     protocol::{
@@ -133,7 +138,14 @@ pub(super) async fn logs(context: &Context, args: &LogsArgs) -> Result<ExitCode,
         };
         let (ended, printed) = tokio::join!(following, printing);
         printed?;
-        ended.or_fail(Kind::Infrastructure)?;
+        if ended.or_fail(Kind::Infrastructure)? == Followed::Abandoned {
+            let id = &found.id;
+            // Whoever closed standard error does not want to know.
+            let _ = writeln!(
+                io::stderr(),
+                "no process works on run {id} any more: grafter resume {id}"
+            );
+        }
     }
     if let Some(agent) = &args.agent
         && printer.shown == 0

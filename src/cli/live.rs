@@ -3,7 +3,7 @@
 use std::{
     env,
     io::{self, IsTerminal},
-    process::ExitCode,
+    process::{self, ExitCode},
     sync::Arc,
 };
 
@@ -126,20 +126,24 @@ fn columns_of_terminal() -> Option<usize> {
     (size.ws_col > 0).then_some(usize::from(size.ws_col))
 }
 
-/// Ctrl-C or SIGTERM once asks the run to stop, twice ends it.
+/// Ctrl-C or SIGTERM once asks the run to stop, twice ends it; whoever asks a third time wants the
+/// process gone, which the journal survives.
+#[expect(clippy::exit, reason = "the third signal must not wait for anything")]
 async fn stop_on_signal(control: UnboundedSender<Command>) {
     let (Ok(mut term), Ok(mut int)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         return;
     };
-    for command in [Command::Cancel, Command::Kill] {
+    for command in [Some(Command::Cancel), Some(Command::Kill), None] {
         tokio::select! {
             _ = term.recv() => {}
             _ = int.recv() => {}
         }
-        if control.send(command).is_err() {
-            return;
+        match command.map(|command| control.send(command)) {
+            Some(Ok(())) => {}
+            Some(Err(_)) => return,
+            None => process::exit(130),
         }
     }
 }
@@ -155,6 +159,10 @@ pub(super) fn start_failure(error: StartError) -> Failure {
             ),
         ),
         StartError::Over { .. } => (Kind::Usage, Some("start a new run with `grafter run`")),
+        StartError::Journal(error) => (Kind::Infrastructure, error.hint()),
+        StartError::Unborn { .. } => {
+            (Kind::Infrastructure, Some("nothing was lost: start it anew with `grafter run`"))
+        }
         _ => (Kind::Infrastructure, None),
     };
     let failure = Failure::new(kind, error);

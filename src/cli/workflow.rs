@@ -23,6 +23,7 @@ use crate::{
 
 /// Lists, checks or draws workflows.
 pub(super) fn workflow(setup: &Setup, command: &WorkflowCommand) -> Result<ExitCode, Failure> {
+    setup.warn();
     match command {
         WorkflowCommand::Ls => {
             for found in lookup::list(&workflows::folders(setup)).or_fail(Kind::Usage)? {

@@ -32,6 +32,7 @@ pub(super) struct Brief {
     pub(super) carries: Map<String, Value>,
     pub(super) candidate: Option<Candidate>,
     pub(super) commit: Option<Oid>,
+    /// Checks on the base, if they had ended when the instance started.
     pub(super) base_report: Option<CheckReport>,
     /// This agent's records of an earlier process.
     pub(super) earlier: Vec<Event>,

@@ -101,7 +101,7 @@ impl Dispatcher {
             tasks: JoinSet::new(),
             names: HashMap::new(),
             earlier,
-            deadline: Instant::now() + Duration::from_millis(left),
+            deadline: after(Duration::from_millis(left)),
             stop_at: None,
         }
     }
@@ -155,9 +155,13 @@ impl Dispatcher {
         tokio::select! {
             Some(event) = self.wires.records.recv() => self.take(event),
             Some(done) = self.tasks.join_next_with_id() => self.ended(done).await?,
-            Some(request) = self.wires.requests.recv() => self.request(request),
+            Some(request) = self.wires.requests.recv() => {
+                // An agent asks after its last record is written; the books must hold that first.
+                self.drain();
+                self.request(request);
+            }
             Some(command) = self.wires.commands.recv() => self.command(command).await?,
-            () = grace => self.shared.halt.cancel(),
+            () = grace, if !self.shared.halt.is_cancelled() => self.shared.halt.cancel(),
             () = sleep_until(self.deadline), if self.busy.stop.is_none() => {
                 let minutes = self.shared.options.timeout_ms / 60_000;
                 self.stop(RunEnd::Budget(format!("{minutes} min are over (--timeout)")));
@@ -217,6 +221,9 @@ impl Dispatcher {
             }
             Next::Refused(why) => {
                 let _ = reply.send(Err(why));
+            }
+            Next::Begin(id) if self.busy.units.contains(&id) => {
+                let _ = reply.send(Err("a helper is at this very question already".to_owned()));
             }
             Next::Begin(id) => {
                 let earlier = self.earlier_of(&delegate::agent(&id));
@@ -314,4 +321,10 @@ impl Dispatcher {
         self.names.insert(task.id(), Task::Job(job));
         self.busy.jobs.insert(job);
     }
+}
+
+/// Returns the moment after a time, which a user may have set beyond any clock.
+fn after(time: Duration) -> Instant {
+    const LONG: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+    Instant::now() + time.min(LONG)
 }

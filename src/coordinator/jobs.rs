@@ -65,7 +65,7 @@ pub(super) async fn checks(
     }
     let name = who.1.as_str().replace(['@', '~'], "-");
     let wish = Wish { name: format!("checks-{name}"), commit: commit.clone(), branch: None };
-    let lodging = shared.housing.visitor(who, &wish).await.map_err(|error| broken(&error))?;
+    let lodging = shared.housing.pristine(who, &wish).await.map_err(|error| broken(&error))?;
     let place = lodging.place;
     let deadline = Duration::from_millis(options.check_timeout_ms);
     let report = verify::run::run(&place, &options.checks, deadline, &shared.halt).await;

@@ -18,7 +18,8 @@ use crate::{
     guard::decide::Policy,
     prompt::assemble::Assembled,
     protocol::{
-        ids::Oid,
+        event::{Event, What},
+        ids::{Key, Oid},
         outcome::{Outcome, Status},
         report::RunEnd,
         task::{EditFormat, Phase},
@@ -39,7 +40,7 @@ impl Member<'_> {
     /// Returns what the agent comes to, and whether a stored result was used.
     pub(super) async fn outcome(&self) -> Result<(Outcome, bool), RunEnd> {
         let scene = scene::scene(self.shared, self.brief, (self.agent, self.format())).await?;
-        let key = self.key(&scene.prompt);
+        let key = self.key(&scene.sha);
         if let Some(outcome) = self.reuse(&key).await? {
             return Ok((outcome, true));
         }
@@ -82,9 +83,14 @@ impl Member<'_> {
     }
 
     /// Names everything the answer depends on.
-    fn key(&self, prompt: &Assembled) -> crate::protocol::ids::Key {
+    fn key(&self, prompt: &str) -> Key {
         let brief = self.brief;
-        let start = self.start();
+        let base = self.shared.started.base.as_str();
+        // A candidate's commit is another one in every run; what a reviewer sees is its tree.
+        let start = match (brief.node.phase, &brief.candidate) {
+            (Phase::Verification, Some(made)) => made.tree.clone(),
+            _ => self.start(),
+        };
         let node = serde_json::to_string(&brief.node).unwrap_or_default();
         let sample = format!("{}/{}", brief.index, brief.attempt);
         let commands = self.shared.options.checks.iter().map(|check| check.command.as_str());
@@ -93,7 +99,8 @@ impl Member<'_> {
             self.shared,
             &[
                 ("node", &node),
-                ("prompt", &prompt.sha),
+                ("prompt", prompt),
+                ("base", base),
                 ("start", start.as_str()),
                 ("sample", &sample),
                 ("edit format", self.format().name()),
@@ -102,9 +109,10 @@ impl Member<'_> {
         )
     }
 
-    async fn reuse(&self, key: &crate::protocol::ids::Key) -> Result<Option<Outcome>, RunEnd> {
+    async fn reuse(&self, key: &Key) -> Result<Option<Outcome>, RunEnd> {
         // A conversation that was begun is finished, not replaced.
-        if !self.brief.earlier.is_empty() {
+        let began = |event: &Event| matches!(event.what, What::ModelIntent { .. });
+        if self.brief.earlier.iter().any(began) {
             return Ok(None);
         }
         let Some(outcome) = key::lookup::<Outcome>(self.shared, key) else { return Ok(None) };

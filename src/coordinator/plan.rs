@@ -10,7 +10,7 @@ use crate::{
     coordinator::{
         options::{Options, Unverified},
         schedule,
-        state::{RunState, is_terminal},
+        state::{RunState, is_delegate, is_terminal},
     },
     graph::{
         condition,
@@ -84,6 +84,9 @@ pub fn step(graph: &Graph, options: &Options, state: &RunState, busy: &Busy) -> 
     if let Some(end) = stopping(state, busy) {
         return end;
     }
+    if let Some(again) = recheck(graph, options, state, busy) {
+        return vec![again];
+    }
     let mut effects = orphans(state, busy);
     effects.extend(jobs(graph, options, state, busy));
     effects.extend(starts(graph, options, state, busy));
@@ -96,8 +99,11 @@ pub fn step(graph: &Graph, options: &Options, state: &RunState, busy: &Busy) -> 
 fn stopping(state: &RunState, busy: &Busy) -> Option<Vec<Effect>> {
     let cancelled = state.cancelled.then_some(RunEnd::Interrupted);
     let end = busy.stop.clone().or(cancelled)?;
-    let idle = busy.units.is_empty() && busy.jobs.is_empty();
-    Some(if idle { vec![Effect::Finish(end)] } else { Vec::new() })
+    if !busy.units.is_empty() || !busy.jobs.is_empty() {
+        return Some(Vec::new());
+    }
+    // A landing that ended meanwhile is the end of the run, whatever was asked for.
+    Some(vec![Effect::Finish(if state.landed { landed(state) } else { end })])
 }
 
 /// Instances that the journal says are running, and no unit of this process works on.
@@ -106,11 +112,6 @@ fn orphans(state: &RunState, busy: &Busy) -> Vec<Effect> {
         node.state == NodeState::Running && !busy.units.contains(*id) && !is_delegate(id)
     });
     running.map(|(id, _)| Effect::Run(id.clone())).collect()
-}
-
-/// Delegates are driven by the agent that asked, not by the plan.
-pub fn is_delegate(id: &NodeId) -> bool {
-    id.as_str().contains('~')
 }
 
 fn jobs(graph: &Graph, options: &Options, state: &RunState, busy: &Busy) -> Vec<Effect> {
@@ -126,6 +127,23 @@ fn jobs(graph: &Graph, options: &Options, state: &RunState, busy: &Busy) -> Vec<
     let interrupted = state.landing.is_some() && !state.landed;
     begin(interrupted, Job::Land);
     effects
+}
+
+/// Sends what verified the old candidate back before a new one is built on a target that moved:
+/// what lands was checked on exactly its tree. Where nothing but reviews speaks for it, these are
+/// made again; beside checks they stand, because they are about the change.
+fn recheck(graph: &Graph, options: &Options, state: &RunState, busy: &Busy) -> Option<Effect> {
+    if state.misses == 0 || !wants_candidate(graph, state) || !busy.units.is_empty() {
+        return None;
+    }
+    let has_checks = !options.checks.is_empty();
+    let is_check = |node: &&Node| matches!(node.work, Work::Checks);
+    let is_checked = has_checks && graph.nodes.iter().any(|node| is_check(&node));
+    let verifiers = graph.nodes.iter().filter(|node| node.phase == Phase::Verification);
+    let again = verifiers.filter(|node| !is_checked || is_check(node));
+    let nodes: Vec<NodeId> = again.flat_map(|node| resettable(graph, state, node)).collect();
+    let stands = |id: &NodeId| state.state_of(id) != NodeState::Waiting;
+    nodes.iter().any(stands).then(|| Effect::SendBack { nodes, failed: Vec::new() })
 }
 
 fn wants_candidate(graph: &Graph, state: &RunState) -> bool {
@@ -264,10 +282,20 @@ fn loop_back(graph: &Graph, state: &RunState, failed: &[&Node]) -> Option<Effect
         return None;
     }
     let nodes = graph.downstream(target).into_iter().filter_map(|id| graph.get(&id));
-    let nodes = nodes.flat_map(|node| ids(graph, state, node)).collect();
+    let nodes = nodes.flat_map(|node| resettable(graph, state, node)).collect();
     let failed = failed.iter().flat_map(|node| ids(graph, state, node));
     let failed = failed.filter(|id| state.state_of(id) == NodeState::Failed).collect();
     Some(Effect::SendBack { nodes, failed })
+}
+
+/// Returns a node's instances, and the node itself where it was skipped as a whole.
+fn resettable(graph: &Graph, state: &RunState, node: &Node) -> Vec<NodeId> {
+    let mut all = ids(graph, state, node);
+    let whole = NodeId::new(&node.id);
+    if state.state_of(&whole) == NodeState::Skipped && !all.contains(&whole) {
+        all.push(whole);
+    }
+    all
 }
 
 fn ids(graph: &Graph, state: &RunState, node: &Node) -> Vec<NodeId> {

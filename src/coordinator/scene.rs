@@ -29,6 +29,9 @@ const MAX_DIFF: usize = 24_000;
 /// A prompt, and the files whose content it holds.
 pub(super) struct Staged {
     pub(super) prompt: Assembled,
+    /// Names the prompt, whether or not the checks on the base had ended by then: what these say
+    /// follows from the base and the commands, which a content key names anyway.
+    pub(super) sha: String,
     pub(super) offered: Vec<String>,
 }
 
@@ -51,7 +54,7 @@ pub(super) async fn scene(
     let gives = brief.node.gives.iter().map(|(name, kind)| (name.clone(), json!(kind.name())));
     vars.insert("gives".into(), Value::Object(gives.collect()));
     vars.insert("feedback".into(), json!(feedback(shared, brief)?));
-    vars.insert("base_failures".into(), json!(base_failures(brief)));
+    vars.insert("base_failures".into(), json!(""));
     let (repo, base) = (shared.repo.clone(), shared.started.base.clone());
     let change = change(brief);
     let focus = (format != EditFormat::Tools).then(|| shared.started.task.text.clone());
@@ -62,10 +65,16 @@ pub(super) async fn scene(
     vars.insert("diff".into(), json!(cut(&seen.diff)));
     let files = seen.files.iter().map(|(path, content)| json!({"path": path, "content": content}));
     vars.insert("files".into(), Value::Array(files.collect()));
-    let scene =
+    let mut scene =
         Scene { role: agent.role.clone(), phase: brief.node.phase, edit_format: format, vars };
-    let prompt = assemble(&shared.prompts, &scene).map_err(|error| broken(&error))?;
-    Ok(Staged { prompt, offered: seen.files.into_iter().map(|(path, _)| path).collect() })
+    let mut prompt = assemble(&shared.prompts, &scene).map_err(|error| broken(&error))?;
+    let sha = prompt.sha.clone();
+    let failures = base_failures(brief);
+    if !failures.is_empty() {
+        scene.vars.insert("base_failures".into(), json!(failures));
+        prompt = assemble(&shared.prompts, &scene).map_err(|error| broken(&error))?;
+    }
+    Ok(Staged { prompt, sha, offered: seen.files.into_iter().map(|(path, _)| path).collect() })
 }
 
 fn feedback(shared: &Shared, brief: &Brief) -> Result<String, RunEnd> {

@@ -1,7 +1,7 @@
 //! How many agents may work at once: read permits, and one writer per tree. Pure.
 
 use crate::{
-    coordinator::{plan::is_delegate, state::RunState},
+    coordinator::state::{RunState, is_delegate},
     graph::{dag::Graph, ready::NodeState},
     protocol::{ids::NodeId, task::Phase},
 };
@@ -17,9 +17,8 @@ impl Slots {
     /// Returns what is free beside the instances that run already.
     pub fn new(max_agents: usize, state: &RunState, graph: &Graph) -> Self {
         let is_running = |id: &NodeId| state.state_of(id) == NodeState::Running;
-        // A delegate works in the place of the agent that waits for it.
-        let own = |id: &&NodeId| is_running(id) && !is_delegate(id);
-        let running = state.nodes.keys().filter(own).count();
+        // A delegate works in the permit of the agent that asked and waits for it.
+        let running = state.nodes.keys().filter(|id| is_running(id) && !is_delegate(id)).count();
         let mut writers = graph.nodes.iter().filter(|node| node.phase == Phase::Implementation);
         let writing = writers
             .any(|node| state.instances(graph, node).unwrap_or_default().iter().any(is_running));

@@ -132,6 +132,12 @@ pub enum StartError {
         /// What went wrong.
         cause: String,
     },
+    /// It was killed before its first record.
+    #[error("run {run} was killed before it began")]
+    Unborn {
+        /// The run.
+        run: RunId,
+    },
     /// A money cap needs a price.
     #[error("no price is known for model `{model}`, so a money cap cannot be kept")]
     NoPrice {
@@ -221,7 +227,7 @@ pub async fn open(found: &RunDir) -> Result<Stored, StartError> {
     let bad = |what, cause: String| StartError::Stored { run: run.clone(), what, cause };
     // The fold knows the model of the last resume.
     let started = RunState::fold(&past).started.map(|started| *started);
-    let started = started.ok_or_else(|| bad("first record", "it is missing".to_owned()))?;
+    let started = started.ok_or_else(|| StartError::Unborn { run: run.clone() })?;
     if let Some(end) = over(&past) {
         return Err(StartError::Over { run: run.clone(), end });
     }

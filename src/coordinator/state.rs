@@ -34,8 +34,7 @@ pub struct NodeRun {
     pub outcome: Option<Outcome>,
     /// What sent it back, for the next or the running attempt.
     pub feedback: Option<Kept>,
-    /// Whether the checks on the base were known when it last started. A resume tells it no more
-    /// than it was told then, or its requests would not be the same.
+    /// Whether the checks on the base had ended when it started: a resume must show it the same.
     pub knows_base: bool,
 }
 
@@ -142,6 +141,10 @@ impl RunState {
     }
 
     fn tick(&mut self, event: &Event) {
+        // A note may stand before the record of a resume, and tell of hours without any work.
+        if matches!(event.what, What::Note { .. }) {
+            return;
+        }
         if matches!(event.what, What::RunResumed { .. }) {
             self.earlier_ms += self.clock.1 - self.clock.0;
             self.clock = (event.at, event.at);
@@ -156,12 +159,13 @@ impl RunState {
         let Some(id) = &event.node else { return };
         match &event.what {
             What::NodeStarted { attempt, .. } => {
-                let knows_base = self.base_report.is_some();
                 let node = self.nodes.entry(id.clone()).or_default();
                 node.state = NodeState::Running;
                 node.attempt = *attempt;
-                node.knows_base = knows_base;
+                node.knows_base = self.base_report.is_some();
             }
+            // What ends after it was sent back, or twice, has nothing to say any more.
+            What::NodeFinished { .. } if self.state_of(id) != NodeState::Running => {}
             What::NodeFinished { outcome, .. } => {
                 if let Some(commit) = &outcome.commit {
                     self.set_commit(commit);
@@ -229,7 +233,9 @@ impl RunState {
         for (index, id) in nodes.iter().enumerate() {
             let node = self.nodes.entry(id.clone()).or_default();
             node.state = NodeState::Waiting;
-            if index == 0 {
+            // What the last attempt said counts no more, also if there is no next one.
+            node.outcome = None;
+            if index == 0 && *feedback != Kept::Inline(String::new()) {
                 node.feedback = Some(feedback.clone());
             }
         }
@@ -336,6 +342,11 @@ impl RunState {
 /// Returns whether an instance or a node has ended.
 pub fn is_terminal(state: NodeState) -> bool {
     matches!(state, NodeState::Succeeded | NodeState::Failed | NodeState::Skipped)
+}
+
+/// Returns whether a node is a sub-agent: it is driven by the agent that asked, not by the plan.
+pub fn is_delegate(id: &NodeId) -> bool {
+    id.as_str().contains('~')
 }
 
 fn join(mut values: Vec<Value>) -> Option<Value> {

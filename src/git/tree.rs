@@ -168,6 +168,15 @@ pub fn remove(repo: &Repo, path: &Path) -> Result<Removed, TreeError> {
     Ok(removed)
 }
 
+/// Removes a throw-away tree with whatever was left in it; one that is not there is no error.
+pub fn discard(repo: &Repo, path: &Path) -> Result<(), TreeError> {
+    match records::get(repo, path) {
+        None => Ok(()),
+        Some(record) if record.branch.is_some() => Err(TreeError::Foreign(path.to_owned())),
+        Some(_) => Ok(clear(repo, path)?),
+    }
+}
+
 /// Removes a branch of grafter's; commits that are nowhere else are first kept by a ref.
 pub fn remove_branch(repo: &Repo, branch: &str) -> Result<Removed, TreeError> {
     let Some(tip) = repo.tip(branch)? else { return Ok(Removed::default()) };

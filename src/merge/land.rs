@@ -69,7 +69,10 @@ pub enum Undone {
 /// Moves the target to the candidate.
 pub fn land(repo: &Repo, landing: &Landing) -> Result<Landed, GitError> {
     let found = repo.tip(&landing.branch)?;
-    if found.as_ref() == Some(&landing.to) {
+    if let Some(found) = &found
+        && (*found == landing.to || repo.contains(found, &landing.to)?)
+    {
+        // Done before a crash; somebody may have built on it since.
         return Ok(Landed::Moved);
     }
     if found != landing.from {

@@ -127,6 +127,22 @@ impl Housing {
         Ok(Lodging { place: self.open(Some(who), wish).await?, tracker: None, _lock: None })
     }
 
+    /// Returns a throw-away place that holds nothing but the commit, whatever a killed process
+    /// has left there.
+    pub async fn pristine(
+        &self,
+        who: (&NodeId, &AgentId),
+        wish: &Wish,
+    ) -> Result<Lodging, HousingError> {
+        let (repo, path) = (self.site.repo.clone(), self.site.root.join(&wish.name));
+        let discarded = task::spawn_blocking(move || {
+            tree::discard(&repo, &path)
+                .map_err(|error| HousingError::Tree { path, cause: chain(&error) })
+        });
+        discarded.await.expect("removing a tree does not panic")?;
+        self.visitor(who, wish).await
+    }
+
     /// Returns a writer's place.
     pub async fn writer(
         &self,
@@ -194,7 +210,7 @@ impl Housing {
     pub async fn discard(&self, place: Arc<Place>) {
         place.close().await;
         let (repo, path) = (self.site.repo.clone(), place.root().to_path_buf());
-        let removed = task::spawn_blocking(move || tree::remove(&repo, &path)).await;
+        let removed = task::spawn_blocking(move || tree::discard(&repo, &path)).await;
         if let Ok(Err(error)) = removed {
             tracing::warn!(%error, "a throw-away tree stays behind");
         }

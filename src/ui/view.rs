@@ -196,6 +196,10 @@ impl View {
     }
 
     fn tick(&mut self, event: &Event) {
+        // A note may stand before the record of a resume, and tell of hours without any work.
+        if matches!(event.what, What::Note { .. }) {
+            return;
+        }
         let pause = matches!(event.what, What::RunResumed { .. });
         let since = self.last_at.map_or(0, |last| event.at.saturating_sub(last));
         if !pause {

@@ -2,7 +2,9 @@
 
 mod architecture;
 mod budget;
+mod crash;
 mod env;
 mod models;
 mod sandbox;
 mod server;
+mod story;

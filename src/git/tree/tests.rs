@@ -64,6 +64,21 @@ fn a_throw_away_tree_is_not_registered() {
 }
 
 #[test]
+fn a_throw_away_tree_is_discarded_without_keeping_what_checks_left_in_it() {
+    let fixture = Fixture::small();
+    let (repo, spec) = (fixture.repo(), spec(&fixture, "v", None));
+    discard(&repo, &spec.path).unwrap();
+    make(&repo, &spec).unwrap();
+    fs::write(spec.path.join("a.txt"), b"left by a check\n").unwrap();
+    discard(&repo, &spec.path).unwrap();
+    assert!(!spec.path.exists() && list(&repo).unwrap().is_empty());
+    assert_eq!(fixture.git(&["for-each-ref", "refs/grafter/orphan"]), "");
+    let own = self::spec(&fixture, "t", Some("grafter/r/t"));
+    make(&repo, &own).unwrap();
+    assert!(matches!(discard(&repo, &own.path), Err(TreeError::Foreign(_))));
+}
+
+#[test]
 fn making_again_keeps_what_was_written() {
     let fixture = Fixture::small();
     let repo = fixture.repo();
