@@ -131,7 +131,10 @@ impl Session {
         }
         let answer = self.bench.desk.run(cleared, &self.bench.cancel).await;
         // What a cancelled call returns says nothing about the call: a resume runs it again.
-        if self.bench.cancel.is_cancelled() { Err(Stop::cancelled()) } else { Ok(answer) }
+        if self.bench.cancel.is_cancelled() {
+            return Err(Stop::cancelled());
+        }
+        self.bench.desk.place.no_space().map_or(Ok(answer), |why| Err(Stop::broken(why)))
     }
 
     async fn approve(&self, title: &str, why: String) -> Result<Approval, Stop> {

@@ -69,6 +69,8 @@ impl fmt::Display for Failure {
         // A cause that its error already quotes is not said twice.
         let mut said = self.cause.to_string();
         for cause in self.cause.chain().skip(1).map(ToString::to_string) {
+            // The git library adds its own numbers, which help nobody.
+            let cause = cause.split("; class=").next().unwrap_or_default().to_owned();
             if !said.contains(&cause) {
                 write!(f, "\n  cause: {cause}")?;
                 said = cause;

@@ -18,6 +18,9 @@ use crate::{
     sandbox::host::{self, HostCommand, HostError, HostOutput},
 };
 
+/// Lines of git's own words about a failure that are told.
+const WORDS: usize = 6;
+
 /// Settings for every call.
 const QUIET: [&str; 10] = [
     "core.hooksPath=/dev/null",
@@ -207,6 +210,10 @@ pub fn words(output: &HostOutput) -> String {
     match (text.trim(), output.code) {
         ("", Some(code)) => format!("exit code {code}"),
         ("", None) => "ended by a signal".to_owned(),
-        (text, _) => text.to_owned(),
+        (text, _) => {
+            let more = text.lines().count().saturating_sub(WORDS);
+            let more = if more > 0 { format!("\n(and {more} lines more)") } else { String::new() };
+            text.lines().take(WORDS).collect::<Vec<_>>().join("\n") + &more
+        }
     }
 }

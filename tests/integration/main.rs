@@ -2,7 +2,11 @@
 
 mod architecture;
 mod budget;
+mod checks;
 mod env;
+mod landing;
 mod models;
+mod repositories;
 mod sandbox;
 mod server;
+mod story;
