@@ -55,6 +55,11 @@ impl Failure {
         Self::new(Kind::Usage, anyhow::anyhow!("{text}"))
     }
 
+    /// Returns what went wrong, in one line.
+    pub(super) fn cause(&self) -> String {
+        format!("{:#}", self.cause)
+    }
+
     /// Returns the failure with what the user can do.
     #[must_use]
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {

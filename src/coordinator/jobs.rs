@@ -166,7 +166,7 @@ async fn land(shared: &Shared, state: &RunState) -> Result<(), RunEnd> {
         (land::Landed::Missed { found }, _) => What::LandMissed { branch, found },
         (land::Landed::Refused { why }, _) => {
             let text = format!(
-                "`{branch}` is checked out and git would not move it: {why}; put that right, then \
+                "`{branch}` is checked out and git cannot move it: {why}; put that right, then \
                  resume"
             );
             return Err(RunEnd::Refused(text));

@@ -31,9 +31,6 @@ use crate::{
     protocol::ids::Oid,
 };
 
-/// Less free space than this is told with a failure, in bytes.
-const SCARCE: u64 = 64 << 20;
-
 /// A tree to be made.
 #[derive(Clone, Debug)]
 pub struct TreeSpec {
@@ -257,23 +254,8 @@ fn throw_away(repo: &Repo, spec: &TreeSpec) -> Result<Site, GitError> {
 fn fill(site: &Site, commit: &Oid) -> Result<(), GitError> {
     let half = beside(&site.index, ".half");
     let draft = Site { index: half.clone(), ..site.clone() };
-    let filled = Git::tree(&draft, "read-tree").args(["-u", "--reset", commit.as_str()]).ok();
-    filled.map_err(|error| with_space(error, &site.work_tree))?;
+    Git::tree(&draft, "read-tree").args(["-u", "--reset", commit.as_str()]).ok()?;
     fs::rename(&half, &site.index).map_err(GitError::file("rename", &half))
-}
-
-/// Git says that it cannot write, and not why: a disk that is all but full is named.
-fn with_space(error: GitError, tree: &Path) -> GitError {
-    match (error, rustix::fs::statvfs(tree)) {
-        (GitError::Failed { verb, words }, Ok(disk))
-            if disk.f_bavail.saturating_mul(disk.f_frsize) < SCARCE =>
-        {
-            let free = disk.f_bavail.saturating_mul(disk.f_frsize) >> 10;
-            let disk = "left on the disk that grafter keeps its trees on ($XDG_STATE_HOME)";
-            GitError::Failed { verb, words: format!("{words}; only {free} KiB are {disk}") }
-        }
-        (error, _) => error,
-    }
 }
 
 /// Takes a tree away: renamed aside first, so that the path is free at once.

@@ -92,17 +92,19 @@ fn no_space_for_the_journal_wherever_it_ends() {
         &env,
         "24m",
         &format!(
-            "start=$PWD; for free in 0 8 24 48 56 64 80 104 128; do \
+            "start=$PWD; for free in 0 8 24 48 64 96 100 112 128 192; do \
                git clone -q $start $disk/repo; cd $disk/repo; \
+               git config user.name A; git config user.email a@b; \
                used=$(df --output=used -k $disk | tail -1); \
                head -c $((24 * 1024 - used - free))K /dev/zero > $disk/filler; \
                echo \"free $free\"; \
                $grafter run 'do it' {flags} --verify 'test -f b.txt' > $disk/../out 2>&1; code=$?; \
-               grep -q 'No space left on device' $disk/../out && said=yes || said=no; \
+               grep -qE 'No space left on device|left on the disk' $disk/../out && said=yes || said=no; \
                rm $disk/filler; \
                test $code = 0 || $grafter resume > $disk/../again 2>&1 || \
                  $grafter run 'do it' {flags} --verify 'test -f b.txt' > $disk/../again 2>&1; \
-               after=$?; landed=$(git for-each-ref 'refs/heads/grafter/*/landed' | wc -l); \
+               after=$?; git fsck --no-dangling > $disk/../fsck 2>&1 || after=9; \
+               landed=$(git for-each-ref 'refs/heads/grafter/*/landed' | wc -l); \
                dirt=$(git status --porcelain | wc -l); \
                echo \"ended $code $said $after $landed $dirt\"; \
                test $after = 0 || cat $disk/../out $disk/../again; \

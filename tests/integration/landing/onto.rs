@@ -74,6 +74,25 @@ fn into_a_branch_checked_out_in_another_worktree_moves_that() {
 }
 
 #[test]
+fn into_a_branch_that_is_being_rebased_is_refused() {
+    let env = small();
+    env.git(["checkout", "-q", "target"]);
+    env.write("b.txt", "theirs\n");
+    env.commit("theirs");
+    env.git(["checkout", "-q", "main"]);
+    env.write("b.txt", "mine\n");
+    env.commit("mine");
+    env.git(["checkout", "-q", "target"]);
+    let rebase =
+        env.program("git", ["-c", "user.name=A", "-c", "user.email=a@b", "rebase", "main"]);
+    assert!(!rebase.start().finish().status.success(), "it stops at the conflict");
+    let (before, tip) = (env.fingerprint(), env.git(["rev-parse", "target"]));
+    let output = solo(&env, &writes("new.txt", "new\n"), &["true"], &["--into", "target"]).code(3);
+    assert!(output.stdout.contains("being rebased"), "{}", output.text());
+    assert_eq!((env.fingerprint(), env.git(["rev-parse", "target"])), (before, tip));
+}
+
+#[test]
 fn a_base_behind_the_target_is_merged_with_it() {
     let env = small();
     env.git(["tag", "v1"]);
