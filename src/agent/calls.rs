@@ -137,7 +137,10 @@ impl Session {
         // helper ends without an answer as soon as the run is stopping.
         let helpless = is_delegate && answer.is_error && self.bench.stop.is_cancelled();
         let given_up = self.bench.cancel.is_cancelled() || helpless;
-        if given_up { Err(Stop::cancelled()) } else { Ok(answer) }
+        if given_up {
+            return Err(Stop::cancelled());
+        }
+        self.bench.desk.place.no_space().map_or(Ok(answer), |why| Err(Stop::broken(why)))
     }
 
     async fn approve(&self, title: &str, why: String) -> Result<Approval, Stop> {

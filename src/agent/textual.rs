@@ -114,6 +114,9 @@ impl Session {
         }
         let (desk, format) = (&self.bench.desk, self.assignment.edit_format);
         let paths = take(desk, format, &reply.message.text()).await;
+        if let Some(why) = desk.place.no_space() {
+            return Err(Stop::broken(why));
+        }
         Ok(paths.map(|paths| format!("changed {}", paths.join(", "))))
     }
 

@@ -120,6 +120,9 @@ pub(super) struct RunArgs {
     /// A check command; may be given more than once. Without any they are detected.
     #[arg(long, value_name = "COMMAND")]
     pub(super) verify: Vec<String>,
+    /// The most seconds one check may take [default: 900].
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) check_timeout: Option<u64>,
     /// Land even if nothing verified the commit.
     #[arg(long)]
     pub(super) allow_unverified: bool,

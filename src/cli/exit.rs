@@ -55,6 +55,11 @@ impl Failure {
         Self::new(Kind::Usage, anyhow::anyhow!("{text}"))
     }
 
+    /// Returns what went wrong, in one line.
+    pub(super) fn cause(&self) -> String {
+        format!("{:#}", self.cause)
+    }
+
     /// Returns the failure with what the user can do.
     #[must_use]
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -69,6 +74,8 @@ impl fmt::Display for Failure {
         // A cause that its error already quotes is not said twice.
         let mut said = self.cause.to_string();
         for cause in self.cause.chain().skip(1).map(ToString::to_string) {
+            // The git library adds its own numbers, which help nobody.
+            let cause = cause.split("; class=").next().unwrap_or_default().to_owned();
             if !said.contains(&cause) {
                 write!(f, "\n  cause: {cause}")?;
                 said = cause;

@@ -96,7 +96,11 @@ pub(super) async fn follow(handle: Handle, watch: Watch) -> Result<ExitCode, Fai
         answers.abort();
     }
     // The events' sender is gone with the dispatcher, so the screen has an end.
-    let view = shown.await.or_fail(Kind::Infrastructure)?;
+    let mut view = shown.await.or_fail(Kind::Infrastructure)?;
+    if let Err(failure) = &end {
+        // The journal cannot tell it.
+        view.end = Some(RunEnd::Infrastructure(failure.cause()));
+    }
     // A closed pipe does not change how the run ended.
     let _ = screen.end(&view);
     let end: RunEnd = end.map_err(|failure| failure.hint(format!("grafter resume {run}")))?;

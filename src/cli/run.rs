@@ -20,6 +20,7 @@ use crate::{
         options::{Options, Reuse},
         start::{self, Order},
     },
+    git::{refs, repo::Repo},
     protocol::{
         event::Level,
         ids::Oid,
@@ -45,6 +46,7 @@ pub(super) async fn run(context: Context, args: &RunArgs) -> Result<ExitCode, Fa
     let reuse = if args.fresh { Reuse::Fresh } else { Reuse::Known };
     let mut options = settings.options(reuse).map_err(Failure::usage)?;
     workflows::limit(&mut options, &graph, args);
+    targets(&context.repo, args.into.as_deref())?;
     let base = base(&context, args)?;
     if options.checks.is_empty() {
         options.checks = detect::detect(context.repo.checkout());
@@ -108,6 +110,7 @@ fn overlay(mut settings: RunSettings, args: &RunArgs) -> RunSettings {
     settings.max_tokens = args.max_tokens.or(settings.max_tokens);
     settings.max_turns = args.max_turns.unwrap_or(settings.max_turns);
     settings.timeout_minutes = args.timeout.unwrap_or(settings.timeout_minutes);
+    settings.check_seconds = args.check_timeout.unwrap_or(settings.check_seconds);
     settings.edit_format = args.edit_format.map(edit_format).or(settings.edit_format);
     settings.allow_unverified |= args.allow_unverified;
     if !args.verify.is_empty() {
@@ -132,6 +135,19 @@ pub(super) fn edit_format(format: Format) -> EditFormat {
     }
 }
 
+/// Refuses a target that cannot be, before anything is spent.
+fn targets(repo: &Repo, into: Option<&str>) -> Result<(), Failure> {
+    if let Some(name) = into.filter(|name| !refs::is_branch_name(name) || *name == "HEAD") {
+        let failure = Failure::usage(format!("`{}` cannot be a branch", name.escape_debug()));
+        return Err(failure.hint("--into takes the plain name of a branch, such as main"));
+    }
+    if repo.tip("grafter").or_fail(Kind::Usage)?.is_some() {
+        let text = "a branch named `grafter` is in the way of the branches grafter/<run>/…";
+        return Err(Failure::usage(text).hint("rename it: git branch -m grafter another-name"));
+    }
+    Ok(())
+}
+
 /// Base = `--base`, else the target's tip, else HEAD.
 fn base(context: &Context, args: &RunArgs) -> Result<Oid, Failure> {
     let repo = &context.repo;
@@ -140,7 +156,9 @@ fn base(context: &Context, args: &RunArgs) -> Result<Oid, Failure> {
         None => None,
     };
     match (&args.base, tip) {
-        (Some(rev), _) => repo.resolve(rev).or_fail(Kind::Usage),
+        (Some(rev), _) => repo.resolve(rev).or_fail(Kind::Usage).map_err(|failure| {
+            failure.hint("--base takes a commit, a tag or a branch: git log --oneline --all")
+        }),
         (None, Some(tip)) => Ok(tip),
         (None, None) => repo.resolve("HEAD").or_fail(Kind::Usage),
     }

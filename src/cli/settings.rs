@@ -37,8 +37,8 @@ pub(super) struct RunSettings {
     pub(super) max_turns: u32,
     /// The most minutes.
     pub(super) timeout_minutes: u64,
-    /// The most minutes one check may take.
-    pub(super) check_minutes: u64,
+    /// The most seconds one check may take.
+    pub(super) check_seconds: u64,
     /// How many agents may work at once.
     pub(super) max_agents: usize,
     /// Ignored folders of the checkout that agents see read-only.
@@ -60,7 +60,7 @@ impl Default for RunSettings {
             max_tokens: None,
             max_turns: options.max_turns,
             timeout_minutes: options.timeout_ms / 60_000,
-            check_minutes: options.check_timeout_ms / 60_000,
+            check_seconds: options.check_timeout_ms / 1000,
             max_agents: options.max_agents,
             share: options.share,
             allow_unverified: false,
@@ -93,7 +93,7 @@ impl RunSettings {
             max_turns: self.max_turns,
             timeout_ms: self.timeout_minutes.saturating_mul(60_000),
             checks: self.verify.iter().map(named).collect(),
-            check_timeout_ms: self.check_minutes.saturating_mul(60_000),
+            check_timeout_ms: self.check_seconds.saturating_mul(1000),
             mode: self.mode,
             edit_format: self.edit_format,
             reuse,

@@ -9,8 +9,9 @@ use crate::{
         exit::{Failure, Kind, OrFail},
         history, out,
     },
-    git::tree::{self, State, TreeInfo},
+    git::tree::{self, State},
     sandbox::host,
+    subagent::sweep,
     ui::{
         tables::{Align, render},
         text::Colour,
@@ -26,10 +27,6 @@ pub(super) fn worktree(context: &Context, command: &WorktreeCommand) -> Result<E
     }
 }
 
-fn trees(context: &Context) -> Result<Vec<TreeInfo>, Failure> {
-    tree::list(&context.repo).or_fail(Kind::Infrastructure)
-}
-
 fn words(state: &State) -> String {
     match state {
         State::Clean => "clean".to_owned(),
@@ -40,7 +37,7 @@ fn words(state: &State) -> String {
 }
 
 fn list(context: &Context) -> Result<ExitCode, Failure> {
-    let rows: Vec<Vec<String>> = trees(context)?
+    let rows: Vec<Vec<String>> = tree::list(&context.repo)
         .iter()
         .map(|tree| {
             vec![
@@ -64,7 +61,7 @@ fn list(context: &Context) -> Result<ExitCode, Failure> {
 fn clean(context: &Context, all: bool) -> Result<ExitCode, Failure> {
     let live = history::live_folders(context)?;
     let (mut removed, mut kept) = (0, 0);
-    for tree in trees(context)? {
+    for tree in tree::list(&context.repo) {
         let in_use = live.iter().any(|folder| tree.path.starts_with(folder));
         // Only what is known to be clean and integrated goes without being asked for.
         let safe = tree.integrated && matches!(tree.dirty, State::Clean | State::Missing);
@@ -72,10 +69,18 @@ fn clean(context: &Context, all: bool) -> Result<ExitCode, Failure> {
             kept += 1;
             continue;
         }
-        let gone = tree::remove(&context.repo, &tree.path).or_fail(Kind::Infrastructure)?;
-        removed += 1;
-        if let Some(name) = gone.orphan {
-            say!("saved {} as {name}", tree.path.display())?;
+        // One tree that cannot be saved, and so is kept, does not keep the others.
+        match sweep::remove(&context.repo, &tree.path) {
+            Ok(gone) => {
+                removed += 1;
+                if let Some(name) = gone.orphan {
+                    say!("saved {} as {name}", tree.path.display())?;
+                }
+            }
+            Err(error) => {
+                kept += 1;
+                eprintln!("kept {}: {error}", tree.path.display());
+            }
         }
     }
     say!("removed {removed}, kept {kept}")?;
@@ -88,9 +93,13 @@ fn clean(context: &Context, all: bool) -> Result<ExitCode, Failure> {
 fn enter(context: &Context, run: &str, print: bool) -> Result<ExitCode, Failure> {
     let (found, _) = history::events(context, run)?;
     let folder = context.trees().join(found.id.as_str());
-    let mut of_run = trees(context)?.into_iter().filter(|tree| tree.path.starts_with(&folder));
-    let Some(tree) = of_run.find(|tree| tree.branch.is_some()) else {
-        return Err(Failure::usage(format!("run {} has no writer's tree", found.id)));
+    let mut known = tree::known(&context.repo).into_iter();
+    let Some(tree) = known.find(|tree| tree.path.starts_with(&folder) && tree.branch.is_some())
+    else {
+        let text = format!("run {} has no writer's tree (any more)", found.id);
+        let hint =
+            "a tree goes once its work has landed; `git worktree add` makes one of its branch";
+        return Err(Failure::usage(text).hint(hint));
     };
     if print {
         say!("{}", tree.path.display())?;

@@ -15,9 +15,9 @@ use crate::{
         land,
     },
     protocol::{
-        event::{CheckedTree, What},
+        event::{CheckedTree, Level, What},
         ids::{AgentId, NodeId, Oid},
-        report::{CheckReport, RunEnd},
+        report::{CheckEnd, CheckReport, RunEnd},
     },
     subagent::housing::Wish,
     verify,
@@ -45,6 +45,12 @@ async fn check_base(shared: &Shared) -> Result<(), RunEnd> {
     let (base, tree) = (shared.started.base.clone(), shared.base_tree.clone());
     let who = (NodeId::new("base"), AgentId::new("base@1"));
     let (report, reused) = checks(shared, (&who.0, &who.1), (&base, &tree)).await?;
+    for run in &report.runs {
+        let CheckEnd::NotStarted(why) = &run.end else { continue };
+        let text = format!("the check `{}` cannot start on the base: {why}", run.check.command);
+        let note = What::Note { level: Level::Warning, text };
+        shared.journal.append(None, None, note).await.map_err(|error| broken(&error))?;
+    }
     let what = What::ChecksFinished { on: CheckedTree::Base, report, commit: base, reused };
     shared.journal.append(None, None, what).await.map_err(|error| broken(&error))?;
     Ok(())
@@ -84,19 +90,23 @@ async fn make_candidate(shared: &Shared, state: &RunState) -> Result<(), RunEnd>
     let Some(commit) = state.commit.clone() else { return Ok(()) };
     let repo = shared.repo.clone();
     let (target, base) = (shared.started.target.clone(), shared.started.base.clone());
+    let began_at = shared.started.tip.clone();
     let message = message(shared);
     let work = commit.clone();
-    let built = blocking(move || -> Result<_, String> {
+    let built = blocking(move || -> Result<_, RunEnd> {
+        let tip = repo.tip(&target).map_err(|error| broken(&error))?;
+        if let (Some(at), None) = (began_at, &tip) {
+            return Err(gone(&target, &at));
+        }
         // A target that does not exist yet starts at the base.
-        let tip = repo.tip(&target).map_err(|error| chain(&error))?;
         let stand = tip.clone().unwrap_or_else(|| base.clone());
         let identity = repo.identity();
         let proposal =
             Proposal { tip: tip.as_ref(), commit: &work, base: &base, message, identity };
-        let built = candidate::build(&repo, &proposal).map_err(|error| chain(&error))?;
+        let built = candidate::build(&repo, &proposal).map_err(|error| broken(&error))?;
         Ok((tip, stand, built))
     });
-    let (tip, stand, built) = built.await.map_err(RunEnd::Infrastructure)?;
+    let (tip, stand, built) = built.await?;
     let what = match built {
         candidate::Candidate::Clean { commit: candidate, tree } => {
             What::CandidateMade { candidate, tree, tip, commit }
@@ -111,6 +121,15 @@ async fn make_candidate(shared: &Shared, state: &RunState) -> Result<(), RunEnd>
     };
     shared.journal.append(None, None, what).await.map_err(|error| broken(&error))?;
     Ok(())
+}
+
+/// Whoever deleted the target does not want it back with all that was on it.
+fn gone(target: &str, at: &Oid) -> RunEnd {
+    RunEnd::Refused(format!(
+        "the branch `{target}` was deleted while the run worked, so there is nothing to land on; \
+         make it again (git branch {target} {}) and resume, or take the work from its own branch",
+        at.short()
+    ))
 }
 
 /// Returns the message of the commit that lands.
@@ -146,7 +165,11 @@ async fn land(shared: &Shared, state: &RunState) -> Result<(), RunEnd> {
         (land::Landed::Moved, stat) => What::Landed { branch, from, to, stat },
         (land::Landed::Missed { found }, _) => What::LandMissed { branch, found },
         (land::Landed::Refused { why }, _) => {
-            return Err(RunEnd::Refused(format!("git would not move `{branch}`: {why}")));
+            let text = format!(
+                "`{branch}` is checked out and git cannot move it: {why}; put that right, then \
+                 resume"
+            );
+            return Err(RunEnd::Refused(text));
         }
     };
     shared.journal.append(None, None, what).await.map_err(|error| broken(&error))?;

@@ -220,6 +220,10 @@ fn quiescent(graph: &Graph, options: &Options, state: &RunState) -> Effect {
         let list = paths.join(", ");
         return Effect::Finish(RunEnd::Conflict(format!("conflict with the target in {list}")));
     }
+    if state.misses > MAX_MISSES {
+        let text = format!("the target moved {} times while landing", state.misses);
+        return Effect::Finish(RunEnd::Conflict(text));
+    }
     let failed: Vec<&Node> = graph
         .nodes
         .iter()
@@ -236,10 +240,6 @@ fn quiescent(graph: &Graph, options: &Options, state: &RunState) -> Effect {
 }
 
 fn judged(graph: &Graph, options: &Options, state: &RunState) -> Effect {
-    if state.misses > MAX_MISSES {
-        let text = format!("the target moved {} times while landing", state.misses);
-        return Effect::Finish(RunEnd::Conflict(text));
-    }
     if state.commit.is_none() {
         return Effect::Finish(RunEnd::NotResolved("the workflow made no commit".to_owned()));
     }
@@ -248,7 +248,9 @@ fn judged(graph: &Graph, options: &Options, state: &RunState) -> Effect {
         Some(Verdict::Green { .. }) => Effect::Begin(Job::Land),
         Some(Verdict::Red { reasons }) => Effect::Finish(RunEnd::NotResolved(reasons.join("; "))),
         Some(Verdict::NoEvidence) => Effect::Finish(RunEnd::NotResolved(
-            "nothing verified the commit: no check was found and none given".to_owned(),
+            "nothing verified the commit: no check was found and none given (--verify names one, \
+             --allow-unverified lands without)"
+                .to_owned(),
         )),
     }
 }

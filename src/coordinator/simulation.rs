@@ -88,6 +88,7 @@ impl World {
                 scripted: true,
                 base: Oid::new("base"),
                 target: "t".into(),
+                tip: None,
                 checkout: "/r".into(),
             })),
         );
@@ -143,9 +144,11 @@ impl World {
         match effect {
             Effect::Start(id) => {
                 let attempt = self.state.nodes.get(&id).map_or(1, |node| node.attempt + 1);
+                let name = id.as_str().split('.').next().unwrap_or_default();
+                let phase = self.graph.get(name).map_or(Phase::Research, |node| node.phase);
                 let started = What::NodeStarted {
                     attempt,
-                    phase: Phase::Research,
+                    phase,
                     role: "r".into(),
                     agent_kind: AgentKind::Teammate,
                     feedback: None,
@@ -261,6 +264,24 @@ fn a_repair_loop_is_bounded_and_gives_the_work_back() {
     assert!(matches!(world.play(0), RunEnd::NotResolved(_)));
     let loops: BTreeMap<_, _> = world.state.loops.clone();
     assert!(loops.values().all(|count| *count <= 5), "{loops:?}");
+}
+
+/// Once landed without: the verdict over the new candidate was given on no report at all.
+#[test]
+fn after_a_missed_landing_everything_is_verified_again() {
+    let mut luck = vec![Luck::Good; 2];
+    luck.push(Luck::Bad);
+    let mut world = World::new("solo", luck);
+    assert!(matches!(world.play(0), RunEnd::Landed { .. }));
+    let seen = world.events.iter().filter_map(|event| match &event.what {
+        What::ChecksFinished { on: CheckedTree::Candidate, .. } => Some("checked"),
+        What::CandidateMade { .. } => Some("made"),
+        What::LandMissed { .. } => Some("missed"),
+        What::Landed { .. } => Some("landed"),
+        _ => None,
+    });
+    let wanted = ["made", "checked", "missed", "made", "checked", "landed"];
+    assert_eq!(seen.collect::<Vec<_>>(), wanted);
 }
 
 #[test]

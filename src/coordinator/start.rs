@@ -37,7 +37,10 @@ use crate::{
     },
     provider::model::Model,
     sandbox::probe::{Backend, probe},
-    subagent::housing::{Housing, Site},
+    subagent::{
+        housing::{Housing, Site},
+        sweep::{self, Writer},
+    },
 };
 
 /// What a run needs of the machine, whether it begins or goes on.
@@ -160,6 +163,9 @@ pub async fn start(ground: Ground, order: Order) -> Result<Handle, StartError> {
     let state_dir = ground.repo.state_dir();
     let run = runs::new_id(&state_dir);
     let target = order.into.clone().unwrap_or_else(|| format!("grafter/{run}/landed"));
+    let (repo, name) = (ground.repo.clone(), target.clone());
+    let tip = blocking(move || repo.tip(&name)).await;
+    let tip = tip.map_err(|error| StartError::Repository(chain(&error)))?;
     let (sink, records) = mpsc::unbounded_channel();
     let dir = runs::folder(&state_dir).join(run.as_str());
     let journal = Journal::create(&dir, run.clone(), sink)?;
@@ -174,6 +180,7 @@ pub async fn start(ground: Ground, order: Order) -> Result<Handle, StartError> {
         scripted: ground.model.info().scripted,
         base: order.base.clone(),
         target,
+        tip,
         checkout: ground.repo.checkout().display().to_string(),
         task: order.task.clone(),
     };
@@ -316,6 +323,10 @@ async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartE
         tracing::warn!(%error, "no control socket: `grafter cancel` cannot reach this run");
     }
     let run = plan.run.clone();
+    let swept = {
+        let (repo, trees, run) = (ground.repo.clone(), ground.trees.clone(), run.clone());
+        tokio::spawn(blocking(move || sweep::others(&repo, &trees, &run)))
+    };
     let site = Site {
         root: ground.trees.join(run.as_str()),
         repo: ground.repo.clone(),
@@ -347,7 +358,13 @@ async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartE
     let done = tokio::spawn(async move {
         let _socket = guard;
         let end = dispatcher.run().await;
-        shared.housing.close().await;
+        let writer = match &end {
+            Ok(RunEnd::Landed { .. }) => Writer::Landed,
+            _ => Writer::Stays,
+        };
+        shared.housing.close(writer).await;
+        // Sweeping is a courtesy: what it leaves, the next run finds.
+        let _ = swept.await;
         shared.journal.clone().close().await?;
         end
     });

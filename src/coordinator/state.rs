@@ -28,6 +28,8 @@ use crate::{
 pub struct NodeRun {
     /// Where it stands.
     pub state: NodeState,
+    /// The phase it works in, once it has started.
+    pub phase: Option<Phase>,
     /// 0 before it first started.
     pub attempt: u32,
     /// What it returned last.
@@ -40,8 +42,8 @@ pub struct NodeRun {
 
 impl Default for NodeRun {
     fn default() -> Self {
-        let (state, attempt) = (NodeState::Waiting, 0);
-        Self { state, attempt, outcome: None, feedback: None, knows_base: false }
+        let (state, phase, attempt) = (NodeState::Waiting, None, 0);
+        Self { state, phase, attempt, outcome: None, feedback: None, knows_base: false }
     }
 }
 
@@ -158,8 +160,9 @@ impl RunState {
     fn apply_node(&mut self, event: &Event) {
         let Some(id) = &event.node else { return };
         match &event.what {
-            What::NodeStarted { attempt, .. } => {
+            What::NodeStarted { attempt, phase, .. } => {
                 let node = self.nodes.entry(id.clone()).or_default();
+                node.phase = Some(*phase);
                 node.state = NodeState::Running;
                 node.attempt = *attempt;
                 node.knows_base = self.base_report.is_some();
@@ -219,13 +222,23 @@ impl RunState {
                 self.landing = Some((branch.clone(), from.clone(), to.clone()));
             }
             What::Landed { .. } => self.landed = true,
-            What::LandMissed { .. } => {
-                self.misses += 1;
-                self.landing = None;
-                self.candidate = None;
-                self.verdict = None;
-            }
+            What::LandMissed { .. } => self.miss(),
             _ => {}
+        }
+    }
+
+    /// What lands next is another tree, so all that was said of this one counts no more.
+    fn miss(&mut self) {
+        self.misses += 1;
+        self.landing = None;
+        self.candidate = None;
+        self.candidate_report = None;
+        self.verdict = None;
+        let verified = |node: &&mut NodeRun| {
+            node.phase == Some(Phase::Verification) && is_terminal(node.state)
+        };
+        for node in self.nodes.values_mut().filter(verified) {
+            node.state = NodeState::Waiting;
         }
     }
 

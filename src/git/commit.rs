@@ -1,6 +1,6 @@
 //! Commits, written by grafter itself: no hooks, no signing, the identity it is given.
 
-use git2::{Repository, Signature};
+use git2::{ObjectType, Repository, Signature};
 
 use crate::{
     git::{
@@ -37,7 +37,9 @@ pub fn write(repo: &Repo, spec: &CommitSpec) -> Result<Oid, GitError> {
         let by = Signature::now(&spec.identity.name, &spec.identity.email)?;
         // A message cannot hold NUL.
         let message = spec.message.replace('\0', "");
-        library.commit(None, &by, &by, &message, &tree, &parents)
+        let text = library.commit_create_buffer(&by, &by, &message, &tree, &parents)?;
+        // The library's own `commit` does not tell when the object could not be written.
+        library.odb()?.write(ObjectType::Commit, &text)
     };
     Ok(named(commit(&library).map_err(GitError::library("write a commit"))?))
 }

@@ -18,6 +18,11 @@ use crate::{
     sandbox::host::{self, HostCommand, HostError, HostOutput},
 };
 
+/// Less free space than this is told with a failure, in bytes.
+const SCARCE: u64 = 16 << 20;
+/// Lines of git's own words about a failure that are told.
+const WORDS: usize = 6;
+
 /// Settings for every call.
 const QUIET: [&str; 10] = [
     "core.hooksPath=/dev/null",
@@ -109,6 +114,8 @@ pub struct Site {
 pub struct Git {
     command: HostCommand,
     verb: String,
+    /// Folders it may write in.
+    disks: Vec<PathBuf>,
 }
 
 impl Git {
@@ -146,10 +153,11 @@ impl Git {
         ];
         command.env = fixed.map(|(name, value)| (name.to_owned(), value.into())).into();
         command.env.push(("GIT_DIR".to_owned(), git_dir.into()));
-        Self { command, verb: verb.to_owned() }
+        Self { command, verb: verb.to_owned(), disks: vec![git_dir.to_owned()] }
     }
 
     fn on(mut self, site: &Site) -> Self {
+        self.disks.push(site.work_tree.clone());
         self.command.dir = Some(site.work_tree.clone());
         self.env("GIT_WORK_TREE", &site.work_tree).env("GIT_INDEX_FILE", &site.index)
     }
@@ -185,12 +193,12 @@ impl Git {
 
     /// Runs it and returns its standard output; any exit code but 0 is an error.
     pub fn ok(self) -> Result<Vec<u8>, GitError> {
-        let verb = self.verb.clone();
+        let (verb, disks) = (self.verb.clone(), self.disks.clone());
         let output = self.run()?;
         if output.code == Some(0) {
             return Ok(output.stdout);
         }
-        Err(GitError::Failed { verb, words: words(&output) })
+        Err(GitError::Failed { verb, words: words(&output) + &scarce(&disks) })
     }
 
     /// Runs it and returns the first line of its output as text.
@@ -201,12 +209,30 @@ impl Git {
     }
 }
 
+/// Git often says that it cannot write, and not why: a disk that is all but full is named.
+fn scarce(disks: &[PathBuf]) -> String {
+    let free = disks.iter().filter_map(|dir| {
+        let disk = rustix::fs::statvfs(dir).ok()?;
+        Some((disk.f_bavail.saturating_mul(disk.f_frsize), dir))
+    });
+    match free.min().filter(|(free, _)| *free < SCARCE) {
+        Some((free, dir)) => {
+            format!("; only {} KiB are left on the disk of {}", free >> 10, dir.display())
+        }
+        None => String::new(),
+    }
+}
+
 /// Returns git's own words about a failure, or its exit code when it said nothing.
 pub fn words(output: &HostOutput) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
     match (text.trim(), output.code) {
         ("", Some(code)) => format!("exit code {code}"),
         ("", None) => "ended by a signal".to_owned(),
-        (text, _) => text.to_owned(),
+        (text, _) => {
+            let more = text.lines().count().saturating_sub(WORDS);
+            let more = if more > 0 { format!("\n(and {more} lines more)") } else { String::new() };
+            text.lines().take(WORDS).collect::<Vec<_>>().join("\n") + &more
+        }
     }
 }

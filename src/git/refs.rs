@@ -117,6 +117,11 @@ fn update(repo: &Repo, order: String, why: &str, name: &str) -> Result<Cas, GitE
     }
 }
 
+/// Returns whether a branch can have that name.
+pub fn is_branch_name(name: &str) -> bool {
+    git2::Branch::name_is_valid(name).unwrap_or(false)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

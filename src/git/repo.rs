@@ -114,6 +114,8 @@ impl Repo {
     pub fn discover(dir: &Path) -> Result<Self, RepoError> {
         let found = Repository::discover_path(dir, std::iter::empty::<&Path>())
             .map_err(|_| RepoError::None(dir.to_owned()))?;
+        // Without the slash that the library puts at the end.
+        let found: PathBuf = found.components().collect();
         refuse_formats(&found)?;
         let open = |source| RepoError::Open { path: found.clone(), source };
         let library = Repository::open(&found).map_err(open)?;
@@ -273,6 +275,11 @@ pub(super) fn make_private(dir: &Path) -> std::io::Result<()> {
     }
 }
 
+/// Returns the folder that a user knows a repository by.
+fn shown(git_dir: &Path) -> PathBuf {
+    git_dir.parent().filter(|_| git_dir.ends_with(".git")).unwrap_or(git_dir).to_owned()
+}
+
 /// Refuses what the library cannot read, before it fails with words of its own.
 fn refuse_formats(git_dir: &Path) -> Result<(), RepoError> {
     let common = worktrees::common_of(git_dir);
@@ -281,10 +288,10 @@ fn refuse_formats(git_dir: &Path) -> Result<(), RepoError> {
         config.get_string(key).is_ok_and(|value| value.to_ascii_lowercase().starts_with(word))
     };
     if is("extensions.refstorage", "reftable") {
-        return Err(RepoError::Reftable(git_dir.to_owned()));
+        return Err(RepoError::Reftable(shown(git_dir)));
     }
     if is("extensions.objectformat", "sha256") {
-        return Err(RepoError::Sha256(git_dir.to_owned()));
+        return Err(RepoError::Sha256(shown(git_dir)));
     }
     Ok(())
 }

@@ -101,12 +101,7 @@ impl Tracker {
         let text = |path: &Vec<u8>| String::from_utf8_lossy(path).into_owned();
         let large = self.files.iter().filter(|(_, entry)| entry.large).map(|(path, _)| text(path));
         let large = large.collect();
-        Ok(Some(Snapshot {
-            tree,
-            changed,
-            large,
-            skipped: self.skipped.iter().map(text).collect(),
-        }))
+        Ok(Some(Snapshot { tree, changed, large, skipped: self.skipped() }))
     }
 
     /// Returns the tree of the files as they are now, without counting as a snapshot.
@@ -138,12 +133,19 @@ impl Tracker {
                 }
                 // It vanished or changed its kind while we looked, or may not be read: it stays
                 // as it was, and the next scan looks again.
-                Err(GitError::File { .. }) => drop(self.skipped.insert(found.path.clone())),
+                Err(GitError::File { doing: "read", .. }) => {
+                    self.skipped.insert(found.path.clone());
+                }
                 Err(error) => return Err(error),
             }
         }
         self.tree = patch::apply(&library, self.tree, &changes)?;
         Ok(named(self.tree))
+    }
+
+    /// Returns the paths that the last scan could not read; they stand as they were before.
+    pub fn skipped(&self) -> Vec<String> {
+        self.skipped.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect()
     }
 
     /// Returns the tree of the last scan with the real content of large files in it.

@@ -142,16 +142,22 @@ pub fn site(repo: &Repo, tree: &Path) -> Site {
     })
 }
 
-/// Returns all trees that grafter made.
-pub fn list(repo: &Repo) -> Result<Vec<TreeInfo>, GitError> {
+/// Returns all trees that grafter made; one that cannot be looked at says why.
+pub fn list(repo: &Repo) -> Vec<TreeInfo> {
     records::all(repo).into_iter().map(|record| look_at(repo, record)).collect()
 }
 
-/// Removes a tree and keeps its branch; work that is nowhere else is first kept by a ref.
+/// Returns where all trees lie that grafter made, without a look at them.
+pub fn known(repo: &Repo) -> Vec<Record> {
+    records::all(repo)
+}
+
+/// Removes a tree and keeps its branch; work that is nowhere else is first kept by a ref. What
+/// checks and reviewers leave in a throw-away tree is nobody's work.
 pub fn remove(repo: &Repo, path: &Path) -> Result<Removed, TreeError> {
     let record = records::get(repo, path).ok_or_else(|| TreeError::Foreign(path.to_owned()))?;
     let mut removed = Removed::default();
-    if finished(repo, &record) {
+    if record.branch.is_some() && finished(repo, &record) {
         let head = head_of(repo, &record)?;
         let mut tracker = Tracker::new(repo, path, &head)?;
         if tracker.snapshot()?.is_some() {
@@ -160,7 +166,7 @@ pub fn remove(repo: &Repo, path: &Path) -> Result<Removed, TreeError> {
             let parents = vec![head];
             let spec = CommitSpec { tree, parents, message, identity: repo.identity() };
             removed.orphan = Some(keep(repo, &commit::write(repo, &spec)?)?);
-        } else if record.branch.is_some() && !held(repo, &head)? {
+        } else if !held(repo, &head)? {
             removed.orphan = Some(keep(repo, &head)?);
         }
     }
@@ -175,6 +181,20 @@ pub fn discard(repo: &Repo, path: &Path) -> Result<(), TreeError> {
         Some(record) if record.branch.is_some() => Err(TreeError::Foreign(path.to_owned())),
         Some(_) => Ok(clear(repo, path)?),
     }
+}
+
+/// Removes a writer's tree if it holds nothing but what its branch holds; returns whether it did.
+pub fn release(repo: &Repo, path: &Path) -> Result<bool, TreeError> {
+    let record = records::get(repo, path).ok_or_else(|| TreeError::Foreign(path.to_owned()))?;
+    if finished(repo, &record) {
+        let head = head_of(repo, &record)?;
+        let mut tracker = Tracker::new(repo, path, &head)?;
+        if tracker.snapshot()?.is_some() || !tracker.skipped().is_empty() || !held(repo, &head)? {
+            return Ok(false);
+        }
+    }
+    clear(repo, path)?;
+    Ok(true)
 }
 
 /// Removes a branch of grafter's; commits that are nowhere else are first kept by a ref.
@@ -268,7 +288,7 @@ fn clear(repo: &Repo, path: &Path) -> Result<(), GitError> {
 }
 
 /// Removes a file or a folder with all in it, also where an agent took its own rights away.
-fn erase(path: &Path) -> Result<(), GitError> {
+pub fn erase(path: &Path) -> Result<(), GitError> {
     let remove = || match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => fs::remove_dir_all(path),
         Ok(_) => fs::remove_file(path),
@@ -301,17 +321,24 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn look_at(repo: &Repo, record: Record) -> Result<TreeInfo, GitError> {
-    let head = head_of(repo, &record)?;
-    let probe = || Tracker::new(repo, &record.path, &head)?.snapshot();
-    let dirty = match probe() {
-        _ if !record.path.is_dir() => State::Missing,
-        Ok(Some(_)) => State::Dirty,
-        Ok(None) => State::Clean,
-        Err(error) => State::Unknown(error.to_string()),
+fn look_at(repo: &Repo, record: Record) -> TreeInfo {
+    let branch = record.branch.as_deref().unwrap_or_default();
+    let probe = || {
+        let head = head_of(repo, &record)?;
+        let integrated = integrated(repo, &head, branch)?;
+        let dirty = match record.path.is_dir() {
+            false => State::Missing,
+            true => match Tracker::new(repo, &record.path, &head)?.snapshot()? {
+                Some(_) => State::Dirty,
+                None => State::Clean,
+            },
+        };
+        Ok((head, integrated, dirty))
     };
-    let integrated = integrated(repo, &head, record.branch.as_deref().unwrap_or_default())?;
-    Ok(TreeInfo { path: record.path, branch: record.branch, head, dirty, integrated })
+    let unknown =
+        |error: GitError| (record.commit.clone(), false, State::Unknown(error.to_string()));
+    let (head, integrated, dirty) = probe().unwrap_or_else(unknown);
+    TreeInfo { path: record.path, branch: record.branch, head, dirty, integrated }
 }
 
 /// Returns the commit a tree stands on, as git's own bookkeeping says.

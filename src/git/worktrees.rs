@@ -81,6 +81,19 @@ pub fn holding(repo: &Repo, branch: &str) -> Option<Site> {
         .or_else(|| linked(repo).into_iter().find(|site| holds(site) && site.work_tree.is_dir()))
 }
 
+/// Returns the worktree in which a branch is being rebased, which ends by moving it.
+pub fn rebasing(repo: &Repo, branch: &str) -> Option<PathBuf> {
+    let name = format!("refs/heads/{branch}");
+    let states = ["rebase-merge/head-name", "rebase-apply/head-name"];
+    let busy = |site: &Site| {
+        let names =
+            states.iter().filter_map(|file| fs::read_to_string(site.git_dir.join(file)).ok());
+        names.into_iter().any(|found| found.trim_end() == name)
+    };
+    let all = [Some(repo.site()), main(repo)].into_iter().flatten().chain(linked(repo));
+    all.into_iter().find(busy).map(|site| site.work_tree)
+}
+
 /// Returns the main worktree when the repository has one beside its git directory.
 fn main(repo: &Repo) -> Option<Site> {
     let git_dir = repo.common_dir().to_owned();

@@ -78,6 +78,10 @@ pub fn land(repo: &Repo, landing: &Landing) -> Result<Landed, GitError> {
     if found != landing.from {
         return Ok(Landed::Missed { found });
     }
+    if let Some(place) = worktrees::rebasing(repo, &landing.branch) {
+        let why = format!("it is being rebased at {}", place.display());
+        return Ok(Landed::Refused { why });
+    }
     if let Some(site) = worktrees::holding(repo, &landing.branch) {
         let git = Git::checkout(&site, "merge");
         let git = git.args(["--ff-only", "--no-autostash", "--no-stat", "--quiet"]);

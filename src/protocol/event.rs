@@ -345,6 +345,9 @@ pub struct RunStarted {
     pub base: Oid,
     /// The branch that will receive the work.
     pub target: String,
+    /// Where the target stood; none when it did not exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tip: Option<Oid>,
     /// The user's checkout.
     pub checkout: String,
 }

@@ -81,6 +81,14 @@ pub enum FileError {
     },
 }
 
+impl FileError {
+    /// Returns whether the disk is full, or the user's share of it.
+    pub(super) fn is_no_space(&self) -> bool {
+        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+        matches!(self, Self::Io { source, .. } if full.contains(&source.kind()))
+    }
+}
+
 /// Turns a failed lookup into its error.
 pub(super) fn astray<'a>(
     what: &'static str,

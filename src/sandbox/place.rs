@@ -11,7 +11,7 @@ use std::{
     io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use thiserror::Error;
@@ -111,6 +111,7 @@ pub struct Place {
     files: Files,
     sandbox: Mutex<Option<Client>>,
     notes: std::sync::Mutex<Vec<String>>,
+    no_space: OnceLock<String>,
     closed: CancellationToken,
 }
 
@@ -131,6 +132,7 @@ impl Place {
             files,
             sandbox: Mutex::new(None),
             notes: std::sync::Mutex::default(),
+            no_space: OnceLock::new(),
             closed: CancellationToken::new(),
         }))
     }
@@ -233,7 +235,18 @@ impl Place {
 
     /// Replaces or makes a file, with the folders above it; an old file's mode is kept.
     pub fn write(&self, path: &str, bytes: &[u8]) -> Result<(), FileError> {
-        self.files.write(path, bytes)
+        let written = self.files.write(path, bytes);
+        if let Err(error) = &written
+            && error.is_no_space()
+        {
+            let _ = self.no_space.set(error.to_string());
+        }
+        written
+    }
+
+    /// Returns the write that failed because the disk is full, which no agent can help.
+    pub fn no_space(&self) -> Option<&str> {
+        self.no_space.get().map(String::as_str)
     }
 
     /// Removes a file, a link or an empty folder.

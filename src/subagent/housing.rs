@@ -30,6 +30,7 @@ use crate::{
         place::{Place, PlaceSpec},
         probe::Backend,
     },
+    subagent::sweep::{self, Writer},
 };
 
 /// What all places of a run have in common.
@@ -199,18 +200,22 @@ impl Housing {
         Ok(place)
     }
 
-    /// Ends what is still running in the readers' place.
-    pub async fn close(&self) {
+    /// Ends what is still running in the readers' place and takes away the trees of the run, its
+    /// writer's only if that is said.
+    pub async fn close(&self, writer: Writer) {
         if let Some(place) = self.shared.get() {
-            self.discard(place.clone()).await;
+            place.close().await;
         }
+        let (repo, root) = (self.site.repo.clone(), self.site.root.clone());
+        // A panic in there is told by the runtime; the trees are swept by the next run then.
+        let _ = task::spawn_blocking(move || sweep::run(&repo, &root, writer)).await;
     }
 
-    /// Removes a throw-away tree; a writer's tree stays until `grafter worktree clean`.
+    /// Removes a throw-away tree.
     pub async fn discard(&self, place: Arc<Place>) {
         place.close().await;
         let (repo, path) = (self.site.repo.clone(), place.root().to_path_buf());
-        let removed = task::spawn_blocking(move || tree::discard(&repo, &path)).await;
+        let removed = task::spawn_blocking(move || sweep::remove(&repo, &path)).await;
         if let Ok(Err(error)) = removed {
             tracing::warn!(%error, "a throw-away tree stays behind");
         }
@@ -227,11 +232,15 @@ fn prepare(site: &Site, wish: &Wish, path: &Path) -> Result<PlaceSpec, HousingEr
     };
     std::fs::create_dir_all(&site.root).map_err(io_error)?;
     tree::make(&site.repo, &spec).map_err(|error| tree_error(chain(&error)))?;
-    let beside = |suffix: &str| site.root.join(format!(".{}.{suffix}", wish.name));
-    let home = beside("home");
+    let home = sweep::belonging(path, "home");
     std::fs::create_dir_all(&home).map_err(io_error)?;
     let branch = wish.branch.as_deref().unwrap_or("work");
-    let spec = PrivateSpec { tree: path, dir: beside("git"), commit: &wish.commit, branch };
+    let spec = PrivateSpec {
+        tree: path,
+        dir: sweep::belonging(path, "git"),
+        commit: &wish.commit,
+        branch,
+    };
     let git = private::make(&site.repo, &spec).map_err(|error| tree_error(chain(&error)))?;
     let checkout = site.repo.checkout().to_path_buf();
     let share = site.share.iter().map(|name| (checkout.join(name), checkout.join(name)));

@@ -2,3 +2,4 @@
 //!
 //! What a worktree agent and a teammate are given to live in.
 pub mod housing;
+pub mod sweep;

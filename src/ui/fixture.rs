@@ -35,6 +35,7 @@ impl Tale {
             scripted: model.starts_with("scripted:") || model.starts_with("gold:"),
             base: oid('b'),
             target: "grafter/1122-1741-9f3a/landed".to_owned(),
+            tip: None,
             checkout: "/home/ann/stats".to_owned(),
         };
         let mut tale = Self { events: Vec::new(), at: 1_700_000_000_000 };

@@ -27,7 +27,7 @@ pub fn commands(view: &View) -> Vec<(&'static str, String)> {
         next.push(("undo", format!("grafter undo {run}")));
         return next;
     }
-    if is_open(view.end.as_ref()) {
+    if is_open(view) {
         next.push(("go on", format!("grafter resume {run}")));
     }
     if let Some(work) = &view.work {
@@ -41,15 +41,12 @@ pub fn commands(view: &View) -> Vec<(&'static str, String)> {
 }
 
 /// Returns whether a run can still come to something when it is taken up again.
-fn is_open(end: Option<&RunEnd>) -> bool {
-    match end {
+fn is_open(view: &View) -> bool {
+    match &view.end {
         None | Some(RunEnd::Interrupted | RunEnd::Budget(_) | RunEnd::Infrastructure(_)) => true,
-        Some(
-            RunEnd::Landed { .. }
-            | RunEnd::NotResolved(_)
-            | RunEnd::Refused(_)
-            | RunEnd::Conflict(_),
-        ) => false,
+        // What stands in the way of a finished commit can be put right; a rule cannot.
+        Some(RunEnd::Refused(_)) => view.work.is_some(),
+        Some(RunEnd::Landed { .. } | RunEnd::NotResolved(_) | RunEnd::Conflict(_)) => false,
     }
 }
 

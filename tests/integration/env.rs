@@ -24,7 +24,7 @@ use std::{
     time::Duration,
 };
 
-use process::Run;
+pub(crate) use process::{Output, Run};
 use tempfile::TempDir;
 
 /// How long a process may take; far more than any needs, so that only a hang meets it.

@@ -2,9 +2,13 @@
 
 mod architecture;
 mod budget;
+mod checks;
 mod crash;
 mod env;
+mod landing;
 mod models;
+mod repositories;
 mod sandbox;
 mod server;
+mod solo;
 mod story;

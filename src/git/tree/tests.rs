@@ -57,7 +57,7 @@ fn a_throw_away_tree_is_not_registered() {
     make(&repo, &spec).unwrap();
     assert_eq!(fixture.git(&["worktree", "list"]).lines().count(), 1);
     assert_eq!(fs::read(spec.path.join("src/lib.rs")).unwrap(), b"fn main() {}\n");
-    assert_eq!(list(&repo).unwrap()[0].dirty, State::Clean);
+    assert_eq!(list(&repo)[0].dirty, State::Clean);
     assert_eq!(remove(&repo, &spec.path).unwrap(), Removed { orphan: None });
     assert_eq!(fs::read_dir(fixture.beside("trees")).unwrap().count(), 0);
     assert_eq!(fixture.picture(), before);
@@ -71,7 +71,7 @@ fn a_throw_away_tree_is_discarded_without_keeping_what_checks_left_in_it() {
     make(&repo, &spec).unwrap();
     fs::write(spec.path.join("a.txt"), b"left by a check\n").unwrap();
     discard(&repo, &spec.path).unwrap();
-    assert!(!spec.path.exists() && list(&repo).unwrap().is_empty());
+    assert!(!spec.path.exists() && list(&repo).is_empty());
     assert_eq!(fixture.git(&["for-each-ref", "refs/grafter/orphan"]), "");
     let own = self::spec(&fixture, "t", Some("grafter/r/t"));
     make(&repo, &own).unwrap();
@@ -102,7 +102,7 @@ fn a_tree_that_was_half_made_or_lost_is_made_again() {
         make(&repo, &spec).unwrap();
         assert!(spec.path.join("a.txt").exists());
         fs::remove_dir_all(&spec.path).unwrap();
-        assert_eq!(list(&repo).unwrap()[0].dirty, State::Missing);
+        assert_eq!(list(&repo)[0].dirty, State::Missing);
         make(&repo, &spec).unwrap();
         assert!(spec.path.join("a.txt").exists());
         remove(&repo, &spec.path).unwrap();
@@ -120,7 +120,7 @@ fn what_is_not_grafters_is_left_alone() {
     fixture.git(&["worktree", "add", "-q", "-b", "theirs", theirs.to_str().unwrap()]);
     assert!(matches!(remove(&repo, &theirs), Err(TreeError::Foreign(_))));
     assert!(matches!(remove_branch(&repo, "theirs"), Err(TreeError::Foreign(_))));
-    assert!(theirs.join("a.txt").exists() && list(&repo).unwrap().is_empty());
+    assert!(theirs.join("a.txt").exists() && list(&repo).is_empty());
     spec.path = "relative".into();
     assert!(matches!(make(&repo, &spec), Err(TreeError::Path(_))));
 }
@@ -142,7 +142,7 @@ fn unsaved_work_is_kept_by_a_ref_before_a_tree_goes() {
     let (repo, spec) = (fixture.repo(), spec(&fixture, "t", Some("grafter/r/t")));
     make(&repo, &spec).unwrap();
     fs::write(spec.path.join("new.txt"), b"precious\n").unwrap();
-    let info = list(&repo).unwrap().remove(0);
+    let info = list(&repo).remove(0);
     assert_eq!((info.dirty, info.integrated), (State::Dirty, true));
     let kept = remove(&repo, &spec.path).unwrap().orphan.unwrap();
     assert!(kept.starts_with("refs/grafter/orphan/") && !spec.path.exists());
@@ -193,7 +193,7 @@ fn many_handles_make_trees_side_by_side() {
             });
         }
     });
-    let trees = list(&fixture.repo()).unwrap();
+    let trees = list(&fixture.repo());
     assert_eq!(trees.len(), 8);
     assert!(trees.iter().all(|tree| tree.dirty == State::Clean));
     assert_eq!(fixture.git(&["worktree", "list"]).lines().count(), 8);
@@ -213,7 +213,7 @@ fn a_tree_can_be_made_from_a_linked_worktree_and_in_a_shallow_clone() {
         let branch = format!("grafter/{name}/t");
         make(&repo, &spec(&fixture, &format!("{name}t"), Some(&branch))).unwrap();
         make(&repo, &spec(&fixture, &format!("{name}v"), None)).unwrap();
-        assert_eq!(list(&repo).unwrap().len(), 2);
+        assert_eq!(list(&repo).len(), 2);
     }
 }
 
