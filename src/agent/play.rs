@@ -209,6 +209,7 @@ impl Stage {
         Desk {
             place: Place::open(spec).await.unwrap(),
             repo: self.repo.clone(),
+            at: base.clone(),
             base,
             tracker,
             checks: self.checks.clone(),

@@ -20,10 +20,15 @@ use crate::{
         options::{Options, Reuse},
         start::{self, Order},
     },
-    git::{refs, repo::Repo},
+    git::{
+        refs,
+        repo::Repo,
+        tree::{self, TreeSpec},
+    },
     protocol::{
         event::Level,
         ids::Oid,
+        report::Check,
         task::{EditFormat, Mode, Task},
     },
     provider::model::Model,
@@ -49,7 +54,7 @@ pub(super) async fn run(context: Context, args: &RunArgs) -> Result<ExitCode, Fa
     targets(&context.repo, args.into.as_deref())?;
     let base = base(&context, args)?;
     if options.checks.is_empty() {
-        options.checks = detect::detect(context.repo.checkout());
+        options.checks = detected(&context, &base)?;
     }
     let mut notes = context.setup.notes.clone();
     notes.extend(remarks(&context, (&base, &*model), &mut options)?);
@@ -162,6 +167,22 @@ fn base(context: &Context, args: &RunArgs) -> Result<Oid, Failure> {
         (None, Some(tip)) => Ok(tip),
         (None, None) => repo.resolve("HEAD").or_fail(Kind::Usage),
     }
+}
+
+/// Returns the checks that the base's own files ask for; what else lies in the checkout is not part
+/// of the run.
+fn detected(context: &Context, base: &Oid) -> Result<Vec<Check>, Failure> {
+    let repo = &context.repo;
+    let head = repo.resolve("HEAD").or_fail(Kind::Usage)?;
+    if head == *base && !repo.is_dirty().or_fail(Kind::Infrastructure)?.is_dirty() {
+        return Ok(detect::detect(repo.checkout()));
+    }
+    let path = context.trees().join(format!("look-{}", std::process::id()));
+    let spec = TreeSpec { path: path.clone(), commit: base.clone(), branch: None };
+    tree::make(repo, &spec).or_fail(Kind::Infrastructure)?;
+    let checks = detect::detect(&path);
+    tree::discard(repo, &path).or_fail(Kind::Infrastructure)?;
+    Ok(checks)
 }
 
 /// What the user should know before anything is spent.

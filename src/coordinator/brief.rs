@@ -102,8 +102,13 @@ pub(super) fn started(shared: &Shared, state: &RunState, id: &NodeId) -> Option<
 
 /// Returns what the writer is told about the nodes that sent its work back.
 pub(super) fn feedback(shared: &Shared, state: &RunState, failed: &[NodeId]) -> String {
-    let is_check = |id: &NodeId| {
-        shared.graph.get(split(id).0).is_some_and(|node| node.phase == Phase::Verification)
+    let phase = |id: &NodeId| shared.graph.get(split(id).0).map(|node| node.phase);
+    let is_check = |id: &NodeId| phase(id) == Some(Phase::Verification);
+    let silent = |id: &NodeId| {
+        let run = state.nodes.get(id);
+        let outcome = run.and_then(|run| run.outcome.as_ref());
+        run.is_some_and(|run| run.role != "checks")
+            && outcome.is_some_and(|outcome| outcome.review.is_none())
     };
     let mut text = String::new();
     if failed.iter().any(is_check) {
@@ -111,7 +116,7 @@ pub(super) fn feedback(shared: &Shared, state: &RunState, failed: &[NodeId]) -> 
         let reviews = state.reviews(&shared.graph);
         text = verdict::feedback(state.base_report.as_ref(), &report, &reviews);
     }
-    let others = failed.iter().filter(|id| !is_check(id));
+    let others = failed.iter().filter(|id| !is_check(id) || silent(id));
     for (id, outcome) in others.filter_map(|id| Some((id, state.nodes.get(id)?.outcome.as_ref()?)))
     {
         text.push_str(&format!("{id}: {}\n", outcome.summary));

@@ -30,6 +30,7 @@ const TRAILER: &str = concat!("Assisted-by: grafter/", env!("CARGO_PKG_VERSION")
 pub(super) async fn run(shared: Arc<Shared>, state: RunState, job: Job) -> Ended {
     let result = match job {
         Job::CheckBase => check_base(&shared).await,
+        Job::CheckCandidate => check_candidate(&shared, &state).await,
         Job::MakeCandidate => make_candidate(&shared, &state).await,
         Job::Land => land(&shared, &state).await,
     };
@@ -52,6 +53,16 @@ async fn check_base(shared: &Shared) -> Result<(), RunEnd> {
         shared.journal.append(None, None, note).await.map_err(|error| broken(&error))?;
     }
     let what = What::ChecksFinished { on: CheckedTree::Base, report, commit: base, reused };
+    shared.journal.append(None, None, what).await.map_err(|error| broken(&error))?;
+    Ok(())
+}
+
+async fn check_candidate(shared: &Shared, state: &RunState) -> Result<(), RunEnd> {
+    let Some(made) = &state.candidate else { return Ok(()) };
+    let who = (NodeId::new("candidate"), AgentId::new("candidate@1"));
+    let (report, reused) = checks(shared, (&who.0, &who.1), (&made.candidate, &made.tree)).await?;
+    let (on, commit) = (CheckedTree::Candidate, made.candidate.clone());
+    let what = What::ChecksFinished { on, report, commit, reused };
     shared.journal.append(None, None, what).await.map_err(|error| broken(&error))?;
     Ok(())
 }

@@ -20,7 +20,7 @@ use crate::{
     protocol::{
         event::{Event, What},
         ids::{Key, Oid},
-        outcome::{Outcome, Status},
+        outcome::{Failure, Outcome, Review, Status},
         report::RunEnd,
         task::{EditFormat, Phase},
     },
@@ -47,7 +47,7 @@ impl Member<'_> {
         let lodging = self.lodge().await?;
         let bench = self.bench(&lodging, scene.offered);
         let outcome = work(self.assignment(scene.prompt), bench).await;
-        let outcome = self.leave(lodging, outcome).await?;
+        let outcome = self.leave(lodging, judged(outcome)).await?;
         if outcome.status == Status::Succeeded {
             commits::keep(self.shared, &key, outcome.commit.as_ref()).await;
             key::store(self.shared, &key, &outcome);
@@ -199,6 +199,7 @@ impl Member<'_> {
             place: lodging.place.clone(),
             repo: shared.repo.clone(),
             base: shared.started.base.clone(),
+            at: self.start(),
             tracker: lodging.tracker.clone(),
             checks: shared.options.checks.clone(),
             reads: ReadSet::default(),
@@ -231,5 +232,34 @@ impl Member<'_> {
             Phase::Research | Phase::Synthesis => {}
         }
         outcome
+    }
+}
+
+/// A reviewer that does not let the candidate pass has done its work, and the node has failed: that
+/// is what sends the work back. A review that does not count decides nothing either way.
+fn judged(outcome: Outcome) -> Outcome {
+    let rejects = |review: &Review| !review.pass && !review.is_weak();
+    match outcome.review.as_ref().is_some_and(rejects) && outcome.status == Status::Succeeded {
+        true => Outcome { status: Status::Failed, failure: Some(Failure::NotResolved), ..outcome },
+        false => outcome,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::outcome::Evidence;
+
+    fn review(pass: bool, ran: u32) -> Outcome {
+        let cites = vec![Evidence { path: "a".into(), from: 1, to: 1 }];
+        let review = Review { pass, must_fix: vec!["that".into()], cites, read: 0, ran };
+        Outcome { review: Some(review), ..Outcome::succeeded("seen") }
+    }
+
+    #[test]
+    fn a_rejecting_review_fails_its_node_unless_it_is_weak() {
+        assert_eq!(judged(review(false, 1)).status, Status::Failed);
+        assert_eq!(judged(review(false, 0)).status, Status::Succeeded);
+        assert_eq!(judged(review(true, 1)).status, Status::Succeeded);
     }
 }

@@ -32,6 +32,8 @@ use crate::{
 pub enum Job {
     /// Checks run on the base.
     CheckBase,
+    /// Checks run on a candidate that no node of the workflow has checked.
+    CheckCandidate,
     /// A candidate is being built.
     MakeCandidate,
     /// The target is being moved.
@@ -84,9 +86,6 @@ pub fn step(graph: &Graph, options: &Options, state: &RunState, busy: &Busy) -> 
     if let Some(end) = stopping(state, busy) {
         return end;
     }
-    if let Some(again) = recheck(graph, options, state, busy) {
-        return vec![again];
-    }
     let mut effects = orphans(state, busy);
     effects.extend(jobs(graph, options, state, busy));
     effects.extend(starts(graph, options, state, busy));
@@ -121,29 +120,12 @@ fn jobs(graph: &Graph, options: &Options, state: &RunState, busy: &Busy) -> Vec<
             effects.push(Effect::Begin(job));
         }
     };
-    let checks = graph.nodes.iter().any(|node| matches!(node.work, Work::Checks));
-    begin(checks && !options.checks.is_empty() && state.base_report.is_none(), Job::CheckBase);
+    let writes = graph.nodes.iter().any(Node::writes);
+    begin(writes && !options.checks.is_empty() && state.base_report.is_none(), Job::CheckBase);
     begin(wants_candidate(graph, state), Job::MakeCandidate);
     let interrupted = state.landing.is_some() && !state.landed;
     begin(interrupted, Job::Land);
     effects
-}
-
-/// Sends what verified the old candidate back before a new one is built on a target that moved:
-/// what lands was checked on exactly its tree. Where nothing but reviews speaks for it, these are
-/// made again; beside checks they stand, because they are about the change.
-fn recheck(graph: &Graph, options: &Options, state: &RunState, busy: &Busy) -> Option<Effect> {
-    if state.misses == 0 || !wants_candidate(graph, state) || !busy.units.is_empty() {
-        return None;
-    }
-    let has_checks = !options.checks.is_empty();
-    let is_check = |node: &&Node| matches!(node.work, Work::Checks);
-    let is_checked = has_checks && graph.nodes.iter().any(|node| is_check(&node));
-    let verifiers = graph.nodes.iter().filter(|node| node.phase == Phase::Verification);
-    let again = verifiers.filter(|node| !is_checked || is_check(node));
-    let nodes: Vec<NodeId> = again.flat_map(|node| resettable(graph, state, node)).collect();
-    let stands = |id: &NodeId| state.state_of(id) != NodeState::Waiting;
-    nodes.iter().any(stands).then(|| Effect::SendBack { nodes, failed: Vec::new() })
 }
 
 fn wants_candidate(graph: &Graph, state: &RunState) -> bool {
@@ -229,6 +211,9 @@ fn quiescent(graph: &Graph, options: &Options, state: &RunState) -> Effect {
         .iter()
         .filter(|node| !node.optional && state.group(graph, node) == NodeState::Failed)
         .collect();
+    if let Some(again) = speechless(graph, state, &failed) {
+        return again;
+    }
     if !failed.is_empty() {
         return loop_back(graph, state, &failed)
             .unwrap_or_else(|| Effect::Finish(failure(graph, state, &failed)));
@@ -242,6 +227,10 @@ fn quiescent(graph: &Graph, options: &Options, state: &RunState) -> Effect {
 fn judged(graph: &Graph, options: &Options, state: &RunState) -> Effect {
     if state.commit.is_none() {
         return Effect::Finish(RunEnd::NotResolved("the workflow made no commit".to_owned()));
+    }
+    // A workflow may verify as it likes; what it leaves out of the given checks runs all the same.
+    if !options.checks.is_empty() && state.candidate_report.is_none() {
+        return Effect::Begin(Job::CheckCandidate);
     }
     match &state.verdict {
         None => Effect::Judge(verdict(graph, options, state)),
@@ -270,6 +259,24 @@ fn stuck(graph: &Graph, state: &RunState, node: &Node) -> String {
         return "research reported no finding, so there is nothing to decide on".to_owned();
     }
     format!("node `{}` could not start: what it needs failed", node.id)
+}
+
+/// A reviewer that ended without a review says nothing about the work: it is asked once more
+/// before the writer pays for it.
+fn speechless(graph: &Graph, state: &RunState, failed: &[&Node]) -> Option<Effect> {
+    let reviewers = failed
+        .iter()
+        .filter(|node| node.phase == Phase::Verification && matches!(node.work, Work::Agent(_)));
+    let instances = reviewers.flat_map(|node| ids(graph, state, node));
+    let silent = |id: &NodeId| {
+        let outcome = state.nodes.get(id).and_then(|node| node.outcome.as_ref());
+        let is_silent = outcome.is_some_and(|outcome| outcome.review.is_none());
+        let asked = state.loops.get(id.as_str()).copied().unwrap_or(0);
+        let failed = state.state_of(id) == NodeState::Failed;
+        failed && is_silent && asked == 0 && retryable(state, id)
+    };
+    let id = instances.into_iter().find(silent)?;
+    Some(Effect::SendBack { nodes: vec![id], failed: Vec::new() })
 }
 
 fn loop_back(graph: &Graph, state: &RunState, failed: &[&Node]) -> Option<Effect> {

@@ -192,6 +192,11 @@ impl World {
                 let on = CheckedTree::Base;
                 self.record(None, What::ChecksFinished { on, report, commit, reused: false });
             }
+            Job::CheckCandidate => {
+                let on = CheckedTree::Candidate;
+                let report = report(0);
+                self.record(None, What::ChecksFinished { on, report, commit, reused: false });
+            }
             Job::MakeCandidate => {
                 let (candidate, tree) = (Oid::new("c"), Oid::new("tree"));
                 self.record(None, What::CandidateMade { candidate, tree, tip: None, commit });

@@ -23,13 +23,18 @@ use crate::{
     },
 };
 
+/// The role of a node whose work is the check commands, as `graph` names it.
+const CHECKS: &str = "checks";
+
 /// One instance of a node.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct NodeRun {
     /// Where it stands.
     pub state: NodeState,
     /// The phase it works in, once it has started.
     pub phase: Option<Phase>,
+    /// Its role, once it has started; `checks` without an agent.
+    pub role: String,
     /// 0 before it first started.
     pub attempt: u32,
     /// What it returned last.
@@ -38,13 +43,6 @@ pub struct NodeRun {
     pub feedback: Option<Kept>,
     /// Whether the checks on the base had ended when it started: a resume must show it the same.
     pub knows_base: bool,
-}
-
-impl Default for NodeRun {
-    fn default() -> Self {
-        let (state, phase, attempt) = (NodeState::Waiting, None, 0);
-        Self { state, phase, attempt, outcome: None, feedback: None, knows_base: false }
-    }
 }
 
 /// A candidate for the target.
@@ -160,9 +158,10 @@ impl RunState {
     fn apply_node(&mut self, event: &Event) {
         let Some(id) = &event.node else { return };
         match &event.what {
-            What::NodeStarted { attempt, phase, .. } => {
+            What::NodeStarted { attempt, phase, role, .. } => {
                 let node = self.nodes.entry(id.clone()).or_default();
                 node.phase = Some(*phase);
+                node.role.clone_from(role);
                 node.state = NodeState::Running;
                 node.attempt = *attempt;
                 node.knows_base = self.base_report.is_some();
@@ -227,15 +226,19 @@ impl RunState {
         }
     }
 
-    /// What lands next is another tree, so all that was said of this one counts no more.
+    /// What lands next is another tree, so its checks must run on that. Where nothing but reviews
+    /// spoke for it, these are made again; beside checks they stand, because they are about the
+    /// change.
     fn miss(&mut self) {
+        let is_checked = self.candidate_report.as_ref().is_some_and(|all| !all.runs.is_empty());
         self.misses += 1;
         self.landing = None;
         self.candidate = None;
         self.candidate_report = None;
         self.verdict = None;
         let verified = |node: &&mut NodeRun| {
-            node.phase == Some(Phase::Verification) && is_terminal(node.state)
+            let again = !is_checked || node.role == CHECKS;
+            node.phase == Some(Phase::Verification) && is_terminal(node.state) && again
         };
         for node in self.nodes.values_mut().filter(verified) {
             node.state = NodeState::Waiting;
@@ -252,8 +255,14 @@ impl RunState {
                 node.feedback = Some(feedback.clone());
             }
         }
-        self.candidate = None;
-        self.candidate_report = None;
+        let verifies = |id: &NodeId| {
+            self.nodes.get(id).is_some_and(|node| node.phase == Some(Phase::Verification))
+        };
+        // A reviewer that is asked again looks at the same candidate.
+        if !nodes.iter().all(verifies) {
+            self.candidate = None;
+            self.candidate_report = None;
+        }
         self.verdict = None;
         self.conflict = None;
         if let Some(first) = nodes.first() {

@@ -37,6 +37,8 @@ pub struct Desk {
     pub repo: Repo,
     /// The commit its tree started from.
     pub base: Oid,
+    /// The commit its tree stood on when it began: a reviewer's candidate, others' start.
+    pub at: Oid,
     /// Sees what changed in its tree; writers only.
     pub tracker: Option<Arc<Mutex<Tracker>>>,
     /// The commands that verify.

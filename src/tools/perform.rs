@@ -92,6 +92,7 @@ impl Desk {
             place: Arc::clone(&self.place),
             repo: self.repo.clone(),
             base: self.base.clone(),
+            at: self.at.clone(),
             tracker: self.tracker.clone(),
             reads: self.reads.clone(),
             cancel: cancel.clone(),
@@ -135,6 +136,7 @@ struct Means {
     place: Arc<Place>,
     repo: Repo,
     base: Oid,
+    at: Oid,
     tracker: Option<Arc<Mutex<Tracker>>>,
     reads: ReadSet,
     cancel: CancellationToken,
@@ -148,7 +150,7 @@ impl Means {
                 let mut tracker = tracker.lock().unwrap_or_else(PoisonError::into_inner);
                 tracker.current().map_err(|error| format!("the tree cannot be read: {error}"))?
             }
-            None => self.base.clone(),
+            None => self.at.clone(),
         };
         history::git(&Look { repo: &self.repo, base: &self.base, now: &now }, args)
     }

@@ -57,6 +57,7 @@ impl Bench {
             place: Arc::clone(&place),
             repo: fixture.repo(),
             base: fixture.oid("HEAD"),
+            at: fixture.oid("HEAD"),
             tracker: None,
             checks: Vec::new(),
             reads: ReadSet::default(),
