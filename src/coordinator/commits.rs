@@ -5,8 +5,8 @@ use std::sync::PoisonError;
 use crate::{
     coordinator::{
         brief::Brief,
-        jobs::{broken, message},
-        shared::{self, Shared, blocking, chain},
+        jobs::message,
+        shared::{self, Shared, blocking, broken, chain},
     },
     git::{
         commit::{self, CommitSpec},

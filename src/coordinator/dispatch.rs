@@ -28,7 +28,7 @@ use crate::{
         delegate::{self, Asked, Next},
         jobs,
         plan::{self, Busy, Effect, Job},
-        shared::Shared,
+        shared::{Ended, Shared},
         state::RunState,
         unit,
     },
@@ -64,9 +64,6 @@ enum Task {
 
 /// Where a sub-agent's answer goes.
 type Answer = oneshot::Sender<Result<Outcome, String>>;
-
-/// What a finished task says: nothing, or why the run shall stop.
-pub(super) type Ended = Option<RunEnd>;
 
 pub(super) struct Dispatcher {
     shared: Arc<Shared>,

@@ -4,10 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     coordinator::{
-        dispatch::Ended,
         key,
         plan::Job,
-        shared::{self, Shared, blocking, chain},
+        shared::{self, Ended, Shared, blocking, broken},
         state::{Candidate, RunState},
     },
     merge::{
@@ -35,11 +34,6 @@ pub(super) async fn run(shared: Arc<Shared>, state: RunState, job: Job) -> Ended
         Job::Land => land(&shared, &state).await,
     };
     result.err()
-}
-
-/// Returns an error as the end of a run.
-pub(super) fn broken(error: &dyn std::error::Error) -> RunEnd {
-    RunEnd::Infrastructure(chain(error))
 }
 
 async fn check_base(shared: &Shared) -> Result<(), RunEnd> {

@@ -9,10 +9,8 @@ use crate::{
     },
     coordinator::{
         brief::Brief,
-        commits,
-        jobs::broken,
-        key, scene,
-        shared::{Shared, blocking},
+        commits, key, scene,
+        shared::{Shared, blocking, broken},
     },
     graph::node::AgentWork,
     guard::decide::Policy,

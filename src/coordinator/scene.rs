@@ -8,8 +8,7 @@ use crate::{
     coordinator::{
         brief::Brief,
         focus,
-        jobs::broken,
-        shared::{Shared, blocking, chain},
+        shared::{Shared, blocking, broken, chain},
         unit::shown,
     },
     git::{diff, facts},

@@ -14,7 +14,7 @@ use crate::{
     protocol::{
         event::RunStarted,
         ids::{Oid, RunId},
-        report::DiffStat,
+        report::{DiffStat, RunEnd},
         request::Request,
     },
     provider::model::Model,
@@ -48,6 +48,14 @@ impl Shared {
     pub(super) fn branch(&self) -> String {
         format!("grafter/{}/{}", self.run, self.started.task.slug)
     }
+}
+
+/// What a finished task says: nothing, or why the run shall stop.
+pub(super) type Ended = Option<RunEnd>;
+
+/// Returns an error as the end of a run.
+pub(super) fn broken(error: &dyn std::error::Error) -> RunEnd {
+    RunEnd::Infrastructure(chain(error))
 }
 
 /// Returns the result of blocking work, which runs beside the select loop.

@@ -10,10 +10,9 @@ use serde_json::Value;
 use crate::{
     coordinator::{
         brief::Brief,
-        dispatch::Ended,
-        jobs::{self, broken},
+        jobs,
         member::Member,
-        shared::Shared,
+        shared::{Ended, Shared, broken},
     },
     graph::node::Work,
     protocol::{
