@@ -48,7 +48,21 @@ impl Story {
 
     /// Returns the run, which lands on the branch `fixed`.
     pub(crate) fn run(&self) -> Run<'_> {
-        self.run_with(&["--verify", FIXED, "--into", "fixed"], &script())
+        self.run_capped(&[])
+    }
+
+    /// Returns the run with these limits.
+    pub(crate) fn run_capped(&self, limits: &[&str]) -> Run<'_> {
+        self.run_with(&[&["--verify", FIXED, "--into", "fixed"], limits].concat(), &script())
+    }
+
+    /// Returns a run whose model has one name in all runs.
+    pub(crate) fn run_from(&self, flags: &[&str], script: &str) -> Run<'_> {
+        let file = self.env.root().join("script.yaml");
+        fs::write(&file, script).expect("a new file");
+        let model = format!("scripted:{}", file.display());
+        let args = [&["run", "say right", "--verify", KEPT, "--verify", FIXED][..], flags].concat();
+        self.env.grafter(args.into_iter().chain(["--model", &model]))
     }
 
     /// Returns a run that is live until the gate is open: each check waits for it.
@@ -187,7 +201,7 @@ fn ended_once(events: &[Event]) {
 
 fn entry(node: &str, (index, attempt, turn): (Option<u32>, u32, u32), calls: &[Value]) -> Value {
     let reply = json!({ "calls": calls });
-    let usage = json!({ "input": 100, "output": 10 });
+    let usage = json!({ "input": 3000, "output": 10 });
     let mut entry =
         json!({ "node": node, "attempt": attempt, "turn": turn, "reply": reply, "usage": usage });
     if let Some(index) = index {
