@@ -39,7 +39,7 @@ fn goes_on(story: &Story) {
     assert_eq!(story.env.git(["show", "fixed:a.txt"]), RIGHT.trim_end());
     story.is_untouched();
     paid_once(&story.events());
-    assert_eq!(sockets(story), [PathBuf::new(); 0]);
+    assert!(sockets(story).is_empty(), "{:?}", sockets(story));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     iter,
     os::unix::process::ExitStatusExt,
+    panic::{self, AssertUnwindSafe},
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -23,17 +24,6 @@ const STRIDE: usize = 18;
 /// How many of these tell something new, about; the others repeat how places were made.
 const NEW: usize = 14;
 
-/// Names the case that a panic is about.
-struct Named<'a>(&'a str);
-
-impl Drop for Named<'_> {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            eprintln!("--- the case was {}", self.0);
-        }
-    }
-}
-
 /// Plays all cases, some of them side by side.
 fn walk(cases: &[Vec<String>], play: impl Fn(&[String]) + Sync) {
     let next = AtomicUsize::new(0);
@@ -41,9 +31,8 @@ fn walk(cases: &[Vec<String>], play: impl Fn(&[String]) + Sync) {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let name = case.join(", then ");
-                    let _named = Named(&name);
-                    play(case);
+                    let played = panic::catch_unwind(AssertUnwindSafe(|| play(case)));
+                    assert!(played.is_ok(), "see above: it was {}", case.join(", then "));
                 }
             });
         }
