@@ -51,6 +51,17 @@ fn tokens_are_reserved_before_they_are_spent() {
 }
 
 #[test]
+fn a_limit_that_was_raised_stays_so_when_the_resume_dies() {
+    let story = Story::new();
+    story.run_capped(&["--max-turns", "2"]).code(4);
+    let died = story.grafter(&["resume", "--max-turns", "13"]);
+    let died = died.env("GRAFTER_FAILPOINT", "after:9").start().finish();
+    assert!(!died.status.success() && died.status.code().is_none(), "{}", died.text());
+    story.grafter(&["resume"]).ok();
+    story.is_whole();
+}
+
+#[test]
 fn time_is_a_limit_too() {
     assert_eq!(ends_and_goes_on("--timeout", "0", "60"), (0, 0));
     let story = Story::new();
