@@ -6,16 +6,17 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use serde_json::{Value, json};
 
 use crate::{
     coordinator::{
         options::{Options, Reuse},
         plan::{self, Busy, Effect, Job},
-        state::RunState,
+        state::{RunState, is_terminal},
     },
-    graph::{dag::Graph, load, lookup, ready::NodeState},
+    graph::{dag::Graph, load, lookup, node::Work, ready::NodeState},
     protocol::{
-        event::{CheckedTree, Event, Kept, RunStarted, What},
+        event::{CheckedTree, Event, Kept, Level, RunStarted, What},
         ids::{NodeId, Oid, RunId},
         outcome::{Evidence, Failure, Finding, Outcome, Review},
         report::{Check, CheckEnd, CheckReport, CheckRun, DiffStat, Origin, RunEnd},
@@ -33,6 +34,10 @@ enum Luck {
 }
 
 struct World {
+    /// What `risky` carries are, attempt by attempt; then false.
+    risky: Vec<bool>,
+    /// Nodes and attempts that fail whatever the luck.
+    bad: Vec<(&'static str, u32)>,
     graph: Graph,
     options: Options,
     events: Vec<Event>,
@@ -40,6 +45,24 @@ struct World {
     busy: Busy,
     luck: std::vec::IntoIter<Luck>,
     commits: u32,
+    candidates: u32,
+}
+
+/// A graph with what the shipped ones do not have: a fan-out over a carry, and a condition.
+const BRANCHING: &str = "
+name: branching
+version: 1
+nodes:
+  - { id: scout, phase: research, role: researcher, gives: { paths: list } }
+  - { id: dig, phase: research, role: researcher, needs: [scout], optional: true, each: { from: scout, carry: paths } }
+  - { id: decide, phase: synthesis, role: coordinator, needs: [scout, dig], gives: { plan: text } }
+  - { id: write, phase: implementation, role: implementer, needs: [decide], takes: { plan: text }, gives: { risky: bool } }
+  - { id: audit, phase: verification, role: reviewer, needs: [write], each: 2, when: { carry: risky, equals: true }, on_failure: { to: write, max: 2 } }
+  - { id: checks, phase: verification, work: checks, needs: [write], on_failure: { to: write, max: 2 } }
+";
+
+fn branching() -> Graph {
+    load::load("branching", BRANCHING, catalogue()).expect("it is valid")
 }
 
 fn shipped(name: &str) -> Graph {
@@ -65,22 +88,30 @@ fn report(end: i32) -> CheckReport {
 
 impl World {
     fn new(workflow: &str, luck: Vec<Luck>) -> Self {
+        Self::of(shipped(workflow), luck)
+    }
+
+    fn of(graph: Graph, luck: Vec<Luck>) -> Self {
+        let workflow = graph.name.clone();
         let options = Options { checks: vec![check()], reuse: Reuse::Fresh, ..Options::default() };
         let mut world = Self {
-            graph: shipped(workflow),
+            risky: Vec::new(),
+            bad: Vec::new(),
+            graph,
             options,
             events: Vec::new(),
             state: RunState::default(),
             busy: Busy::default(),
             luck: luck.into_iter(),
             commits: 0,
+            candidates: 0,
         };
         let kept = || Kept::Inline(String::new());
         world.record(
             None,
             What::RunStarted(Box::new(RunStarted {
                 task: Task::new("x"),
-                workflow: workflow.into(),
+                workflow,
                 workflow_text: kept(),
                 prompts: kept(),
                 options: kept(),
@@ -198,11 +229,15 @@ impl World {
                 self.record(None, What::ChecksFinished { on, report, commit, reused: false });
             }
             Job::MakeCandidate => {
-                let (candidate, tree) = (Oid::new("c"), Oid::new("tree"));
+                self.candidates += 1;
+                let candidate = Oid::new(format!("c{}", self.candidates));
+                let tree = Oid::new("tree");
                 self.record(None, What::CandidateMade { candidate, tree, tip: None, commit });
             }
             Job::Land => {
-                let (branch, to) = ("t".to_owned(), Oid::new("c"));
+                self.is_verified();
+                let to = self.state.candidate.as_ref().map(|made| made.candidate.clone());
+                let (branch, to) = ("t".to_owned(), to.expect("a candidate lands"));
                 let from = None;
                 let intent =
                     What::LandIntent { branch: branch.clone(), from: None, to: to.clone() };
@@ -218,9 +253,39 @@ impl World {
         }
     }
 
+    /// What lands was checked on exactly its tree, and passed by the reviewers of this attempt.
+    fn is_verified(&self) {
+        let last = |is: &dyn Fn(&What) -> bool| self.events.iter().rposition(|e| is(&e.what));
+        let made = last(&|what| matches!(what, What::CandidateMade { .. }));
+        let on = CheckedTree::Candidate;
+        let checked =
+            last(&|what| matches!(what, What::ChecksFinished { on: found, .. } if *found == on));
+        assert!(self.options.checks.is_empty() || checked > made, "landed unchecked");
+        let agents = self.graph.nodes.iter().filter(|node| {
+            node.phase == Phase::Verification && matches!(node.work, Work::Agent(_))
+        });
+        let ids = agents.filter_map(|node| self.state.instances(&self.graph, node)).flatten();
+        let ended = ids.filter(|id| is_terminal(self.state.state_of(id))).count();
+        assert_eq!(self.state.reviews(&self.graph).len(), ended, "an old review counts");
+    }
+
+    /// Returns what a node hands on: lists of any length, and the risks as they were set.
+    fn carries(&self, name: &str, attempt: u32) -> BTreeMap<String, Value> {
+        let Some(node) = self.graph.get(name) else { return BTreeMap::new() };
+        let value = |kind: &str| match kind {
+            "list" => json!(vec!["x"; self.events.len() % 4]),
+            "bool" => json!(self.risky.get(attempt as usize - 1).copied().unwrap_or(false)),
+            _ => json!("text"),
+        };
+        node.gives.iter().map(|(name, kind)| (name.clone(), value(kind.name()))).collect()
+    }
+
     fn finish_unit(&mut self, id: &NodeId, luck: Luck) {
         let name = id.as_str().split('.').next().unwrap_or_default().to_owned();
         let phase = self.graph.get(&name).map_or(Phase::Research, |node| node.phase);
+        let attempt = self.state.nodes.get(id).map_or(1, |node| node.attempt);
+        let fails = self.bad.iter().any(|bad| *bad == (name.as_str(), attempt));
+        let luck = if fails { Luck::Bad } else { luck };
         let mut outcome = match luck {
             Luck::Good => Outcome::succeeded("ok"),
             Luck::Bad => Outcome::failed(Failure::NotResolved, "bad"),
@@ -248,7 +313,9 @@ impl World {
             }
             _ => {}
         }
-        let attempt = self.state.nodes.get(id).map_or(1, |node| node.attempt);
+        if good {
+            outcome.carries = self.carries(&name, attempt);
+        }
         let outcome = Box::new(outcome);
         self.record(Some(id), What::NodeFinished { attempt, outcome, reused: false });
     }
@@ -296,16 +363,117 @@ fn research_without_a_finding_ends_before_anything_is_written() {
     assert!(why.contains("no finding"), "{why}");
 }
 
+#[test]
+fn a_target_that_moves_has_the_new_candidate_checked_before_it_lands() {
+    // 3 researchers, synthesis, writer, checks, 2 reviewers, then a landing that is missed.
+    let luck = vec![Luck::Good; 8].into_iter().chain([Luck::Bad]);
+    let mut world = World::new("resolve", luck.collect());
+    assert!(matches!(world.play(0), RunEnd::Landed { .. }));
+    let count = |is: fn(&What) -> bool| world.events.iter().filter(|e| is(&e.what)).count();
+    assert_eq!(count(|what| matches!(what, What::CandidateMade { .. })), 2);
+    let started = |node: &str| world.state.nodes[&NodeId::new(node)].attempt;
+    assert_eq!((started("checks"), started("review.0"), started("implement")), (2, 1, 1));
+}
+
+#[test]
+fn a_target_that_moves_for_ever_ends_the_run_as_a_conflict() {
+    let luck = vec![Luck::Good; 8].into_iter().chain([Luck::Bad, Luck::Good].repeat(20));
+    let luck =
+        luck.enumerate().map(|(at, luck)| if at >= 8 && at % 2 == 0 { Luck::Bad } else { luck });
+    let mut world = World::new("resolve", luck.collect());
+    let RunEnd::Conflict(why) = world.play(0) else { panic!("it must not land") };
+    assert!(why.contains("moved 6 times"), "{why}");
+}
+
+#[test]
+fn a_condition_is_looked_at_again_after_the_work_was_sent_back() {
+    // What is risky is audited; either attempt may be, and the other one is not.
+    for (risky, bad, audits) in [([true, false], "audit", 1), ([false, true], "checks", 1)] {
+        let mut world = World::of(branching(), Vec::new());
+        (world.risky, world.bad) = (risky.to_vec(), vec![(bad, 1)]);
+        let end = world.play(0);
+        assert!(matches!(end, RunEnd::Landed { .. }), "{bad}: {end:?}");
+        assert_eq!(world.state.nodes[&NodeId::new("audit.0")].attempt, audits, "{bad}");
+        let skipped = world.state.state_of(&NodeId::new("audit")) == NodeState::Skipped;
+        assert_eq!(
+            (skipped, world.state.reviews(&world.graph).len()),
+            match bad {
+                "audit" => (true, 0),
+                _ => (false, 2),
+            }
+        );
+    }
+}
+
+#[test]
+fn a_helper_whose_process_died_holds_no_permit() {
+    let mut world = World::new("resolve", Vec::new());
+    world.options.max_agents = 1;
+    let started = What::NodeStarted {
+        attempt: 1,
+        phase: Phase::Research,
+        role: "delegate".into(),
+        agent_kind: AgentKind::Teammate,
+        feedback: None,
+    };
+    world.record(Some(&NodeId::new("research.0~1f3a9c00")), started);
+    assert!(matches!(world.play(0), RunEnd::Landed { .. }));
+}
+
+#[test]
+fn what_ends_after_it_was_sent_back_says_nothing() {
+    let mut world = World::new("solo", Vec::new());
+    world.play(0);
+    let (id, before) = (NodeId::new("implement"), world.state.clone());
+    let outcome = Outcome { commit: Some(Oid::new("late")), ..Outcome::succeeded("late") };
+    let outcome = Box::new(outcome);
+    world.record(Some(&id), What::NodeFinished { attempt: 1, outcome, reused: false });
+    assert_eq!((&world.state.nodes, &world.state.commit), (&before.nodes, &before.commit));
+}
+
+#[test]
+fn a_note_before_a_resume_does_not_count_the_pause_as_work() {
+    let mut world = World::new("solo", Vec::new());
+    let took = world.state.took_ms();
+    let at = |seq: u64, at: i64, what: What| Event {
+        seq,
+        at,
+        run: RunId::new("r"),
+        node: None,
+        agent: None,
+        what,
+    };
+    let text = "the journal was torn".to_owned();
+    let day = 24 * 60 * 60 * 1000;
+    world.state.apply(&at(1, day, What::Note { level: Level::Warning, text }));
+    world.state.apply(&at(2, day + 1, What::RunResumed { pid: 1, model: None, options: None }));
+    world.state.apply(&at(3, day + 6, What::CancelAsked));
+    assert_eq!(world.state.took_ms(), took + 5);
+}
+
+#[test]
+fn a_landing_that_ended_while_the_run_was_stopping_is_its_end() {
+    let mut world = World::new("solo", Vec::new());
+    world.play(0);
+    let landed = world.state.end.take();
+    world.busy.stop = Some(RunEnd::Interrupted);
+    let effects = plan::step(&world.graph, &world.options, &world.state, &world.busy);
+    assert_eq!(effects, [Effect::Finish(landed.expect("it has landed"))]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn every_luck_ends_and_every_record_folds(
         luck in prop::collection::vec(prop::bool::weighted(0.7), 0..40),
         dies_every in 0usize..6,
-        workflow in prop::sample::select(vec!["resolve", "solo", "small"]),
+        workflow in prop::sample::select(vec!["resolve", "solo", "small", "branching"]),
+        risky in prop::collection::vec(any::<bool>(), 0..4),
     ) {
         let luck = luck.into_iter().map(|good| if good { Luck::Good } else { Luck::Bad });
-        let mut world = World::new(workflow, luck.collect());
+        let graph = if workflow == "branching" { branching() } else { shipped(workflow) };
+        let mut world = World::of(graph, luck.collect());
+        world.risky = risky;
         let end = world.play(if dies_every < 2 { 0 } else { dies_every + 2 });
         let known = matches!(
             end,

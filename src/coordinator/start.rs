@@ -232,7 +232,7 @@ pub async fn open(found: &RunDir) -> Result<Stored, StartError> {
     let dir = found.path.clone();
     let (journal, past) = blocking(move || Journal::open(&dir, sink)).await?;
     let bad = |what, cause: String| StartError::Stored { run: run.clone(), what, cause };
-    // The fold knows the model of the last resume.
+    // The fold knows the model and the options of the last resume.
     let started = RunState::fold(&past).started.map(|started| *started);
     let started = started.ok_or_else(|| StartError::Unborn { run: run.clone() })?;
     if let Some(end) = over(&past) {
@@ -277,7 +277,10 @@ pub async fn resume(ground: Ground, graph: Graph, stored: Stored) -> Result<Hand
     priced(&*ground.model, &stored.options, &stored.started.model)?;
     let pid = std::process::id();
     let model = stored.other_model.clone();
-    stored.journal.append(None, None, What::RunResumed { pid, model }).await?;
+    // A limit that was raised stays so, also when this process dies as well.
+    let options = stored.journal.keep(json(&stored.options))?;
+    let options = (options != stored.started.options).then_some(options);
+    stored.journal.append(None, None, What::RunResumed { pid, model, options }).await?;
     let Stored { journal, past, records, started, options, prompts, run, .. } = stored;
     let plan = Plan { run, graph, prompts, options };
     launch(ground, plan, Live { started, journal, records, past }).await

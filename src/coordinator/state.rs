@@ -118,9 +118,12 @@ impl RunState {
         self.tick(event);
         match &event.what {
             What::RunStarted(started) => self.started = Some(started.clone()),
-            What::RunResumed { model, .. } => {
+            What::RunResumed { model, options, .. } => {
                 if let (Some(started), Some(name)) = (&mut self.started, model) {
                     started.change_model(name);
+                }
+                if let (Some(started), Some(options)) = (&mut self.started, options) {
+                    started.options = options.clone();
                 }
                 self.end = None;
                 self.cancelled = false;

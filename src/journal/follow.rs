@@ -136,11 +136,17 @@ mod tests {
         let (sink, _sunk) = unbounded_channel();
         let journal = Journal::create(&run_dir, RunId::new("r1"), sink).unwrap();
         journal.append(None, None, What::CancelAsked).await.unwrap();
-        journal.append(None, None, What::RunResumed { pid: 1, model: None }).await.unwrap();
+        journal
+            .append(None, None, What::RunResumed { pid: 1, model: None, options: None })
+            .await
+            .unwrap();
         let (to, mut events) = unbounded_channel();
         let cancel = CancellationToken::new();
         let following = tokio::spawn(async move { follow(&run_dir, 1, to, &cancel).await });
-        assert_eq!(events.recv().await.unwrap().what, What::RunResumed { pid: 1, model: None });
+        assert_eq!(
+            events.recv().await.unwrap().what,
+            What::RunResumed { pid: 1, model: None, options: None }
+        );
         let end = What::RunFinished {
             end: RunEnd::Interrupted,
             usage: Usage::default(),

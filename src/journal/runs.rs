@@ -267,8 +267,10 @@ mod tests {
         let run = || RunDir::find(dir.path(), "latest").unwrap();
         assert_eq!(run().state(), RunState::Running { pid: std::process::id() });
         assert_eq!(run().first(), None);
-        let first =
-            journal.append(None, None, What::RunResumed { pid: 1, model: None }).await.unwrap();
+        let first = journal
+            .append(None, None, What::RunResumed { pid: 1, model: None, options: None })
+            .await
+            .unwrap();
         journal.close().await.unwrap();
         assert_eq!(run().state(), RunState::Interrupted);
         assert_eq!(run().first(), Some(first));

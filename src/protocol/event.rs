@@ -91,6 +91,9 @@ pub enum What {
         /// The model that is asked from now on, if the user named another one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         model: Option<String>,
+        /// The options that hold from now on, if the user raised a limit.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        options: Option<Kept>,
     },
     /// Something the user should know.
     Note {

@@ -172,7 +172,7 @@ pub(super) fn stopped() -> Tale {
     let mut tale = Tale::new("local/qwen");
     tale.node("implement", Phase::Implementation, 1).turn("implement", 700, 0);
     tale.tool("implement", "edit src/a.rs");
-    tale.add("", 3_600_000, What::RunResumed { pid: 7, model: None });
+    tale.add("", 3_600_000, What::RunResumed { pid: 7, model: None, options: None });
     let text = "no git identity is set: grafter <grafter@localhost> is used".to_owned();
     tale.add("", 0, What::Note { level: Level::Warning, text });
     tale.turn("implement", 800, 0);

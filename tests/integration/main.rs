@@ -2,12 +2,16 @@
 
 mod architecture;
 mod budget;
+mod caps;
+mod chain;
 mod checks;
+mod control;
 mod crash;
 mod env;
 mod landing;
 mod models;
 mod repositories;
+mod reuse;
 mod sandbox;
 mod server;
 mod solo;

@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::PathBuf,
-    thread,
+    slice, thread,
     time::Duration,
 };
 
@@ -48,7 +48,21 @@ impl Story {
 
     /// Returns the run, which lands on the branch `fixed`.
     pub(crate) fn run(&self) -> Run<'_> {
-        self.run_with(&["--verify", FIXED, "--into", "fixed"], &script())
+        self.run_capped(&[])
+    }
+
+    /// Returns the run with these limits.
+    pub(crate) fn run_capped(&self, limits: &[&str]) -> Run<'_> {
+        self.run_with(&[&["--verify", FIXED, "--into", "fixed"], limits].concat(), &script())
+    }
+
+    /// Returns a run whose model has one name in all runs.
+    pub(crate) fn run_from(&self, flags: &[&str], script: &str) -> Run<'_> {
+        let file = self.env.root().join("script.yaml");
+        fs::write(&file, script).expect("a new file");
+        let model = format!("scripted:{}", file.display());
+        let args = [&["run", "say right", "--verify", KEPT, "--verify", FIXED][..], flags].concat();
+        self.env.grafter(args.into_iter().chain(["--model", &model]))
     }
 
     /// Returns a run that is live until the gate is open: each check waits for it.
@@ -187,7 +201,7 @@ fn ended_once(events: &[Event]) {
 
 fn entry(node: &str, (index, attempt, turn): (Option<u32>, u32, u32), calls: &[Value]) -> Value {
     let reply = json!({ "calls": calls });
-    let usage = json!({ "input": 100, "output": 10 });
+    let usage = json!({ "input": 3000, "output": 10 });
     let mut entry =
         json!({ "node": node, "attempt": attempt, "turn": turn, "reply": reply, "usage": usage });
     if let Some(index) = index {
@@ -196,21 +210,21 @@ fn entry(node: &str, (index, attempt, turn): (Option<u32>, u32, u32), calls: &[V
     entry
 }
 
-fn call(name: &str, input: Value) -> Value {
+fn call(name: &str, input: &Value) -> Value {
     json!({ "name": name, "input": input })
 }
 
-fn finish(summary: &str, more: Value) -> Value {
+fn finish(summary: &str, more: &Value) -> Value {
     let mut input = json!({ "status": "succeeded", "summary": summary });
     for (name, value) in more.as_object().into_iter().flatten() {
         input[name] = value.clone();
     }
-    call("finish", input)
+    call("finish", &input)
 }
 
 /// What the agents say.
 pub(crate) fn script() -> String {
-    let read = call("read", json!({ "path": "a.txt" }));
+    let read = call("read", &json!({ "path": "a.txt" }));
     let lines = json!([{ "path": "a.txt", "from": 1, "to": 1 }]);
     let mut entries = Vec::new();
     let claims = [
@@ -219,27 +233,27 @@ pub(crate) fn script() -> String {
         "no other file of the repository holds the word",
     ];
     for (index, claim) in (0..).zip(claims) {
-        let report = call("report_finding", json!({ "claim": claim, "evidence": lines }));
-        let calls = [read.clone(), report, finish(claim, json!({}))];
+        let report = call("report_finding", &json!({ "claim": claim, "evidence": lines }));
+        let calls = [read.clone(), report, finish(claim, &json!({}))];
         entries.push(entry("research", (Some(index), 1, 0), &calls));
     }
-    entries.push(entry("synthesis", (None, 1, 0), &[read.clone()]));
+    entries.push(entry("synthesis", (None, 1, 0), slice::from_ref(&read)));
     let used = |index| json!({ "id": format!("research.{index}#1"), "use": "used", "reason": "so it reads" });
     let decided = json!({
         "carry": { "plan": "Put the asked word in its place and leave all else alone." },
         "findings_used": [used(0), used(1), used(2)],
         "evidence": lines,
     });
-    entries.push(entry("synthesis", (None, 1, 1), &[finish("one word, one place", decided)]));
+    entries.push(entry("synthesis", (None, 1, 1), &[finish("one word, one place", &decided)]));
     for (attempt, (old, new)) in (1..).zip([("wrong", "wrung"), ("wrung", "right")]) {
-        let edit = call("edit", json!({ "path": "a.txt", "old": old, "new": new }));
-        let tests = call("run_tests", json!({}));
+        let edit = call("edit", &json!({ "path": "a.txt", "old": old, "new": new }));
+        let tests = call("run_tests", &json!({}));
         entries.push(entry("implement", (None, attempt, 0), &[read.clone(), edit]));
-        let calls = [tests, finish("changed the word", json!({}))];
+        let calls = [tests, finish("changed the word", &json!({}))];
         entries.push(entry("implement", (None, attempt, 1), &calls));
         for index in 0..2 {
             let verdict = json!({ "verdict": "pass", "evidence": lines });
-            let calls = [read.clone(), finish("the word is the one asked for", verdict)];
+            let calls = [read.clone(), finish("the word is the one asked for", &verdict)];
             entries.push(entry("review", (Some(index), attempt, 0), &calls));
         }
     }
