@@ -361,15 +361,18 @@ async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartE
     let done = tokio::spawn(async move {
         let _socket = guard;
         let end = dispatcher.run().await;
-        let writer = match &end {
-            Ok(RunEnd::Landed { .. }) => Writer::Landed,
-            _ => Writer::Stays,
-        };
-        shared.housing.close(writer).await;
+        shared.housing.close(writer_after(&end)).await;
         // Sweeping is a courtesy: what it leaves, the next run finds.
         let _ = swept.await;
         shared.journal.clone().close().await?;
         end
     });
     Ok(Handle { run, events, control, done })
+}
+
+fn writer_after(end: &Result<RunEnd, JournalError>) -> Writer {
+    match end {
+        Ok(RunEnd::Landed { .. }) => Writer::Landed,
+        _ => Writer::Stays,
+    }
 }

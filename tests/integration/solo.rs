@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::env::{Env, Output, Run};
 
@@ -24,7 +24,9 @@ impl Story {
     /// Adds a turn with one call.
     pub(crate) fn call(mut self, name: &str, input: Value) -> Self {
         let turn = self.0.len();
-        let calls = json!([{ "name": name, "input": input }]);
+        let call: Map<String, Value> =
+            [("name".to_owned(), name.into()), ("input".to_owned(), input)].into_iter().collect();
+        let calls = json!([call]);
         self.0.push(json!({ "turn": turn, "reply": { "calls": calls } }));
         self
     }
