@@ -6,7 +6,7 @@ use crate::{
     coordinator::{
         key,
         plan::Job,
-        shared::{self, Ended, Shared, blocking, broken},
+        shared::{self, Ended, Shared, blocking, broken, chain},
         state::{Candidate, RunState},
     },
     merge::{
