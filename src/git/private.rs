@@ -1,5 +1,7 @@
 //! The git directory an agent sees: its own HEAD, configuration, index and refs over the
-//! repository's objects, which are only lent.
+//! repository's objects, which are only lent. It is built aside and gets its name when it is
+//! complete, because from then on the agent can write there: nothing in it is ever followed,
+//! overwritten or believed.
 //!
 //! It lies outside the tree and is bound at [`INSIDE_GIT`] in the sandbox; `.git` of the tree is
 //! a file with the one line [`GITFILE`]. The repository's object folders are bound read-only at
@@ -17,7 +19,11 @@ use std::{
 };
 
 use crate::{
-    git::{program::GitError, repo::Repo, tree},
+    git::{
+        program::GitError,
+        repo::{Repo, make_private},
+        tree,
+    },
     protocol::ids::Oid,
 };
 
@@ -54,17 +60,41 @@ pub struct PrivateGit {
     pub objects: Vec<PathBuf>,
 }
 
-/// Makes an agent's private git directory; one that is there is kept (a resumed agent's own).
+/// Makes an agent's private git directory; one that is there is kept (a resumed agent's own),
+/// unless it is none any more.
 pub fn make(repo: &Repo, spec: &PrivateSpec<'_>) -> Result<PrivateGit, GitError> {
     let dir = &spec.dir;
-    let mut file = dir.clone().into_os_string();
-    file.push(".file");
-    let made = PrivateGit { dir: dir.clone(), file: file.into(), objects: object_folders(repo) };
+    let made =
+        PrivateGit { dir: dir.clone(), file: beside(dir, ".file"), objects: object_folders(repo) };
     fs::write(&made.file, GITFILE).map_err(GitError::file("write", &made.file))?;
-    // HEAD is written last and marks the directory as complete.
-    if dir.join("HEAD").is_file() {
+    if is_whole(dir) {
         return Ok(made);
     }
+    let half = beside(dir, ".half");
+    tree::erase(&half)?;
+    tree::erase(dir)?;
+    make_private(&half).map_err(GitError::file("make", &half))?;
+    build(repo, spec, (&half, made.objects.len()))?;
+    fs::rename(&half, dir).map_err(GitError::file("rename", &half))?;
+    Ok(made)
+}
+
+/// Its name says that it was completed; whether its agent left it a git directory is seen here,
+/// without following any link.
+fn is_whole(dir: &Path) -> bool {
+    let is = |name: &str, folder: bool| {
+        let found = fs::symlink_metadata(dir.join(name));
+        found.is_ok_and(|found| if folder { found.is_dir() } else { found.is_file() })
+    };
+    let folders = ["", "objects", "objects/info", "refs"];
+    folders.iter().all(|name| is(name, true)) && is("HEAD", false)
+}
+
+fn build(
+    repo: &Repo,
+    spec: &PrivateSpec<'_>,
+    (dir, lent): (&Path, usize),
+) -> Result<(), GitError> {
     for folder in ["refs/heads", "refs/tags", "objects/info", "objects/pack", "info"] {
         let folder = dir.join(folder);
         fs::create_dir_all(&folder).map_err(GitError::file("make", &folder))?;
@@ -75,12 +105,16 @@ pub fn make(repo: &Repo, spec: &PrivateSpec<'_>) -> Result<PrivateGit, GitError>
     copy(&repo.common_dir().join("info/exclude"), &dir.join("info/exclude"))?;
     copy(&repo.common_dir().join("info/attributes"), &dir.join("info/attributes"))?;
     copy(&site.git_dir.join("info/sparse-checkout"), &dir.join("info/sparse-checkout"))?;
-    let alternates: String =
-        (0..made.objects.len()).map(|n| format!("{INSIDE_OBJECTS}/{n}\n")).collect();
+    let alternates: String = (0..lent).map(|n| format!("{INSIDE_OBJECTS}/{n}\n")).collect();
     write(dir, "objects/info/alternates", &alternates)?;
     write(dir, "config", &config(repo)?)?;
-    write_branch(dir, spec)?;
-    Ok(made)
+    write_branch(dir, spec)
+}
+
+fn beside(dir: &Path, ending: &str) -> PathBuf {
+    let mut name = dir.to_path_buf().into_os_string();
+    name.push(ending);
+    name.into()
 }
 
 fn write_branch(dir: &Path, spec: &PrivateSpec<'_>) -> Result<(), GitError> {

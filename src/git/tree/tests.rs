@@ -256,6 +256,34 @@ fn the_private_git_directory_is_a_repository_of_its_own() {
 }
 
 #[test]
+fn links_that_an_agent_planted_in_its_git_directory_are_not_followed() {
+    let fixture = Fixture::small();
+    let (repo, spec) = (fixture.repo(), spec(&fixture, "t", Some("grafter/r/t")));
+    make(&repo, &spec).unwrap();
+    let dir = fixture.beside("private");
+    let order =
+        PrivateSpec { tree: &spec.path, dir: dir.clone(), commit: &spec.commit, branch: "x" };
+    private::make(&repo, &order).unwrap();
+    let victim = fixture.beside("victim");
+    fs::write(&victim, "precious").unwrap();
+    let planted = ["HEAD", "config", "index", "info/exclude", "refs/heads/x"];
+    for name in planted {
+        let _ = fs::remove_file(dir.join(name));
+        std::os::unix::fs::symlink(&victim, dir.join(name)).unwrap();
+    }
+    private::make(&repo, &order).unwrap();
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    assert!(planted.iter().all(|name| !dir.join(name).is_symlink()), "it was made anew");
+    fs::remove_dir_all(&dir).unwrap();
+    let others = fixture.beside("others");
+    fs::create_dir(&others).unwrap();
+    std::os::unix::fs::symlink(&others, &dir).unwrap();
+    private::make(&repo, &order).unwrap();
+    assert!(dir.join("HEAD").is_file() && !dir.is_symlink());
+    assert_eq!(fs::read_dir(&others).unwrap().count(), 0);
+}
+
+#[test]
 fn alternates_of_alternates_are_followed_once() {
     let fixture = Fixture::small();
     fixture.git_in(fixture.dir.path(), &["clone", "-q", "--shared", "repo", "two"]);
