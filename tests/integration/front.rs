@@ -204,8 +204,14 @@ fn issues_that_are_none_are_refused() {
     error: the issue is empty
       hint: say what is wrong: grafter run "the median of an even list is wrong"
     "#);
-    insta::assert_snapshot!(refused(&["--issue-file", "../big"]), @"error: ../big: the issue is longer than 1 MiB; put what is long into a file of the repository and name that in the issue");
-    insta::assert_snapshot!(refused(&["--issue-file", "../none"]), @"error: ../none: No such file or directory (os error 2)");
+    insta::assert_snapshot!(refused(&["--issue-file", "../big"]), @"
+    error: cannot read the issue ../big
+      cause: the issue is longer than 1 MiB; put what is long into a file of the repository and name that in the issue
+    ");
+    insta::assert_snapshot!(refused(&["--issue-file", "../none"]), @"
+    error: cannot read the issue ../none
+      cause: No such file or directory (os error 2)
+    ");
     insta::assert_snapshot!(refused(&["x", "--issue-file", "../big"]), @"
     error: the argument '[ISSUE]' cannot be used with '--issue-file <FILE>'
 
@@ -223,13 +229,16 @@ fn wrong_names_and_missing_keys_say_what_would_be_right() {
         let words = ["run", "x", "--model", model, "-w", workflow];
         env.grafter(words).env("OPENAI_API_KEY", "k").code(2).stderr
     };
-    insta::assert_snapshot!(refused("ollama/m", "resolv"), @"error: there is no workflow `resolv`; did you mean `resolve`? (known: resolve, small, solo)");
+    insta::assert_snapshot!(refused("ollama/m", "resolv"), @"
+    error: there is no workflow `resolv`; did you mean `resolve`? (known: resolve, small, solo)
+      hint: `grafter workflow ls` lists them; a file is named with a slash or its ending
+    ");
     insta::assert_snapshot!(refused("antropic/m", "solo"), @"
     error: there is no provider `antropic`; did you mean `anthropic`? (known: anthropic, deepseek, llamacpp, ollama, openai, openrouter, qwen, vllm)
       hint: add it under [providers.custom] in your config.toml, or name a model by its address: `chat+URL#model`
     ");
     insta::assert_snapshot!(refused("claude-opus-5", "solo"), @"
-    error: `claude-opus-5` names no model: its provider is missing
+    error: `claude-opus-5` names no model: its provider is missing; did you mean `anthropic/claude-opus-5`?
       hint: write `provider/model`, `chat+URL#model`, `scripted:FILE` or `gold:PATCH`; `grafter models` lists what is known
     ");
     insta::assert_snapshot!(refused("anthropic/claude-opus-5", "solo"), @"

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     env::Env,
-    server::{Server, finish, landed, mend, object, say, solo, world},
+    server::{Received, Server, finish, landed, mend, object, say, solo, world},
 };
 
 #[test]
@@ -107,7 +107,7 @@ fn textual(format: &str, nothing: &str, change: &str) -> Vec<Value> {
         text,
         "def mean(xs):\n    return sum(xs) / len(xs)\n\n\ndef top(xs):\n    return max(xs)"
     );
-    let requests: Vec<_> = server.received().iter().map(|request| request.json()).collect();
+    let requests: Vec<_> = server.received().iter().map(Received::json).collect();
     assert_eq!(requests.len(), 2, "the answer that changes nothing is asked again");
     let told = requests[1]["messages"].as_array().and_then(|all| all.last()).expect("a message");
     let told = told["content"].as_str().expect("words");
