@@ -147,7 +147,7 @@ fn a_failed_provider_is_an_infrastructure_failure_with_a_hint() {
     stage.script = vec![vec![Err(ModelError::new(ErrorKind::Auth, "401: wrong key"))]];
     let played = stage.play();
     assert_eq!(played.outcome.failure, Some(Failure::Infrastructure));
-    assert_eq!(played.outcome.summary, "401: wrong key; check the provider's API key");
+    assert_eq!(played.outcome.summary, "401: wrong key\nhint: check the provider's API key");
     assert_eq!((played.kinds().as_str(), played.released), ("model_intent model_failed", 1));
 }
 

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The tables a `config.toml` may have.
-const SECTIONS: [&str; 2] = [RunSettings::NAME, known::Options::NAME];
+pub(super) const SECTIONS: [&str; 2] = [RunSettings::NAME, known::Options::NAME];
 
 /// What is set up for a folder, be it in a repository or not.
 pub(super) struct Setup {

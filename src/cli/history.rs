@@ -30,10 +30,13 @@ use crate::{
     ui::{
         json, plain, summary,
         tables::{Align, render},
-        text::{Colour, escape},
+        text::{Colour, escape, fit},
         view::View,
     },
 };
+
+/// Columns of a run's state in the list; the whole of it is in `grafter status RUN`.
+const STATE: usize = 60;
 
 /// Returns a run by name or its beginning.
 pub(super) fn find(context: &Context, name: &str) -> Result<RunDir, Failure> {
@@ -93,7 +96,9 @@ pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<ExitCode, F
                 What::RunStarted(started) => Some(started.task.slug),
                 _ => None,
             });
-            vec![run.id.to_string(), slug.unwrap_or_default(), state_words(&run.state())]
+            let state = state_words(&run.state());
+            let state = if args.json { state } else { fit(&state, STATE) };
+            vec![run.id.to_string(), slug.unwrap_or_default(), state]
         })
         .collect();
     if args.json {

@@ -80,7 +80,10 @@ fn task(args: &RunArgs) -> Result<Task, Failure> {
     let text = match (&args.issue_file, args.issue.as_deref()) {
         (Some(path), _) => {
             let open = |path: &Path| File::open(path).map(read_capped);
-            let named = |error: io::Error| anyhow::anyhow!("{}: {error}", path.display());
+            let named = |error: io::Error| {
+                anyhow::Error::new(error)
+                    .context(format!("cannot read the issue {}", path.display()))
+            };
             open(path).and_then(|text| text).map_err(named).or_fail(Kind::Usage)?
         }
         (None, Some("-")) => read_capped(io::stdin()).or_fail(Kind::Usage)?,

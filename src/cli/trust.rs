@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use crate::{
     cli::{
         args::TrustArgs,
-        context::Context,
+        context::{Context, SECTIONS},
         exit::{Failure, Kind, OrFail},
         settings::RunSettings,
     },
@@ -32,6 +32,7 @@ pub(super) fn trust(context: &Context, args: &TrustArgs) -> Result<ExitCode, Fai
     // What a repository may never set is told now and not at the next run.
     let sources = Sources { repo: Some(own.join("config.toml")), ..Sources::default() };
     let settings = Settings::load(sources).or_fail(Kind::Usage)?;
+    settings.refuse_unknown(&SECTIONS).or_fail(Kind::Usage)?;
     settings.section::<RunSettings>().or_fail(Kind::Usage)?;
     settings.section::<known::Options>().or_fail(Kind::Usage)?;
     set_trusted(state, &key, &hash).or_fail(Kind::Infrastructure)?;

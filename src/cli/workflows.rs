@@ -28,7 +28,10 @@ pub(super) fn folders(setup: &Setup) -> Vec<PathBuf> {
 
 /// Returns a workflow by name or by path.
 pub(super) fn find(setup: &Setup, name: &str) -> Result<Source, Failure> {
-    lookup::find(name, &folders(setup)).or_fail(Kind::Usage)
+    lookup::find(name, &folders(setup)).map_err(|error| {
+        Failure::new(Kind::Usage, error)
+            .hint("`grafter workflow ls` lists them; a file is named with a slash or its ending")
+    })
 }
 
 /// Returns a workflow's validated graph, whose roles all have a prompt.

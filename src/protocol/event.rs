@@ -1,8 +1,60 @@
 //! What happens in a run: one closed list, which is at once the journal's record bodies and the
 //! events that the outside sees.
 //!
-//! The serde names are a documented, stable format (`--output stream-json`, `journal.jsonl`).
-//! Adding a kind or an optional field is compatible; anything else raises `FORMAT`.
+//! The names are a documented, stable format (`--output stream-json`, `logs --json`,
+//! `journal.jsonl`). Adding a kind or an optional member is compatible, so readers skip what they
+//! do not know; anything else raises `FORMAT`.
+//!
+//! # Kinds of events
+//!
+//! A line of `--output stream-json` is an object with `seq` (from 0), `at` (milliseconds since the
+//! epoch), `run`, `node` and `agent` where there is one, `kind`, and a `body` unless the kind has
+//! none. Money is in micro-dollars, time in milliseconds.
+//!
+//! | kind | body |
+//! |---|---|
+//! | `run_started` | `task`, `workflow`, `workflow_text`, `prompts`, `options`, `model`, `scripted`, `base`, `target`, `checkout` |
+//! | `run_resumed` | `pid`, `model` |
+//! | `note` | `level`, `text` |
+//! | `node_started` | `attempt`, `phase`, `role`, `agent_kind`, `feedback` |
+//! | `node_finished` | `attempt`, `outcome`, `reused` |
+//! | `node_skipped` | `why` |
+//! | `nodes_reset` | `nodes`, `feedback` |
+//! | `place_intent` | `branch`, `commit`, `path` |
+//! | `place_ready` | `path`, `sandbox`, `took_ms` |
+//! | `model_intent` | `turn`, `reserved` |
+//! | `model_result` | `turn`, `reply`, `stop`, `usage`, `cost`, `paid`, `took_ms` |
+//! | `model_failed` | `turn`, `error` |
+//! | `tool_intent` | `turn`, `index`, `tool`, `title` |
+//! | `tool_result` | `turn`, `index`, `tool`, `title`, `is_error`, `content`, `memo`, `snapshot`, `took_ms` |
+//! | `commit_intent` | `branch` |
+//! | `commit_made` | `commit`, `branch`, `stat` |
+//! | `candidate_made` | `candidate`, `tree`, `tip`, `commit` |
+//! | `candidate_conflict` | `paths`, `tip` |
+//! | `checks_finished` | `on`, `report`, `commit`, `reused` |
+//! | `verdict_given` | `candidate`, `verdict` |
+//! | `land_intent` | `branch`, `from`, `to` |
+//! | `landed` | `branch`, `from`, `to`, `stat` |
+//! | `land_missed` | `branch`, `found` |
+//! | `cancel_asked` | none |
+//! | `run_finished` | `end`, `usage`, `cost`, `took_ms` |
+//!
+//! The first event of a run is `run_started`, the last `run_finished`; a run that is taken up again
+//! goes on with `run_resumed` and the next `seq`.
+//!
+//! # The object of `--output json`
+//!
+//! One object, printed at the end; a member that does not apply is null.
+//!
+//! | member | content |
+//! |---|---|
+//! | `run`, `task`, `workflow`, `model`, `scripted`, `base`, `target` | what was started |
+//! | `end`, `message`, `exit_code` | how it ended: for programs, in words, as the process's code |
+//! | `commit`, `branch`, `landed`, `files` | the work: what landed, else what stands on its branch |
+//! | `verdict`, `checks` | what speaks for it, before and after |
+//! | `cost`, `usage`, `turns`, `took_ms` | what it took |
+//! | `resumed`, `paid_twice`, `notes` | what the user should know |
+//! | `nodes` | one object per node: state, summary, turns, usage, cost, time |
 
 use serde::{Deserialize, Serialize};
 

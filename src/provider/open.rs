@@ -48,7 +48,7 @@ pub enum OpenError {
         /// The name.
         name: String,
         /// What is missing.
-        why: &'static str,
+        why: String,
     },
     /// No provider of that name.
     #[error("there is no provider `{provider}`{near} (known: {known})")]
@@ -139,7 +139,7 @@ fn inline(name: &str) -> Result<Option<Place<'_>>, OpenError> {
         "responses" => Protocol::Responses,
         _ => return Ok(None),
     };
-    let form = |why| OpenError::Form { name: name.to_owned(), why };
+    let form = |why: &str| OpenError::Form { name: name.to_owned(), why: why.to_owned() };
     let (url, rest) = rest.split_once('#').ok_or_else(|| form("`#model` is missing at its end"))?;
     let (model, parameters) = rest.split_once('?').unwrap_or((rest, ""));
     if model.is_empty() {
@@ -167,10 +167,13 @@ fn inline(name: &str) -> Result<Option<Place<'_>>, OpenError> {
 
 fn listed<'a>(name: &'a str, options: &Options) -> Result<Place<'a>, OpenError> {
     let form = |why| OpenError::Form { name: name.to_owned(), why };
-    let (provider_name, model) =
-        name.split_once('/').ok_or_else(|| form("its provider is missing"))?;
+    let Some((provider_name, model)) = name.split_once('/') else {
+        let meant = options.row(name).provider.as_ref();
+        let meant = meant.map(|provider| format!("; did you mean `{provider}/{name}`?"));
+        return Err(form(format!("its provider is missing{}", meant.unwrap_or_default())));
+    };
     if model.is_empty() {
-        return Err(form("nothing stands after `/`"));
+        return Err(form("nothing stands after `/`".to_owned()));
     }
     let provider = options.provider(provider_name).ok_or_else(|| {
         let mut known: Vec<&str> = options.providers().map(|(name, _)| name).collect();
@@ -318,7 +321,7 @@ mod tests {
     #[test]
     fn names_that_name_nothing_are_explained() {
         insta::assert_snapshot!(refused("claude-opus-5"), @"
-        `claude-opus-5` names no model: its provider is missing
+        `claude-opus-5` names no model: its provider is missing; did you mean `anthropic/claude-opus-5`?
         hint: write `provider/model`, `chat+URL#model`, `scripted:FILE` or `gold:PATCH`; `grafter models` lists what is known
         ");
         insta::assert_snapshot!(refused("antropic/claude"), @"

@@ -73,13 +73,14 @@ pub fn object(view: &View) -> Value {
         "resumed": view.resumed,
         "paid_twice": view.paid_twice,
         "notes": view.notes.iter().map(note).collect::<Vec<_>>(),
-        "nodes": view.nodes.iter().map(|one| node(one, view.clock)).collect::<Vec<_>>(),
+        "nodes": view.nodes.iter().map(|one| node(one, (view.clock, view.end.is_some()))).collect::<Vec<_>>(),
     })
 }
 
-fn node(node: &NodeView, clock: u64) -> Value {
+fn node(node: &NodeView, (clock, ended): (u64, bool)) -> Value {
     let (state, why) = match &node.state {
         NodeState::Waiting => ("waiting", None),
+        NodeState::Running if ended => ("stopped", None),
         NodeState::Running => ("running", None),
         NodeState::Succeeded => ("succeeded", None),
         NodeState::Reused => ("reused", None),

@@ -77,7 +77,11 @@ impl Tree<'_> {
     }
 
     fn node(&self, twig: &str, node: &NodeView) -> String {
-        let (sign, ink) = glyph(&node.state);
+        let (sign, ink) = match &node.state {
+            // The run has ended without it; a resume takes it up again.
+            NodeState::Running if !self.view.live => ("◼", Ink::Warn),
+            state => glyph(state),
+        };
         let used = 2 + width(twig) + 1 + 2;
         let name = left(&fit(&label(node), self.names - used), self.names - used);
         let start =

@@ -1,0 +1,170 @@
+//! What can be looked at without a run: workflows, tools, models, settings to start from.
+
+use crate::env::Env;
+
+fn world() -> Env {
+    let env = Env::new();
+    env.write("Cargo.toml", "[package]\nname = \"x\"\nversion = \"0.1.0\"\n");
+    env.commit("start");
+    env
+}
+
+#[test]
+fn shipped_workflows_are_listed_checked_and_drawn() {
+    let env = world();
+    insta::assert_snapshot!(env.grafter(["workflow", "ls"]).ok().stdout, @"
+    resolve          shipped/resolve.yaml
+    small            shipped/small.yaml
+    solo             shipped/solo.yaml
+    ");
+    for name in ["resolve", "small", "solo"] {
+        let said = env.grafter(["workflow", "check", name]).ok().stdout;
+        assert!(said.ends_with("nodes, valid\n"), "{said}");
+    }
+    let show = |name: &str, format: &str| {
+        env.grafter(["workflow", "show", name, "--format", format]).ok().stdout
+    };
+    insta::assert_snapshot!(show("resolve", "text"), @"
+    resolve (version 1): at most $3.0000, 60 min, 250 turns
+      research x3 (optional)  research        researcher
+      synthesis               synthesis       coordinator  after research
+      implement               implementation  implementer  after synthesis
+      checks                  verification    checks       after implement; on failure to implement (3x)
+      review x2               verification    reviewer     after implement; on failure to implement (2x)
+    ");
+    insta::assert_snapshot!(show("solo", "dot"), @r#"
+    digraph "solo" {
+      rankdir=LR;
+      node [shape=box];
+      "solve" [label="solve\nsolo"];
+      "checks" [label="checks\nchecks"];
+      "solve" -> "checks";
+      "checks" -> "solve" [style=dashed, label="on failure, 3x"];
+    }
+    "#);
+    insta::assert_snapshot!(show("resolve", "mermaid"), @r#"
+    flowchart LR
+      n_research["research x3<br/>researcher"]
+      n_synthesis["synthesis<br/>coordinator"]
+      n_implement["implement<br/>implementer"]
+      n_checks["checks<br/>checks"]
+      n_review["review x2<br/>reviewer"]
+      n_research --> n_synthesis
+      n_synthesis --> n_implement
+      n_implement --> n_checks
+      n_implement --> n_review
+      n_checks -. "on failure, 3x" .-> n_implement
+      n_review -. "on failure, 2x" .-> n_implement
+    "#);
+}
+
+#[test]
+fn a_workflow_with_a_wrong_tool_or_role_is_refused() {
+    let env = world();
+    let flow = |role: &str, tool: &str| {
+        let text = format!(
+            "name: mine\nversion: 1\nnodes:\n  - id: solve\n    phase: implementation\n    \
+             role: {role}\n    kind: worktree\n    tools: [read, {tool}]\n"
+        );
+        env.write("mine.yaml", text);
+        let said = env.grafter(["workflow", "check", "mine.yaml"]).code(2).stderr;
+        let words = ["run", "x", "--model", "ollama/m", "-w", "./mine.yaml"];
+        let run = env.grafter(words).code(2).stderr;
+        assert_eq!(run.replace("./mine", "mine"), said, "a run says the same at its start");
+        said
+    };
+    insta::assert_snapshot!(flow("solo", "wirte"), @"
+    error: mine.yaml:8:19: there is no tool `wirte`; did you mean `write`?
+    8 |     tools: [read, wirte]
+      |                   ^
+    ");
+    insta::assert_snapshot!(flow("implementor", "write"), @"
+    error: mine.yaml: node `solve` has the role `implementor`, for which there is no prompt; did you mean `implementer`? (known: coordinator, delegate, implementer, researcher, reviewer, solo)
+      hint: write roles/implementor.md into the prompts folder of your configuration or of a trusted .grafter
+    ");
+}
+
+#[test]
+fn tools_and_models_are_tables() {
+    let env = world();
+    insta::assert_snapshot!(env.grafter(["tools"]).ok().stdout, @"
+    TOOL            CLASS    RISK    PHASES                                          WHAT IT DOES
+    apply_patch     write    medium  implementation                                  Apply a unified diff to one or more files, all or nothing.
+    bash            exec     high    implementation verification                     Run a command with bash in the sandbox, without network.
+    delegate        control  low     research synthesis implementation               Have a read-only helper with its own context find something out, and get its answer.
+    delete          write    medium  implementation                                  Delete a file.
+    edit            write    medium  implementation                                  Replace a piece of a file you have read.
+    finish          control  low     research synthesis implementation verification  End your work and hand in the result.
+    git             read     low     research synthesis implementation verification  Look at history and changes.
+    glob            read     low     research synthesis implementation verification  List files whose path matches, such as **/*.py or src/**/test_*.rs.
+    grep            read     low     research synthesis implementation verification  Search file contents with a regular expression (Rust syntax), line by line.
+    move            write    medium  implementation                                  Rename a file.
+    outline         read     low     research synthesis implementation verification  List the definitions of a source file with their lines (Python, Rust, JS, TS, Go).
+    read            read     low     research synthesis implementation verification  Read a text file as `number<tab>line`.
+    read_many       read     low     research synthesis implementation verification  Read up to 20 small files at once.
+    report_finding  control  low     research verification                           Report one claim with the lines that show it.
+    run_tests       exec     medium  implementation verification                     Run the repository's checks, all or one by number from 1.
+    tree            read     low     research synthesis implementation verification  Show folders and files, ignored ones left out.
+    write           write    medium  implementation                                  Write a whole file.
+    ");
+    let tools = env.grafter(["tools", "--json", "--risk", "high"]).ok().stdout;
+    let tools: serde_json::Value = serde_json::from_str(&tools).expect("JSON");
+    assert_eq!((tools[0]["name"].as_str(), tools[1].is_null()), (Some("bash"), true));
+    insta::assert_snapshot!(env.grafter(["tools", "--risk", "huge"]).code(2).stderr, @"error: `huge` is no risk: low, medium or high");
+    let models = env.grafter(["models"]).env("OPENAI_API_KEY", "k").ok().stdout;
+    let providers: Vec<_> = models.lines().take_while(|line| !line.is_empty()).collect();
+    insta::assert_snapshot!(providers.join("\n"), @"
+    PROVIDER    PROTOCOL   KEY                            ADDRESS
+    anthropic   anthropic  ANTHROPIC_API_KEY is not set   https://api.anthropic.com
+    deepseek    chat       DEEPSEEK_API_KEY is not set    https://api.deepseek.com/v1
+    llamacpp    chat       not needed                     http://127.0.0.1:8080/v1
+    ollama      chat       not needed                     http://127.0.0.1:11434/v1
+    openai      responses  set                            https://api.openai.com/v1
+    openrouter  chat       OPENROUTER_API_KEY is not set  https://openrouter.ai/api/v1
+    qwen        chat       DASHSCOPE_API_KEY is not set   https://dashscope-intl.aliyuncs.com/compatible-mode/v1
+    vllm        chat       not needed                     http://127.0.0.1:8000/v1
+    ");
+    assert!(models.contains("chat+URL#MODEL") && !models.contains('\u{1b}'));
+}
+
+#[test]
+fn doctor_says_what_this_machine_and_this_repository_allow() {
+    let env = world();
+    let said = env.clean(&env.grafter(["doctor"]).ok().stdout);
+    for part in ["grafter      0", "git          2", "sandbox      ", "repository   <root>/repo"] {
+        assert!(said.contains(part), "{part} is missing in {said}");
+    }
+    for part in
+        ["identity   Ada Example <ada@example.com>", "check      cargo test", "  .grafter   none"]
+    {
+        assert!(said.contains(part), "{part} is missing in {said}");
+    }
+    let outside = env.grafter(["doctor"]).dir("home").ok().stdout;
+    assert!(outside.contains("repository   none usable here"), "{outside}");
+}
+
+#[test]
+fn init_writes_settings_that_hold_and_never_over_others() {
+    let env = world();
+    env.grafter(["init"]).ok();
+    let text = std::fs::read_to_string(env.path(".grafter/config.toml")).expect("a file");
+    assert!(text.contains("verify = [\"cargo test"), "{text}");
+    let said = env.clean(&env.grafter(["init"]).code(2).stderr);
+    insta::assert_snapshot!(said, @"error: <root>/repo/.grafter/config.toml is there already and stays as it is");
+    env.grafter(["trust"]).ok();
+    env.grafter(["workflow", "ls"]).ok();
+}
+
+#[test]
+fn an_unknown_table_of_the_settings_is_refused() {
+    let env = world();
+    std::fs::create_dir_all(env.root().join("config/grafter")).expect("a new folder");
+    std::fs::write(env.root().join("config/grafter/config.toml"), "[rum]\nmodel = 'x'\n")
+        .expect("a new file");
+    let said = env.clean(&env.grafter(["workflow", "ls"]).code(2).stderr);
+    insta::assert_snapshot!(said, @"
+    error: <root>/config/grafter/config.toml:1:2: unknown section `rum`; did you mean `run`? (known: run, providers)
+    1 | [rum]
+      |  ^
+    ");
+}
