@@ -79,7 +79,7 @@ fn clean(context: &Context, all: bool) -> Result<ExitCode, Failure> {
             }
             Err(error) => {
                 kept += 1;
-                eprintln!("kept {}: {error}", tree.path.display());
+                say!("kept {}: {error}", tree.path.display())?;
             }
         }
     }

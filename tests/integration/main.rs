@@ -5,9 +5,15 @@ mod budget;
 mod checks;
 mod crash;
 mod env;
+<<<<<<< HEAD
 mod landing;
 mod models;
 mod repositories;
+=======
+mod examples;
+mod models;
+mod readme;
+>>>>>>> 5b0c41c (readme, security, changelog: written, checked by tests; agents of a linked worktree no longer see its git dir)
 mod sandbox;
 mod server;
 mod solo;
