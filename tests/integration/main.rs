@@ -11,6 +11,7 @@ mod models;
 mod repositories;
 =======
 mod examples;
+mod front;
 mod models;
 mod readme;
 >>>>>>> 5b0c41c (readme, security, changelog: written, checked by tests; agents of a linked worktree no longer see its git dir)
