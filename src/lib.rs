@@ -3,21 +3,33 @@
 //! Where things live, the highest floor first; a room imports only rooms on lower floors, which
 //! `tests/integration/architecture.rs` checks:
 //!
-//! | floor | rooms |
-//! |---|---|
-//! | front | [`cli`] |
-//! | views | [`ui`] |
-//! | one run | [`coordinator`] |
-//! | who works | [`subagent`] |
-//! | work | [`agent`] |
-//! | means | [`tools`], [`prompt`], [`merge`] |
-//! | proof | [`verify`] |
-//! | parts | [`graph`], [`journal`], [`provider`], [`guard`], [`git`] |
-//! | ground | [`sandbox`], [`code`] |
-//! | words | [`protocol`], [`settings`] |
+//! | floor | room | what it does |
+//! |---|---|---|
+//! | front | [`cli`] | the commands; turns errors into message, cause, hint and exit code |
+//! | views | [`ui`] | bars, plain lines, summary, JSON: all of them folds of events |
+//! | one run | [`coordinator`] | the select loop that owns a run, and the pure plan it follows |
+//! | who works | [`subagent`] | places for agents: worktrees and throw-away trees |
+//! | work | [`agent`] | one agent: ask, call tools, until done |
+//! | means | [`tools`] | what an agent can do, as one table and its behaviour on a place |
+//! | | [`prompt`] | prompts as files, assembled by a pure function |
+//! | | [`merge`] | the candidate on the target's tip, landing, undo |
+//! | proof | [`verify`] | checks found and run, results read, the verdict |
+//! | parts | [`graph`] | workflow YAML to a validated task graph, and pictures of it |
+//! | | [`journal`] | the hash-chained record of a run, blobs, stored results |
+//! | | [`provider`] | models behind one streaming trait: three wire formats, scripts, patches |
+//! | | [`guard`] | the decision on each tool call |
+//! | | [`git`] | repository, refs, trees, snapshots, commits |
+//! | ground | [`sandbox`] | child processes, and places that confine them |
+//! | | [`code`] | languages, outlines, functions by tree-sitter |
+//! | words | [`protocol`] | the types that all rooms share |
+//! | | [`settings`] | layered settings, TOML and YAML, trust |
 //!
 //! Calls go down; an outcome comes back as the return value. Only two things climb:
-//! `protocol::event::Event` and `protocol::request::Request`.
+//! [`protocol::event::Event`] and [`protocol::request::Request`].
+//!
+//! To run an issue from a program of your own begin with [`coordinator::start::start`], and see
+//! `examples/run_issue.rs`. Its `main` must begin with [`sandbox::child::dispatch`], because the
+//! inside of a sandbox is the running program again.
 
 pub mod agent;
 pub mod cli;

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+/// The heading of what every command takes.
+const GLOBAL: &str = "Everywhere";
+
 /// From an issue to a verified, landed commit.
 #[derive(Debug, Parser)]
 #[command(
@@ -16,6 +19,7 @@ use clap_complete::Shell;
   grafter run \"the median of an even list is wrong\" --model anthropic/claude-sonnet-4-5
   grafter run --issue-file issue.md --verify 'pytest -q' --into main
   grafter resume            # go on with the latest run
+  grafter undo              # take its landing back
   grafter demo              # see all of it without a model
 
 Exit codes: 0 landed, 1 not resolved, 2 usage or configuration, 3 refused or approval needed,
@@ -23,10 +27,10 @@ Exit codes: 0 landed, 1 not resolved, 2 usage or configuration, 3 refused or app
 )]
 pub(super) struct Cli {
     /// Work on the repository in this folder instead of the current one.
-    #[arg(short = 'C', long = "repo", global = true, value_name = "DIR")]
+    #[arg(short = 'C', long = "repo", global = true, value_name = "DIR", help_heading = GLOBAL)]
     pub(super) dir: Option<PathBuf>,
     /// Say more on standard error (also: GRAFTER_LOG=debug).
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = GLOBAL)]
     pub(super) verbose: bool,
     /// What to do.
     #[command(subcommand)]
@@ -38,7 +42,7 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Take an issue to a verified, landed commit.
     Run(Box<RunArgs>),
-    /// Go on with a run that was interrupted, killed or out of budget.
+    /// Go on with a run that was interrupted, killed or ran out of budget.
     Resume(ResumeArgs),
     /// Show the runs of this repository, or one of them.
     Status(StatusArgs),
@@ -49,12 +53,12 @@ pub(super) enum Command {
         after_help = "Examples:\n  grafter cancel            # the latest run\n  grafter cancel 1122-1741"
     )]
     Cancel(RunName),
-    /// Take a landing back.
+    /// Take a landing back: move the branch back, or revert if it has moved on.
     #[command(
         after_help = "Examples:\n  grafter undo              # the landing of the latest run\n  grafter undo 1122-1741"
     )]
     Undo(RunName),
-    /// Bring work that did not land onto a branch of its own.
+    /// Bring the snapshots of a run's work onto a branch of its own.
     Rescue(RescueArgs),
     /// List, check and draw workflows.
     #[command(subcommand)]
@@ -64,12 +68,12 @@ pub(super) enum Command {
     Prompt(PromptCommand),
     /// List the tools that agents have.
     Tools(ToolsArgs),
-    /// List models and providers, and whether their keys are set.
+    /// List providers, whether their keys are set, and known models with their prices.
     Models,
     /// List, clean and enter the working trees that grafter made.
     #[command(subcommand)]
     Worktree(WorktreeCommand),
-    /// Check the record of a run.
+    /// Check the journal of a run.
     #[command(subcommand)]
     Journal(JournalCommand),
     /// Let the repository's own `.grafter` folder take effect, as it is now.
@@ -87,6 +91,9 @@ pub(super) enum Command {
         shell: Shell,
     },
     /// Repair a small crate with three bugs, with a scripted model, to see how a run goes.
+    ///
+    /// No model is asked: a script plays the agents' words. Git, trees, sandbox, checks and
+    /// landings are real; it needs cargo, and no network.
     Demo(DemoArgs),
 }
 
@@ -105,7 +112,7 @@ pub(super) struct RunArgs {
     /// Read the issue from a file.
     #[arg(long, value_name = "FILE", conflicts_with = "issue")]
     pub(super) issue_file: Option<PathBuf>,
-    /// The workflow: resolve, solo, small, or one of your own.
+    /// The workflow: resolve, solo, small, one of your own, or a file [default: resolve].
     #[arg(short, long, value_name = "NAME")]
     pub(super) workflow: Option<String>,
     /// The model, such as `anthropic/NAME`, `openai/NAME`, `chat+URL#NAME`, `scripted:FILE`.
@@ -117,7 +124,8 @@ pub(super) struct RunArgs {
     /// Land on this branch instead of `grafter/<run>/landed`.
     #[arg(long, value_name = "BRANCH")]
     pub(super) into: Option<String>,
-    /// A check command; may be given more than once. Without any they are detected.
+    /// A command that verifies, run with `bash -c`; may be given more than once. Without any, checks
+    /// are detected.
     #[arg(long, value_name = "COMMAND")]
     pub(super) verify: Vec<String>,
     /// The most seconds one check may take [default: 900].
@@ -126,13 +134,13 @@ pub(super) struct RunArgs {
     /// Land even if nothing verified the commit.
     #[arg(long)]
     pub(super) allow_unverified: bool,
-    /// How a writer hands in its change.
+    /// How writers hand in their change, instead of the node's or the model's own way.
     #[arg(long, value_name = "FORMAT")]
     pub(super) edit_format: Option<Format>,
     /// How much agents may do without asking.
     #[arg(long, value_name = "MODE")]
     pub(super) mode: Option<ModeName>,
-    /// The most dollars to spend, or `none` [default: 3].
+    /// The most dollars to spend, or `none` [default: 3]. A cap needs a model with a known price.
     #[arg(long, value_name = "USD")]
     pub(super) max_cost: Option<String>,
     /// The most tokens to use, in and out.
@@ -144,7 +152,7 @@ pub(super) struct RunArgs {
     /// The most minutes to take [default: 60].
     #[arg(long, value_name = "MINUTES")]
     pub(super) timeout: Option<u64>,
-    /// Use no results of earlier runs.
+    /// Run every node, even where the result of an earlier run would do.
     #[arg(long)]
     pub(super) fresh: bool,
     /// What to print.
@@ -231,7 +239,7 @@ pub(super) struct StatusArgs {
     /// The run, or the beginning of its name; all runs without one.
     #[arg(value_name = "RUN")]
     pub(super) run: Option<String>,
-    /// Print JSON.
+    /// Print JSON: a list of runs, or the object that `run --output json` prints.
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -283,7 +291,8 @@ pub(super) enum WorkflowCommand {
         after_help = "Examples:\n  grafter workflow check .grafter/workflows/mine.yaml\n  grafter workflow check resolve"
     )]
     Check {
-        /// The file, or a workflow's name.
+        /// A workflow's name, or a file.
+        #[arg(value_name = "WORKFLOW")]
         file: String,
     },
     /// Show a workflow.
@@ -291,10 +300,11 @@ pub(super) enum WorkflowCommand {
         after_help = "Examples:\n  grafter workflow show resolve\n  grafter workflow show resolve --format dot | dot -Tsvg > resolve.svg"
     )]
     Show {
-        /// The file, or a workflow's name.
+        /// A workflow's name, or a file.
+        #[arg(value_name = "WORKFLOW")]
         file: String,
-        /// How.
-        #[arg(long, default_value = "text")]
+        /// The form of the picture.
+        #[arg(long, value_name = "FORM", default_value = "text")]
         format: Picture,
     },
 }
@@ -302,11 +312,11 @@ pub(super) enum WorkflowCommand {
 /// Pictures of a graph.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum Picture {
-    /// Indented text.
+    /// One line per node.
     Text,
-    /// Graphviz.
+    /// For Graphviz.
     Dot,
-    /// Mermaid.
+    /// For Mermaid, which many forges and editors draw.
     Mermaid,
 }
 
@@ -318,11 +328,11 @@ pub(super) enum PromptCommand {
         after_help = "Examples:\n  grafter prompt show --role reviewer\n  grafter prompt show --role implementer --edit-format blocks"
     )]
     Show {
-        /// The role.
-        #[arg(long, default_value = "implementer")]
+        /// The role, such as researcher, coordinator, implementer, reviewer, solo, delegate.
+        #[arg(long, value_name = "ROLE", default_value = "implementer")]
         role: String,
         /// The edit format.
-        #[arg(long, default_value = "tools")]
+        #[arg(long, value_name = "FORMAT", default_value = "tools")]
         edit_format: Format,
     },
     /// Check all prompt files.
@@ -357,7 +367,10 @@ pub(super) enum RiskName {
 pub(super) enum WorktreeCommand {
     /// List the trees.
     Ls,
-    /// Remove trees whose work is integrated; work that is not is saved to a ref first.
+    /// Remove trees whose work has landed; branches stay.
+    ///
+    /// Trees of live runs stay too. Files that are not committed are saved to a ref below
+    /// refs/grafter/orphan first.
     #[command(
         after_help = "Examples:\n  grafter worktree clean          # what has landed\n  grafter worktree clean --all    # everything, unlanded work saved to a ref first"
     )]
@@ -366,13 +379,13 @@ pub(super) enum WorktreeCommand {
         #[arg(long)]
         all: bool,
     },
-    /// Print the path of a run's tree, or start a shell in it.
+    /// Start a shell in the tree of a run's writer, or print its path.
     #[command(
         after_help = "Examples:\n  grafter worktree enter\n  cd \"$(grafter worktree enter 1122 --print)\""
     )]
     Enter {
         /// The run, or the beginning of its name.
-        #[arg(default_value = "latest")]
+        #[arg(value_name = "RUN", default_value = "latest")]
         run: String,
         /// Only print the path.
         #[arg(long)]

@@ -109,7 +109,9 @@ pub(super) async fn follow(handle: Handle, watch: Watch) -> Result<ExitCode, Fai
 
 fn style(output: Output, budget: Option<Micros>) -> Style {
     let terminal = io::stderr().is_terminal() && io::stdin().is_terminal();
-    let plain = !io::stderr().is_terminal() || env::var_os("NO_COLOR").is_some();
+    // The summary goes to standard output, so both must be read by a person.
+    let plain = !(io::stderr().is_terminal() && io::stdout().is_terminal())
+        || env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let columns = env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
     let width = columns.or_else(columns_of_terminal).unwrap_or(100);
     Style {

@@ -192,4 +192,53 @@ mod tests {
         assert_eq!(cap(""), Ok(Ok(Some(Micros(3_000_000)))));
         assert!(cap("[run]\nmax_cost = true").unwrap_err().contains("an amount of dollars"));
     }
+
+    fn defaults() -> serde_json::Map<String, serde_json::Value> {
+        match serde_json::to_value(RunSettings::default()).unwrap() {
+            serde_json::Value::Object(keys) => keys,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn the_readme_lists_every_key_with_its_default_and_owner() {
+        let text = include_str!("../../README.md");
+        let table = text.split("`[run]`:").nth(1).unwrap().trim_start();
+        let rows = table.lines().take_while(|line| line.starts_with('|')).skip(2);
+        let rows: Vec<Vec<&str>> =
+            rows.map(|row| row.split('|').map(str::trim).collect()).collect();
+        let listed: Vec<String> = rows.iter().map(|row| format!("{} {}", row[1], row[2])).collect();
+        let mut wanted: Vec<String> = defaults()
+            .into_iter()
+            .map(|(key, value)| match value {
+                serde_json::Value::Null => format!("`{key}` none"),
+                value => format!("`{key}` `{value}`"),
+            })
+            .collect();
+        let order = |row: &String| listed.iter().position(|other| other == row);
+        wanted.sort_by_key(order);
+        assert_eq!(listed, wanted);
+        for row in rows {
+            let private = RunSettings::NO_REPO.contains(&row[1].trim_matches('`'));
+            assert_eq!(row[4], if private { "no" } else { "yes" }, "{}", row[1]);
+        }
+    }
+
+    #[test]
+    fn what_init_writes_is_what_a_repository_may_set() {
+        let text = include_str!("init.toml").replace("@VERIFY@", "\"make test\"");
+        let settings = Settings::from_texts("", &text).section::<RunSettings>().unwrap();
+        assert_eq!(settings.verify, ["make test"]);
+        // With every comment sign of a setting taken away it is still right, and complete.
+        let line =
+            |line: &str| line.strip_prefix("# ").filter(|l| l.contains(" = ")).map(str::to_owned);
+        let all: Vec<String> =
+            text.lines().map(|text| line(text).unwrap_or_else(|| text.to_owned())).collect();
+        let all = all.join("\n");
+        let settings = Settings::from_texts("", &all).section::<RunSettings>().unwrap();
+        assert_eq!(settings.workflow.as_deref(), Some("resolve"));
+        for key in defaults().keys().filter(|key| !RunSettings::NO_REPO.contains(&key.as_str())) {
+            assert!(all.lines().any(|line| line.starts_with(&format!("{key} = "))), "{key}");
+        }
+    }
 }

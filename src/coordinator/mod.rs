@@ -1,6 +1,13 @@
 //! One run.
 //!
-//! A single select loop owns the state; decisions are pure, effects are journaled first.
+//! `start` begins a run or takes it up again. From then on `dispatch` is the single select loop that
+//! owns the `state`, which is a fold of the journal: each happening goes to the pure `plan` (with
+//! `schedule` and `budget`), whose effects are journaled first and then carried out. A `unit` runs
+//! one instance of a node, told by a `brief`; for an agent that is a `member` (its prompt from
+//! `scene`, its files from `focus`), and what it wrote becomes a commit in `commits`. `jobs` are the
+//! scaffold's own: checks on the base, the candidate, the landing. `delegate` adds the helpers that
+//! agents ask for, `key` names results for later runs, and `control` is how others stop a run.
+
 mod brief;
 pub mod budget;
 mod commits;

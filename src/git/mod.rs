@@ -1,6 +1,18 @@
 //! The repository.
 //!
-//! The only room that touches git2; working trees are made and asked through the git program.
+//! The only room that touches git2. The library reads and writes objects and refs; working trees are
+//! made and asked through the git program (`program`), because the library is wrong or absent
+//! where they are odd.
+//!
+//! | what | where |
+//! |---|---|
+//! | finding a repository, and one made from nothing | `repo`, `init` |
+//! | refs, commits, diffs, merges without a working tree | `refs`, `commit`, `diff`, `join`, `patch` |
+//! | trees of agents, and grafter's list of them | `tree`, `worktrees`, `records`, `submodules`, `lock` |
+//! | the git directory an agent sees | `private` |
+//! | snapshots of a tree | `snapshot` on `scan`, `files`, `rules`, `attributes`, `large` |
+//! | what agents and prompts are shown | `look`, `facts` |
+
 pub mod attributes;
 pub mod commit;
 pub mod diff;

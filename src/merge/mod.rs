@@ -1,5 +1,7 @@
 //! From a branch to the target.
 //!
-//! Builds the candidate in memory and moves the target by compare-and-swap.
+//! `candidate` builds the commit that may land on the target's tip, in memory; `land` moves the
+//! target by compare-and-swap and takes a landing back.
+
 pub mod candidate;
 pub mod land;

@@ -2,7 +2,7 @@
 //!
 //! `prompts/` holds sections, roles and edit formats with front matter. `set` loads them (the
 //! binary's, overlaid by the user's and a trusted repository's), `section` holds the rules for one
-//! file, `template` the only two ways in which a value gets into a prompt, `assemble` puts a prompt
+//! file (`vars` the table of what it may name), `template` the only two ways in which a value gets into a prompt, `assemble` puts a prompt
 //! together as a pure function, `lint` looks at the whole. No prompt text stands in Rust code.
 
 pub mod assemble;

@@ -3,7 +3,9 @@
 //! Wire formats, retries, breaker and prices; the only room with an HTTP client. `open` turns a
 //! name into a `model::Model`; `remote` drives one of the three wire formats (`anthropic`, `chat`,
 //! `responses`: each a pure rendering and a pure decoder) through `http` with `retry` and
-//! `breaker`; `scripted` and `gold` answer without a network and say so in their `ModelInfo`.
+//! `breaker`; `tolerant` finds tool calls in what weak models write as text. `known` is the table
+//! of providers and models (`models.yaml` and the user's own), `price` makes money of tokens, `key`
+//! finds keys. `scripted` and `gold` answer without a network and say so in their `ModelInfo`.
 
 pub mod anthropic;
 pub mod breaker;

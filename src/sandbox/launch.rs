@@ -78,3 +78,17 @@ impl Drop for Launched {
         let _ = self.child.wait();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::wire::Confine;
+
+    #[test]
+    fn a_program_that_does_not_dispatch_is_never_started_as_its_own_helper() {
+        let own = env::current_exe().unwrap();
+        let setup = Setup { confine: Confine::Nothing, base: "/".into(), env: Vec::new() };
+        let error = start(&own, child::NAMESPACES, &setup).unwrap_err();
+        assert!(error.to_string().contains("child::dispatch()"), "{error}");
+    }
+}

@@ -6,6 +6,11 @@
 //! starts a helper (`grafter __sandbox`, [`child`]), which confines itself as [`probe`] found the
 //! machine to allow and then serves commands over a socket. [`host`] runs grafter's own programs,
 //! such as git, which need no confinement but a deadline.
+//!
+//! The helper is the running program itself, so a program that uses this library begins its `main`
+//! with [`child::dispatch`]. On grafter's side `layout` says what a sandbox shows, `launch` and
+//! `client` start and ask the helper; on the helper's side `namespaces`, `mounts` and `landlock`
+//! confine, `serve` and `running` run commands. `wire` is what passes between them.
 
 mod beneath;
 mod capture;

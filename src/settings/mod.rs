@@ -1,6 +1,7 @@
 //! Layered settings and the two text formats.
 //!
-//! default < user < trusted repository < environment < flag; YAML and TOML are read here only.
+//! default < user < trusted repository < environment < flag (`load`); YAML and TOML are read here
+//! only. `paths` knows the user's folders, `trust` whether a repository's own settings count.
 //! What is wrong in a file is told with file, line, column, the line itself and the nearest word.
 
 pub mod load;

@@ -245,13 +245,16 @@ fn prepare(site: &Site, wish: &Wish, path: &Path) -> Result<PlaceSpec, HousingEr
     let checkout = site.repo.checkout().to_path_buf();
     let share = site.share.iter().map(|name| (checkout.join(name), checkout.join(name)));
     let share = share.filter(|(from, _)| from.is_dir()).collect();
+    // In a linked worktree it lies outside the checkout, so the tree over that does not cover it.
+    let mut hide = site.hide.clone();
+    hide.push(site.repo.common_dir().to_path_buf());
     Ok(PlaceSpec {
         tree: path.to_path_buf(),
         seen_as: checkout,
         private_git: Some(git.dir),
         objects: git.objects,
         home,
-        hide: site.hide.clone(),
+        hide,
         share,
         path_env: std::env::var_os("PATH").unwrap_or_default(),
         backend: site.backend,
@@ -272,4 +275,31 @@ fn chain(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::fixture::Fixture;
+
+    #[test]
+    fn an_agent_of_a_linked_worktree_does_not_see_the_repositorys_git_dir() {
+        let fixture = Fixture::small();
+        let linked = fixture.beside("linked");
+        fixture.git(&["worktree", "add", "-q", "-b", "other", &linked.to_string_lossy()]);
+        let repo = Repo::discover(&linked).unwrap();
+        let site = Site {
+            root: fixture.beside("trees"),
+            backend: Backend::None,
+            helper: PathBuf::new(),
+            share: Vec::new(),
+            hide: Vec::new(),
+            repo,
+        };
+        let commit = site.repo.resolve("HEAD").unwrap();
+        let wish = Wish { name: "base".to_owned(), commit, branch: None };
+        let spec = prepare(&site, &wish, &site.root.join("base")).unwrap();
+        assert!(!site.repo.common_dir().starts_with(&spec.seen_as), "or the test shows nothing");
+        assert_eq!(spec.hide, [site.repo.common_dir()]);
+    }
 }

@@ -1,5 +1,7 @@
-//! Places and contexts for agents.
+//! Places for agents.
 //!
-//! What a worktree agent and a teammate are given to live in.
+//! `housing` makes what an agent is given to live in: a registered worktree for a writer, one shared
+//! tree for readers, a throw-away tree for a verifier. `sweep` takes away what a run leaves behind.
+
 pub mod housing;
 pub mod sweep;

@@ -1,6 +1,13 @@
 //! What an agent can do.
 //!
-//! One table of tools, and their behaviour on a place.
+//! `catalogue` is the one table of tools, read from `prompts/tools.yaml`; a `desk` joins it to one
+//! agent's place. A call is checked against its schema (`validate`), its facts are gathered
+//! (`facts`) for the guard's decision, and `perform` runs what the guard has cleared, which is the
+//! only list that joins names to behaviour: `read`, `search`, `look` and `history` look, `edit`,
+//! `write` and `patch` change (through `change`, all or nothing, and only what `reads` knows to be
+//! read), `shell` runs commands, `control` talks to the scaffold. `formats` takes changes that a
+//! model hands in as text. Every result is an `answer`, capped, and every error in it says what to
+//! do next.
 
 pub mod answer;
 pub mod catalogue;

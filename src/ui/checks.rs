@@ -13,9 +13,9 @@ pub struct CheckRow {
     pub before: Option<Side>,
     /// How it went on the candidate.
     pub after: Option<Side>,
-    /// Tests that failed before and pass now.
+    /// Tests, or the command where there are no ids, that failed before and pass now.
     pub fixed: Vec<String>,
-    /// Tests that passed before and fail now.
+    /// Tests, or the command where there are no ids, that passed before and fail now.
     pub broke: Vec<String>,
 }
 
@@ -60,6 +60,14 @@ fn row(command: &str, before: Option<&CheckRun>, after: Option<&CheckRun>) -> Ch
 /// Returns the tests that went from one status to another.
 fn moved(before: Option<&CheckRun>, after: Option<&CheckRun>, way: [TestStatus; 2]) -> Vec<String> {
     let (Some(before), Some(after)) = (before, after) else { return Vec::new() };
+    if before.tests.is_empty() && after.tests.is_empty() {
+        let status = |run: &CheckRun| match run.end.is_success() {
+            true => TestStatus::Passed,
+            false => TestStatus::Failed,
+        };
+        let whole = [status(before), status(after)] == way;
+        return whole.then(|| after.check.command.clone()).into_iter().collect();
+    }
     let was: BTreeMap<_, _> = before.tests.iter().map(|test| (&test.id, test.status)).collect();
     let moved = after.tests.iter().filter(|test| {
         test.status == way[1] && was.get(&test.id).is_some_and(|status| *status == way[0])
@@ -84,4 +92,29 @@ fn side(run: &CheckRun) -> Side {
         words.push_str(" (flaky)");
     }
     Side { good, words }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::report::{Check, Origin};
+
+    fn report(code: i32) -> CheckReport {
+        let check = Check { command: "sh check.sh".to_owned(), origin: Origin::Named };
+        let end = CheckEnd::Exit(code);
+        let (tests, tail) = (Vec::new(), String::new());
+        CheckReport { runs: vec![CheckRun { check, end, tests, tail, flaky: false, took_ms: 1 }] }
+    }
+
+    #[test]
+    fn a_command_without_test_ids_is_fixed_or_broken_as_a_whole() {
+        let between = |before, after| {
+            let row = rows(Some(&report(before)), Some(&report(after))).remove(0);
+            (row.fixed.len(), row.broke.len())
+        };
+        assert_eq!(between(1, 0), (1, 0));
+        assert_eq!(between(0, 1), (0, 1));
+        assert_eq!(between(1, 1), (0, 0));
+        assert_eq!(between(0, 0), (0, 0));
+    }
 }

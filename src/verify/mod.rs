@@ -1,6 +1,9 @@
 //! Checks and the verdict over them.
 //!
-//! Detects and runs check commands, parses results; the verdict is pure.
+//! `detect` finds check commands, `run` runs them in a place and `parse` reads test ids out of what
+//! they print. `change` compares one check on the candidate with the same one on the base,
+//! `verdict` decides over all of them and the reviews; both are pure. `touched` tells reviewers
+//! which tests a patch edits or deletes.
 
 pub mod change;
 pub mod detect;

@@ -1,0 +1,45 @@
+//! The programs in `examples/` do what they say. Cargo builds them for `cargo test`.
+
+use std::path::{Path, PathBuf};
+
+use crate::env::{Env, process::Run};
+
+/// Returns the path of a built example, which lies beside the built grafter.
+#[track_caller]
+fn example(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_BIN_EXE_grafter")).parent().expect("a target folder");
+    let path = folder.join("examples").join(name);
+    assert!(path.is_file(), "{} is not built: cargo build --examples", path.display());
+    path
+}
+
+fn run<'a>(env: &'a Env, name: &str, args: &[&str]) -> Run<'a> {
+    env.program(&example(name).to_string_lossy(), args)
+}
+
+#[test]
+fn run_issue_lands_a_commit_as_a_library_user_would() {
+    let env = Env::new();
+    let output = run(&env, "run_issue", &[]).ok().stdout;
+    for text in [
+        "checks on the base: sh check.sh exit 1",
+        "landed (fixed)",
+        "the branch `fixed` stands at Some(",
+    ] {
+        assert!(output.contains(text), "{text} is missing in\n{output}");
+    }
+}
+
+#[test]
+fn check_workflow_draws_what_is_valid_and_explains_what_is_not() {
+    let env = Env::new();
+    let shown = env.grafter(["workflow", "show", "solo", "--format", "mermaid"]).ok().stdout;
+    assert_eq!(run(&env, "check_workflow", &["solo"]).ok().stdout, shown);
+    env.write("bad.yaml", "name: x\nversion: 1\nnodes:\n  - id: a\n    phase: implmentation\n");
+    let output = run(&env, "check_workflow", &["bad.yaml"]).code(2);
+    insta::assert_snapshot!(output.stderr, @"
+    bad.yaml:5:12: unknown value `implmentation`; did you mean `implementation`? (known: research, synthesis, implementation, verification)
+    5 |     phase: implmentation
+      |            ^
+    ");
+}
