@@ -245,6 +245,7 @@ impl RunState {
         };
         for node in self.nodes.values_mut().filter(verified) {
             node.state = NodeState::Waiting;
+            node.outcome = None;
         }
     }
 
@@ -254,7 +255,7 @@ impl RunState {
             node.state = NodeState::Waiting;
             // What the last attempt said counts no more, also if there is no next one.
             node.outcome = None;
-            if index == 0 && *feedback != Kept::Inline(String::new()) {
+            if index == 0 {
                 node.feedback = Some(feedback.clone());
             }
         }

@@ -48,6 +48,20 @@ fn a_branch_that_moved_or_vanished_is_missed() {
     assert_eq!(land(&repo, &fresh).unwrap(), Landed::Missed { found: Some(moved) });
 }
 
+/// Once a miss, and then "nothing is left to land": the landing was done, its record was not.
+#[test]
+fn a_landing_that_somebody_built_on_before_it_was_recorded_is_done() {
+    let (fixture, base, to) = scene();
+    let repo = fixture.repo();
+    fixture.git(&["checkout", "-q", "--detach", to.as_str()]);
+    fixture.write("b.txt", b"built on it\n");
+    let next = fixture.commit("user goes on");
+    fixture.git(&["checkout", "-q", "main"]);
+    fixture.git(&["branch", "stable", next.as_str()]);
+    assert_eq!(land(&repo, &landing("stable", Some(&base), &to)).unwrap(), Landed::Moved);
+    assert_eq!(repo.tip("stable").unwrap(), Some(next));
+}
+
 #[test]
 fn a_checked_out_branch_moves_with_its_files_and_keeps_other_changes() {
     let (fixture, base, to) = scene();
