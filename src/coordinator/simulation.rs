@@ -284,7 +284,7 @@ impl World {
         let name = id.as_str().split('.').next().unwrap_or_default().to_owned();
         let phase = self.graph.get(&name).map_or(Phase::Research, |node| node.phase);
         let attempt = self.state.nodes.get(id).map_or(1, |node| node.attempt);
-        let fails = self.bad.iter().any(|bad| *bad == (name.as_str(), attempt));
+        let fails = self.bad.contains(&(name.as_str(), attempt));
         let luck = if fails { Luck::Bad } else { luck };
         let mut outcome = match luck {
             Luck::Good => Outcome::succeeded("ok"),

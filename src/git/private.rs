@@ -90,11 +90,7 @@ fn is_whole(dir: &Path) -> bool {
     folders.iter().all(|name| is(name, true)) && is("HEAD", false)
 }
 
-fn build(
-    repo: &Repo,
-    spec: &PrivateSpec<'_>,
-    (dir, lent): (&Path, usize),
-) -> Result<(), GitError> {
+fn build(repo: &Repo, spec: &PrivateSpec<'_>, (dir, lent): (&Path, usize)) -> Result<(), GitError> {
     for folder in ["refs/heads", "refs/tags", "objects/info", "objects/pack", "info"] {
         let folder = dir.join(folder);
         fs::create_dir_all(&folder).map_err(GitError::file("make", &folder))?;
