@@ -137,8 +137,14 @@ fn trusted(
     if trust::is_trusted(&paths.state, &repo.key(), &hash) {
         return Ok(Some(own));
     }
-    let text = "this repository's .grafter folder is not trusted and has no effect; look at it, \
-                then run `grafter trust`";
-    notes.push((Level::Warning, text.to_owned()));
+    let state = match trust::was_trusted(&paths.state, &repo.key()) {
+        true => "has changed since it was trusted",
+        false => "is not trusted",
+    };
+    let text = format!(
+        "this repository's .grafter folder {state} and has no effect; look at it, then run \
+         `grafter trust`"
+    );
+    notes.push((Level::Warning, text));
     Ok(None)
 }

@@ -57,6 +57,10 @@ pub(super) async fn run(context: Context, args: &RunArgs) -> Result<ExitCode, Fa
         options.checks = detected(&context, &base)?;
     }
     let mut notes = context.setup.notes.clone();
+    if !workflow.origin.starts_with("shipped/") {
+        let text = format!("the workflow `{}` is {}", workflow.name, workflow.origin);
+        notes.push((Level::Info, text));
+    }
     notes.extend(remarks(&context, (&base, &*model), &mut options)?);
     let order = Order {
         task,

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     coordinator::{
-        control::{self, Ask, Command},
+        control::{self, Ask, Command, SocketGuard},
         dispatch::{Dispatcher, Wires},
         options::Options,
         shared::{Shared, blocking, chain},
@@ -312,6 +312,15 @@ struct Live {
     past: Vec<Event>,
 }
 
+/// Serves the control socket; without it the run goes on, but `grafter cancel` cannot reach it.
+fn reachable(socket: PathBuf, control: &UnboundedSender<Command>) -> Option<SocketGuard> {
+    control::serve(socket, control.clone())
+        .inspect_err(|error| {
+            tracing::warn!(%error, "no control socket: `grafter cancel` cannot reach this run");
+        })
+        .ok()
+}
+
 async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartError> {
     let (requests_in, requests) = mpsc::unbounded_channel();
     let (control, commands) = mpsc::unbounded_channel();
@@ -320,11 +329,7 @@ async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartE
     let base_tree = blocking(move || repo.tree_of(&base)).await;
     let base_tree = base_tree.map_err(|error| StartError::Repository(chain(&error)))?;
     let store = Store::open(&ground.repo.state_dir());
-    let socket = control::socket_path(&ground.runtime, &plan.run);
-    let guard = control::serve(socket, control.clone());
-    if let Err(error) = &guard {
-        tracing::warn!(%error, "no control socket: `grafter cancel` cannot reach this run");
-    }
+    let guard = reachable(control::socket_path(&ground.runtime, &plan.run), &control);
     let run = plan.run.clone();
     let swept = {
         let (repo, trees, run) = (ground.repo.clone(), ground.trees.clone(), run.clone());

@@ -37,7 +37,7 @@ fn a_cap_on_money_refuses_a_model_without_a_price_before_anything_is_spent() {
     let refused = solo(&env, "far/unheard-of", &["--max-cost", "1"]).code(3);
     insta::assert_snapshot!(refused.stderr, @"
     error: no price is known for model `far/unheard-of`, so a money cap cannot be kept
-      hint: add a price to the model's provider in your config.toml, or say --max-cost none
+      hint: state its price in a row of [[providers.models]] in your config.toml, or say --max-cost none
     ");
     assert_eq!((server.received().len(), refused.stdout.as_str()), (0, ""));
     let status = env.grafter(["status"]).ok().stdout;

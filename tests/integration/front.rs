@@ -46,7 +46,7 @@ fn help_of(env: &Env, path: &[String], seen: &mut Vec<String>) {
 fn every_command_has_help_with_an_example_where_one_helps() {
     let (env, mut seen) = (Env::new(), Vec::new());
     help_of(&env, &[], &mut seen);
-    insta::assert_snapshot!(seen.join("\n"), @"
+    insta::assert_snapshot!(seen.join("\n").trim_start(), @"
     run
     resume
     status

@@ -110,7 +110,12 @@ fn tools_and_models_are_tables() {
     let tools = env.grafter(["tools", "--json", "--risk", "high"]).ok().stdout;
     let tools: serde_json::Value = serde_json::from_str(&tools).expect("JSON");
     assert_eq!((tools[0]["name"].as_str(), tools[1].is_null()), (Some("bash"), true));
-    insta::assert_snapshot!(env.grafter(["tools", "--risk", "huge"]).code(2).stderr, @"error: `huge` is no risk: low, medium or high");
+    insta::assert_snapshot!(env.grafter(["tools", "--risk", "huge"]).code(2).stderr, @"
+    error: invalid value 'huge' for '--risk <RISK>'
+      [possible values: low, medium, high]
+
+    For more information, try '--help'.
+    ");
     let models = env.grafter(["models"]).env("OPENAI_API_KEY", "k").ok().stdout;
     let providers: Vec<_> = models.lines().take_while(|line| !line.is_empty()).collect();
     insta::assert_snapshot!(providers.join("\n"), @"
@@ -161,7 +166,7 @@ fn an_unknown_table_of_the_settings_is_refused() {
     std::fs::create_dir_all(env.root().join("config/grafter")).expect("a new folder");
     std::fs::write(env.root().join("config/grafter/config.toml"), "[rum]\nmodel = 'x'\n")
         .expect("a new file");
-    let said = env.clean(&env.grafter(["workflow", "ls"]).code(2).stderr);
+    let said = env.clean(&env.grafter(["models"]).code(2).stderr);
     insta::assert_snapshot!(said, @"
     error: <root>/config/grafter/config.toml:1:2: unknown section `rum`; did you mean `run`? (known: run, providers)
     1 | [rum]
