@@ -215,6 +215,9 @@ pub enum What {
         turn: u32,
         /// Money reserved for it.
         reserved: Micros,
+        /// Tokens reserved for it.
+        #[serde(default)]
+        tokens: u64,
     },
     /// A model answered.
     ModelResult {
@@ -239,6 +242,12 @@ pub enum What {
         turn: u32,
         /// What went wrong.
         error: String,
+        /// What its attempts are estimated to have used, where they were probably billed.
+        #[serde(default)]
+        usage: Usage,
+        /// What that cost.
+        #[serde(default)]
+        cost: Micros,
     },
     /// A tool call that changes something is about to run.
     ToolIntent {
