@@ -100,7 +100,7 @@ mod tests {
             what,
         };
         let intent = || What::ModelIntent { turn: 0, reserved: Micros(60), tokens: 600 };
-        let resumed = || What::RunResumed { pid: 1, model: None };
+        let resumed = || What::RunResumed { pid: 1, model: None, options: None };
         let whats = [intent(), resumed()].into_iter().enumerate();
         let events: Vec<_> = whats.map(|(seq, what)| event(seq as u64, what)).collect();
         let state = RunState::fold(&events);

@@ -160,7 +160,7 @@ impl RunState {
     fn answered(&mut self, event: &Event, turn: u32, (usage, cost): (Usage, Micros)) {
         self.usage += usage;
         self.cost += cost;
-        self.open.retain(|(agent, sent), _| (Some(&*agent), *sent) != (event.agent.as_ref(), turn));
+        self.open.retain(|(agent, sent), _| event.agent.as_ref() != Some(agent) || *sent != turn);
     }
 
     fn tick(&mut self, event: &Event) {

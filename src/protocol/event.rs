@@ -22,9 +22,9 @@
 //! | `nodes_reset` | `nodes`, `feedback` |
 //! | `place_intent` | `branch`, `commit`, `path` |
 //! | `place_ready` | `path`, `sandbox`, `took_ms` |
-//! | `model_intent` | `turn`, `reserved` |
+//! | `model_intent` | `turn`, `reserved`, `tokens` |
 //! | `model_result` | `turn`, `reply`, `stop`, `usage`, `cost`, `paid`, `took_ms` |
-//! | `model_failed` | `turn`, `error` |
+//! | `model_failed` | `turn`, `error`, `usage`, `cost` |
 //! | `tool_intent` | `turn`, `index`, `tool`, `title` |
 //! | `tool_result` | `turn`, `index`, `tool`, `title`, `is_error`, `content`, `memo`, `snapshot`, `took_ms` |
 //! | `commit_intent` | `branch` |
