@@ -101,6 +101,7 @@ impl Model for Actor {
 
 fn info(window: u64) -> ModelInfo {
     ModelInfo {
+        identity: String::new(),
         window,
         max_output: 4096,
         price: Some(Price { input: M, cache_write: M, cache_read: M, output: 5 * M }),

@@ -253,6 +253,7 @@ fn ended((class, title): (Class, String), answer: ToolAnswer, start: Instant) ->
         Effect::Read(lines) => Deed::Read(lines),
         Effect::Wrote(paths) => Deed::Wrote(paths),
         Effect::Ran => Deed::Ran,
+        Effect::Checked => Deed::Checked,
         Effect::Finding(finding) => Deed::Found(finding),
         Effect::Finish(input) => Deed::Finished(Box::new(input)),
     };

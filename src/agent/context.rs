@@ -89,16 +89,26 @@ impl Context {
 
     /// Returns how many tokens the next request has, by the provider's last count or four bytes
     /// a token.
+    ///
+    /// What has come since then may be of another kind, so it is never taken to be lighter than
+    /// the guess.
     pub fn tokens(&self) -> u64 {
-        let (tokens, bytes) = self.counted.unwrap_or((1, 4));
-        scale(self.bytes(), tokens, bytes)
+        self.estimate(4)
+    }
+
+    fn estimate(&self, bytes_per_token: u64) -> u64 {
+        let all = self.bytes();
+        let Some((tokens, bytes)) = self.counted else { return all / bytes_per_token };
+        let new = all.saturating_sub(bytes);
+        let by_count = scale(new, tokens, bytes);
+        scale(all - new, tokens, bytes).saturating_add(by_count.max(new / bytes_per_token))
     }
 
     /// Returns what a reservation assumes: above the estimate, since a budget must hold.
     pub fn worst_tokens(&self) -> u64 {
         match self.counted {
-            Some((tokens, bytes)) => scale(self.bytes(), tokens, bytes).saturating_mul(11) / 10,
-            None => self.bytes() / 2,
+            Some(_) => self.estimate(2).saturating_mul(11) / 10,
+            None => self.estimate(2),
         }
     }
 
@@ -201,16 +211,21 @@ fn scale(bytes: u64, tokens: u64, per: u64) -> u64 {
     u64::try_from(exact).unwrap_or(u64::MAX)
 }
 
+/// Bytes, each that is not ASCII twice: a letter of most scripts is a token of its own.
 fn size(message: &Message) -> usize {
     message.blocks.iter().map(block_size).sum()
 }
 
+fn weight(text: &str) -> usize {
+    text.len() + text.bytes().filter(|byte| !byte.is_ascii()).count()
+}
+
 fn block_size(block: &Block) -> usize {
     match block {
-        Block::Text(text) => text.len(),
-        Block::Call(call) => call.name.len() + call.input.to_string().len(),
-        Block::Result(result) => result.content.len(),
-        Block::Opaque(value) => value.to_string().len(),
+        Block::Text(text) => weight(text),
+        Block::Call(call) => call.name.len() + weight(&call.input.to_string()),
+        Block::Result(result) => weight(&result.content),
+        Block::Opaque(value) => weight(&value.to_string()),
     }
 }
 
@@ -270,6 +285,17 @@ mod tests {
         assert_eq!(context.tokens(), 200);
         turn(&mut context, 0, 379);
         assert_eq!(context.tokens(), 399);
+    }
+
+    #[test]
+    fn text_of_many_tokens_after_text_of_few_was_underestimated() {
+        let mut context = Context::new("word ".repeat(1000), 0, 100_000);
+        context.learn(1000);
+        let (before, worst) = (context.tokens(), context.worst_tokens());
+        let said = Message { speaker: Speaker::Assistant, blocks: vec![Block::Text("ok".into())] };
+        context.push(0, said, Message::user("\u{6f22}".repeat(1000)));
+        assert!(context.tokens() >= before + 1000, "a token for each letter");
+        assert!(context.worst_tokens() >= worst + 2000, "twice as many are held");
     }
 
     #[test]

@@ -130,6 +130,16 @@ fn synthesis(contract: &Contract, done: Done<'_>, input: &FinishInput) -> Vec<St
         missing.extend(weighed(finding, done.read, input));
         missing.extend(copied(finding, input));
     }
+    let taken = |finding: &Finding| {
+        input.findings_used.iter().any(|used| used.id == finding.id && used.r#use != Use::Rejected)
+    };
+    if missing.is_empty() && !contract.findings.is_empty() && !contract.findings.iter().any(taken) {
+        missing.push(
+            "every finding is rejected, so nothing carries the result; use or merge at least one, \
+             or finish with status `failed`"
+                .into(),
+        );
+    }
     missing
 }
 
@@ -148,8 +158,7 @@ fn weighed(finding: &Finding, read: &[Evidence], input: &FinishInput) -> Option<
     if used.r#use == Use::Rejected {
         return None;
     }
-    let unread: Vec<_> =
-        finding.evidence.iter().filter(|at| !read.iter().any(|seen| overlap(seen, at))).collect();
+    let unread: Vec<_> = finding.evidence.iter().filter(|at| !covered(read, at)).collect();
     (!unread.is_empty()).then(|| {
         let lines: Vec<_> =
             unread.iter().map(|at| format!("{}:{}-{}", at.path, at.from, at.to)).collect();
@@ -160,8 +169,20 @@ fn weighed(finding: &Finding, read: &[Evidence], input: &FinishInput) -> Option<
     })
 }
 
-fn overlap(a: &Evidence, b: &Evidence) -> bool {
-    a.path == b.path && a.from <= b.to && b.from <= a.to
+/// Returns whether each of the lines is among those that were read.
+///
+/// An agent's reads begin after the findings have arrived: these stand in its first message.
+pub fn covered(read: &[Evidence], lines: &Evidence) -> bool {
+    let of_file = read.iter().filter(|seen| seen.path == lines.path);
+    let mut spans: Vec<_> = of_file.map(|seen| (seen.from, seen.to)).collect();
+    spans.sort_unstable();
+    let mut next = lines.from;
+    for (from, to) in spans {
+        if from <= next && to >= next {
+            next = to.saturating_add(1);
+        }
+    }
+    next > lines.to
 }
 
 fn copied(finding: &Finding, input: &FinishInput) -> Option<String> {
@@ -280,11 +301,42 @@ mod tests {
         finding `r.1#1` is not weighed; add it to `findings_used` with `use` (used, merged or rejected) and a `reason`
         ");
         insta::assert_snapshot!(weigh(both.clone(), &[at("mean.py", 13, 20)]).join("\n"), @"finding `r.0#1` is used, but you have not read its evidence yourself: read mean.py:10-12 first");
-        assert_eq!(weigh(both, &[at("mean.py", 12, 20)]), Vec::<String>::new());
+        assert_eq!(
+            weigh(both, &[at("mean.py", 12, 20), at("mean.py", 1, 11)]),
+            Vec::<String>::new()
+        );
         let foreign = json!([{ "id": "r.0#1", "use": "rejected", "reason": "" },
             { "id": "r.1#1", "use": "rejected", "reason": "no" },
             { "id": "r.9#1", "use": "used", "reason": "there is no such finding" }]);
         insta::assert_snapshot!(weigh(foreign, &[]).join("\n"), @"`findings_used` gives no `reason` for finding `r.0#1`");
+    }
+
+    #[test]
+    fn one_line_of_the_evidence_was_enough_to_count_as_read() {
+        let mut contract = contract(Phase::Synthesis);
+        contract.findings = vec![finding("r#1", "c", at("a.py", 10, 20))];
+        let input = finish(json!({ "status": "succeeded", "summary": "s",
+            "findings_used": [{ "id": "r#1", "use": "used", "reason": "why" }] }));
+        let told = |read: &[Evidence]| missing(&contract, Done { read, ..NOTHING }, &input).len();
+        assert_eq!(told(&[at("a.py", 20, 20)]), 1);
+        assert_eq!(told(&[at("a.py", 15, 20), at("a.py", 1, 13)]), 1, "line 14 is missing");
+        assert_eq!(told(&[at("a.py", 15, 20), at("a.py", 1, 14)]), 0);
+    }
+
+    #[test]
+    fn a_synthesis_that_rejects_every_finding_read_nothing_and_passed() {
+        let mut contract = contract(Phase::Synthesis);
+        contract.findings =
+            vec![finding("r#1", "c", at("a.py", 1, 1)), finding("r#2", "d", at("b.py", 1, 1))];
+        let told = |first: &str, status: &str| {
+            let input = finish(json!({ "status": status, "summary": "s", "findings_used": [
+                { "id": "r#1", "use": first, "reason": "why" },
+                { "id": "r#2", "use": "rejected", "reason": "why" }] }));
+            missing(&contract, Done { read: &[at("a.py", 1, 1)], ..NOTHING }, &input)
+        };
+        assert!(told("rejected", "succeeded")[0].starts_with("every finding is rejected"));
+        assert_eq!(told("merged", "succeeded"), Vec::<String>::new());
+        assert_eq!(told("rejected", "failed"), Vec::<String>::new());
     }
 
     #[test]
@@ -345,7 +397,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_used_finding_needs_a_read_of_one_of_its_lines(
+        fn a_used_finding_needs_reads_of_all_its_lines(
             (from, len) in (1_u32..50, 0_u32..10), (start, more) in (1_u32..50, 0_u32..10),
         ) {
             let mut contract = contract(Phase::Synthesis);
@@ -353,7 +405,7 @@ mod tests {
             let input = finish(json!({ "status": "succeeded", "summary": "s",
                 "findings_used": [{ "id": "r#1", "use": "merged", "reason": "why" }] }));
             let read = [at("a.py", start, start + more), at("b.py", from, from + len)];
-            let seen = (start..=start + more).any(|line| (from..=from + len).contains(&line));
+            let seen = (from..=from + len).all(|line| (start..=start + more).contains(&line));
             let told = missing(&contract, Done { read: &read, ..NOTHING }, &input);
             prop_assert_eq!(told.is_empty(), seen);
         }

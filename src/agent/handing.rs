@@ -97,17 +97,39 @@ fn a_review_is_returned_with_what_the_scaffold_counted() {
     let stage = || Stage::new(Phase::Verification, &[("a.txt", "one\n"), ("b.txt", "b\n")]);
     let cites = vec![Evidence { path: "a.txt".into(), from: 1, to: 1 }];
     let weak = stage().turn(calls(&[("finish", verdict("pass"))])).play().outcome.review;
-    let expected = Review { pass: true, must_fix: Vec::new(), cites, read: 0, ran: 0 };
+    let expected = Review { pass: true, must_fix: vec![], cites: vec![], read: 0, ran: 0 };
     assert_eq!(weak.as_ref(), Some(&expected));
     assert!(expected.is_weak());
-    let bash = ("bash", json!({ "command": "cat a.txt" }));
-    let thorough = stage()
-        .turn(calls(&[read("a.txt"), read("b.txt"), read("a.txt"), bash]))
+    let tests = ("run_tests", json!({}));
+    let mut thorough = stage();
+    thorough.assignment.tools.push("run_tests".into());
+    thorough.checks = vec![Check { command: "true".into(), origin: Origin::Named }];
+    let thorough = thorough
+        .turn(calls(&[read("a.txt"), read("b.txt"), read("a.txt"), tests]))
         .turn(calls(&[("finish", verdict("fail"))]))
         .play();
     let must_fix = vec!["the sign".to_owned()];
-    let expected = Review { pass: false, must_fix, read: 2, ran: 1, ..expected };
+    let expected = Review { pass: false, must_fix, cites, read: 2, ran: 1 };
     assert_eq!(thorough.outcome.review, Some(expected));
+}
+
+#[test]
+fn a_review_counted_for_any_command_and_any_cited_line() {
+    let review = |verdict: &str, path: &str, more: (&str, Value)| {
+        let must_fix = if verdict == "fail" { vec!["the sign"] } else { vec![] };
+        let finish = json!({ "status": "succeeded", "summary": "looked at it", "verdict": verdict,
+            "must_fix": must_fix, "evidence": [{ "path": path, "from": 1, "to": 1 }] });
+        let mut stage = Stage::new(Phase::Verification, &[("a.txt", "one\n"), ("b.txt", "b\n")]);
+        stage.assignment.base = stage.candidate(&[("a.txt", "two\n")]);
+        let played = stage.turn(calls(&[more])).turn(calls(&[("finish", finish)])).play();
+        played.outcome.review.expect("a review")
+    };
+    let bash = ("bash", json!({ "command": "true" }));
+    assert!(review("pass", "a.txt", bash).is_weak(), "a command shows nothing");
+    assert!(review("pass", "a.txt", read("b.txt")).is_weak(), "the cited line was not read");
+    assert!(review("pass", "b.txt", read("b.txt")).is_weak(), "the candidate was not read");
+    assert!(!review("pass", "a.txt", read("a.txt")).is_weak());
+    assert!(!review("fail", "b.txt", read("b.txt")).is_weak(), "what was forgotten is unchanged");
 }
 
 #[test]

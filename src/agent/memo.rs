@@ -22,6 +22,9 @@ use crate::{
 /// A `ModelFailed` record of a request that was too long begins with this.
 pub const OVERFLOW: &str = "context overflow: ";
 
+/// A `ModelFailed` record of a request that is not sent once more begins with this.
+pub const UNANSWERED: &str = "sent again and again without an answer: ";
+
 /// What the scaffold keeps about one call.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -50,8 +53,10 @@ pub enum Deed {
     Read(Vec<Evidence>),
     /// It changed these files.
     Wrote(Vec<String>),
-    /// It ran a command or the checks.
+    /// It ran a command.
     Ran,
+    /// It ran the checks.
+    Checked,
     /// It reported a finding.
     Found(Finding),
     /// It asked to finish, and the contract was kept.
@@ -86,7 +91,10 @@ pub struct Earlier {
     replies: BTreeMap<u32, Kept>,
     results: BTreeMap<(u32, u32), Recorded>,
     overflows: BTreeMap<u32, u32>,
-    in_flight: BTreeSet<u32>,
+    /// How often the request of a turn was sent without any answer.
+    unanswered: BTreeMap<u32, u32>,
+    /// Turns that a request which was given up may have been paid for.
+    uncertain: BTreeSet<u32>,
     snapshot: Option<Oid>,
 }
 
@@ -115,7 +123,12 @@ impl Earlier {
 
     /// Returns whether the request of a turn was sent and its answer is not known.
     pub fn was_in_flight(&self, turn: u32) -> bool {
-        self.in_flight.contains(&turn)
+        self.uncertain.contains(&turn) || self.unanswered(turn) > 0
+    }
+
+    /// Returns how often in a row the request of a turn was sent and never answered.
+    pub fn unanswered(&self, turn: u32) -> u32 {
+        self.unanswered.get(&turn).copied().unwrap_or(0)
     }
 
     /// Returns the last snapshot.
@@ -126,14 +139,19 @@ impl Earlier {
     fn add(&mut self, what: What) {
         match what {
             What::ModelIntent { turn, .. } => {
-                self.in_flight.insert(turn);
+                *self.unanswered.entry(turn).or_default() += 1;
             }
             What::ModelResult { turn, reply, .. } => {
-                self.in_flight.remove(&turn);
                 self.replies.insert(turn, reply);
             }
-            What::ModelFailed { turn, error } => {
-                self.in_flight.remove(&turn);
+            What::ModelFailed { turn, error, .. } => {
+                // A failure answers one request; giving up answers for all of them.
+                let open = self.unanswered.entry(turn).or_default();
+                if error.starts_with(UNANSWERED) {
+                    *open = 0;
+                    self.uncertain.insert(turn);
+                }
+                *open = open.saturating_sub(1);
                 if error.starts_with(OVERFLOW) {
                     *self.overflows.entry(turn).or_default() += 1;
                 }

@@ -27,7 +27,7 @@ use crate::{
     journal::writer::Journal,
     protocol::{
         event::Event,
-        ids::{AgentId, NodeId, RunId},
+        ids::{AgentId, NodeId, Oid, RunId},
         message::{Block, CacheScope, Reply, Segment},
         outcome::Outcome,
         report::Check,
@@ -56,6 +56,7 @@ pub enum HangUp {
 pub struct Stage {
     dir: TempDir,
     repo: Repo,
+    base: Oid,
     /// What the agent is given; a test changes it before `play`.
     pub assignment: Assignment,
     /// What the model says, by turn.
@@ -114,6 +115,7 @@ impl Stage {
         Self {
             dir,
             repo,
+            base: assignment.base.clone(),
             assignment,
             script: Vec::new(),
             model: None,
@@ -126,6 +128,17 @@ impl Stage {
             offered: Vec::new(),
             hang_up: None,
         }
+    }
+
+    /// Commits these files on top and returns the commit; the run's base stays where it was.
+    pub fn candidate(&self, files: &[(&str, &str)]) -> Oid {
+        let checkout = self.repo.checkout();
+        for (path, text) in files {
+            fs::write(checkout.join(path), text).unwrap();
+        }
+        let who = ["-c", "user.name=t", "-c", "user.email=t@localhost"];
+        git(checkout, &[&who[..], &["commit", "-q", "-a", "-m", "candidate"]].concat());
+        self.repo.resolve("HEAD").unwrap()
     }
 
     /// Adds a turn.
@@ -209,8 +222,8 @@ impl Stage {
         Desk {
             place: Place::open(spec).await.unwrap(),
             repo: self.repo.clone(),
-            at: base.clone(),
-            base,
+            at: base,
+            base: self.base.clone(),
             tracker,
             checks: self.checks.clone(),
             reads: ReadSet::default(),

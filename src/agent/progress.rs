@@ -26,8 +26,8 @@ pub struct Progress {
     pub findings: Vec<Finding>,
     /// Lines it was shown.
     pub read: Vec<Evidence>,
-    /// Commands and test runs.
-    pub ran: u32,
+    /// Runs of the checks.
+    pub checked: u32,
     /// Refused finishes.
     pub bounces: u32,
     /// Calls that needed an approval and did not get it.
@@ -47,7 +47,7 @@ impl Progress {
             node,
             findings: Vec::new(),
             read: Vec::new(),
-            ran: 0,
+            checked: 0,
             bounces: 0,
             unapproved: 0,
             finish: None,
@@ -73,9 +73,9 @@ impl Progress {
     /// Takes over what a call did.
     pub fn apply(&mut self, memo: Memo) {
         match memo.deed {
-            Deed::Nothing | Deed::Wrote(_) => {}
+            Deed::Nothing | Deed::Wrote(_) | Deed::Ran => {}
             Deed::Read(lines) => self.read.extend(lines),
-            Deed::Ran => self.ran += 1,
+            Deed::Checked => self.checked += 1,
             Deed::Found(finding) => {
                 let id = format!("{}#{}", self.node, self.findings.len() + 1);
                 self.findings.push(Finding { id, ..finding });

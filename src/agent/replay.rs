@@ -15,6 +15,7 @@ use crate::{
     },
     protocol::{
         event::{Paid, What},
+        outcome::Failure,
         task::Phase,
     },
     provider::model::{ErrorKind, ModelError},
@@ -123,4 +124,29 @@ fn an_answer_that_was_in_flight_is_asked_for_again_and_said_to_be_maybe_paid_twi
     });
     let paid: Vec<_> = paid.collect();
     assert_eq!(paid[..2], [(3, Paid::MaybeTwice), (4, Paid::Once)]);
+}
+
+#[test]
+fn a_request_lost_at_every_kill_was_sent_again_without_an_end() {
+    let stage = writer();
+    let whole = stage.play();
+    let intent = whole.events[0].clone();
+    assert!(matches!(intent.what, What::ModelIntent { .. }));
+    let nothing = BTreeMap::new();
+    let twice = [intent.clone(), intent.clone()];
+    let stopped = stage.resume(&twice, &nothing);
+    assert_eq!((stopped.outcome.failure, stopped.asks.len()), (Some(Failure::Budget), 0));
+    assert!(stopped.outcome.summary.contains("was sent 2 times"), "{}", stopped.outcome.summary);
+    assert_eq!(stopped.kinds(), "model_failed");
+    // Who resumes once more has been told.
+    let again = stage.resume(&[&twice[..], &stopped.events].concat(), &nothing);
+    assert_eq!(again.outcome, whole.outcome);
+    let paid = again.events.iter().find_map(|event| match event.what {
+        What::ModelResult { paid, .. } => Some(paid),
+        _ => None,
+    });
+    assert_eq!(paid, Some(Paid::MaybeTwice));
+    // Once is told and repeated.
+    let once = stage.resume(&[intent], &nothing);
+    assert!(once.kinds().starts_with("note model_intent model_result"), "{}", once.kinds());
 }

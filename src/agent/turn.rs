@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     agent::{
-        memo::OVERFLOW,
+        memo::{OVERFLOW, UNANSWERED},
         session::{Session, Stop},
         words,
     },
@@ -23,7 +23,7 @@ use crate::{
     },
     provider::{
         model::{Ask, Cue, Delta, ErrorKind, ModelError},
-        price,
+        price::{self, Price},
     },
 };
 
@@ -31,6 +31,8 @@ use crate::{
 const MAX_ANSWER: u64 = 16_384;
 /// The least tokens of one answer that are worth asking for.
 const MIN_ANSWER: u64 = 256;
+/// How often a request is sent without an answer before the user is asked.
+const MAX_UNANSWERED: u32 = 2;
 
 /// What varies from request to request, besides the conversation.
 #[derive(Clone, Debug)]
@@ -100,20 +102,25 @@ impl Session {
     }
 
     async fn send(&self, turn: u32, form: &Form) -> Result<Reply, Unanswered> {
+        self.unanswered(turn).await?;
         let max_tokens = self.max_tokens();
-        let reserved = self.reserve(u64::from(max_tokens)).await?;
-        self.record(What::ModelIntent { turn, reserved }).await?;
+        let (reserved, tokens) = self.reserve(u64::from(max_tokens)).await?;
+        self.record(What::ModelIntent { turn, reserved, tokens }).await?;
         let ask = self.request(turn, form, max_tokens);
         let start = Instant::now();
-        let answer = self.patient(&ask).await?;
+        let (answer, mut lost) = self.patient(&ask).await?;
         let took_ms = millis(start);
         let reply = match answer {
             Ok(reply) => reply,
-            Err(error) => return Err(self.failed(turn, &error).await),
+            Err(error) => {
+                lost += error.usage;
+                return Err(self.failed(turn, (&error, lost)).await);
+            }
         };
         let json = serde_json::to_string(&reply)
             .map_err(|error| Stop::broken(format!("a reply cannot be recorded: {error}")))?;
-        let (stop, usage) = (reply.stop, reply.usage);
+        let (stop, mut usage) = (reply.stop, reply.usage);
+        usage += lost;
         let in_flight = self.earlier.was_in_flight(turn);
         self.record(What::ModelResult {
             turn,
@@ -128,21 +135,50 @@ impl Session {
         Ok(reply)
     }
 
-    /// Asks, and notes each wait for another attempt, so that nobody wonders why nothing moves.
-    async fn patient(&self, ask: &Ask) -> Result<Result<Reply, ModelError>, Stop> {
+    /// Says that a request was lost with its process, or refuses to lose it a third time.
+    async fn unanswered(&self, turn: u32) -> Result<(), Stop> {
+        let times = self.earlier.unanswered(turn);
+        // A known price of nothing loses nothing.
+        if times == 0 || self.bench.model.info().price == Some(Price::default()) {
+            return Ok(());
+        }
+        if times < MAX_UNANSWERED {
+            let text = words::lost(turn);
+            return Ok(self.record(What::Note { level: Level::Warning, text }).await?);
+        }
+        let why = words::given_up(turn, times);
+        let (usage, cost) = (Usage::default(), Micros(0));
+        let error = format!("{UNANSWERED}{why}");
+        self.record(What::ModelFailed { turn, error, usage, cost }).await?;
+        Err(Stop { failure: Failure::Budget, why })
+    }
+
+    /// Asks, and notes each wait for another attempt, so that nobody wonders why nothing moves;
+    /// returns besides the answer what the attempts before it are estimated to have used.
+    async fn patient(&self, ask: &Ask) -> Result<(Result<Reply, ModelError>, Usage), Stop> {
         let (tell, mut waits) = mpsc::unbounded_channel();
         let sink = move |delta| {
-            if let Delta::Retry { wait, why } = delta {
+            if let Delta::Retry { wait, why, usage } = delta {
                 // The receiver lives as long as the question.
-                let _ = tell.send(words::again(wait, &why));
+                let _ = tell.send((words::again(wait, &why), usage));
             }
         };
         let mut answer = self.bench.model.ask(ask, &sink, &self.bench.cancel);
+        let mut lost = Usage::default();
         loop {
             tokio::select! {
-                answer = &mut answer => return Ok(answer),
-                Some(text) = waits.recv() => {
+                // Whatever came before the answer is taken in before it.
+                biased;
+                Some((text, usage)) = waits.recv() => {
+                    lost += usage;
                     self.record(What::Note { level: Level::Info, text }).await?;
+                }
+                answer = &mut answer => {
+                    while let Ok((text, usage)) = waits.try_recv() {
+                        lost += usage;
+                        self.record(What::Note { level: Level::Info, text }).await?;
+                    }
+                    return Ok((answer, lost));
                 }
             }
         }
@@ -162,7 +198,7 @@ impl Session {
     }
 
     /// Reserves the worst case of the next call, or says which budget does not hold it.
-    async fn reserve(&self, max_tokens: u64) -> Result<Micros, Stop> {
+    async fn reserve(&self, max_tokens: u64) -> Result<(Micros, u64), Stop> {
         let prompt = self.context.worst_tokens();
         let price = self.bench.model.info().price;
         let cost = price.map_or(Micros(0), |price| price::worst_case(&price, prompt, max_tokens));
@@ -171,13 +207,13 @@ impl Session {
         let tokens = prompt.saturating_add(max_tokens);
         self.request_up(Request::Reserve { agent, cost, tokens, reply })?;
         match self.wait(answer).await? {
-            Reservation::Granted => Ok(cost),
+            Reservation::Granted => Ok((cost, tokens)),
             Reservation::Refused(why) => Err(Stop { failure: Failure::Budget, why }),
         }
     }
 
     /// Records a failed call, gives its reservation back, and says how the agent ends.
-    async fn failed(&self, turn: u32, error: &ModelError) -> Unanswered {
+    async fn failed(&self, turn: u32, (error, usage): (&ModelError, Usage)) -> Unanswered {
         let agent = self.assignment.agent.clone();
         // The dispatcher may be gone already; then nobody counts any more.
         let _ = self.bench.requests.send(Request::Release { agent });
@@ -187,7 +223,8 @@ impl Session {
         }
         let overflow = matches!(error.kind, ErrorKind::ContextOverflow { .. });
         let mark = if overflow { OVERFLOW } else { "" };
-        let record = What::ModelFailed { turn, error: format!("{mark}{error}") };
+        let (cost, text) = (self.cost(&usage), format!("{mark}{error}"));
+        let record = What::ModelFailed { turn, error: text, usage, cost };
         if let Err(error) = self.record(record).await {
             return error.into();
         }

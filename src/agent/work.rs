@@ -1,5 +1,7 @@
 //! The loop of one agent: ask, run the calls of the answer, until it finishes or must stop.
 
+use std::collections::BTreeSet;
+
 use crate::{
     agent::{
         answer::{self, Said},
@@ -9,9 +11,10 @@ use crate::{
         turn::Form,
         words,
     },
+    git::diff,
     protocol::{
         message::{Block, Message, Speaker, StopReason},
-        outcome::{Failure, Outcome, Review, Status},
+        outcome::{Evidence, Failure, Outcome, Review, Status},
         task::Phase,
     },
     tools::finish::{FinishInput, Verdict},
@@ -116,13 +119,30 @@ impl Session {
         }
     }
 
+    /// Keeps of a review's cites those that can bear it: lines the reviewer was shown, and for a
+    /// pass lines of what changed. What is wrong may lie anywhere.
     fn review(&self, input: &FinishInput) -> Review {
+        let pass = input.verdict == Some(Verdict::Pass);
+        let changed = if pass { self.changed_files() } else { BTreeSet::new() };
+        let bears = |lines: &&Evidence| {
+            contract::covered(&self.progress.read, lines)
+                && (changed.is_empty() || changed.contains(&lines.path))
+        };
         Review {
-            pass: input.verdict == Some(Verdict::Pass),
+            pass,
             must_fix: input.must_fix.clone(),
-            cites: input.evidence.clone(),
+            cites: input.evidence.iter().filter(bears).cloned().collect(),
             read: self.progress.files_read(),
-            ran: self.progress.ran,
+            ran: self.progress.checked,
         }
+    }
+
+    /// Returns the files that the candidate changes and that are still there to be read; none if
+    /// it only deletes, or cannot be compared.
+    fn changed_files(&self) -> BTreeSet<String> {
+        let desk = &self.bench.desk;
+        let paths = diff::changed_paths(&desk.repo, &desk.base, &self.assignment.base);
+        let paths = paths.unwrap_or_default().into_iter();
+        paths.filter(|path| desk.place.metadata(path).is_ok()).collect()
     }
 }

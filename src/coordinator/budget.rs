@@ -21,18 +21,21 @@ impl Reserved {
     ) -> Result<(), String> {
         let (open_cost, open_tokens) = self.open();
         if let Some(cap) = options.max_cost {
-            let left = cap.saturating_sub(state.cost + open_cost);
+            let left = cap.saturating_sub(state.cost + state.maybe.0 + open_cost);
             if cost > left {
                 return Err(format!(
-                    "the next call may cost {cost}, but only {left} of {cap} are left (--max-cost)"
+                    "the next call may cost {cost}, but only {left} of {cap} are left{} (--max-cost)",
+                    lost(state.maybe.0 > Micros(0), &state.maybe.0)
                 ));
             }
         }
         if let Some(cap) = options.max_tokens {
-            let left = cap.saturating_sub(state.usage.total().saturating_add(open_tokens));
+            let used = state.usage.total().saturating_add(state.maybe.1);
+            let left = cap.saturating_sub(used.saturating_add(open_tokens));
             if tokens > left {
                 return Err(format!(
-                    "the next call may use {tokens} tokens, but only {left} of {cap} are left (--max-tokens)"
+                    "the next call may use {tokens} tokens, but only {left} of {cap} are left{} (--max-tokens)",
+                    lost(state.maybe.1 > 0, &state.maybe.1)
                 ));
             }
         }
@@ -56,9 +59,22 @@ impl Reserved {
     }
 }
 
+/// Says what is set aside for calls that were in flight when a process ended.
+fn lost(any: bool, amount: &dyn std::fmt::Display) -> String {
+    if any {
+        format!("; {amount} may have gone to calls that never answered")
+    } else {
+        String::new()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::{
+        event::{Event, What},
+        ids::RunId,
+    };
 
     #[test]
     fn the_sum_of_reservations_never_passes_the_cap() {
@@ -71,6 +87,30 @@ mod tests {
         assert_eq!(reserved.take(&options, &state, (&b, Micros(20), 0)), Ok(()));
         reserved.release(&a);
         assert_eq!(reserved.take(&options, &state, (&a, Micros(50), 0)), Ok(()));
+    }
+
+    #[test]
+    fn a_call_in_flight_at_a_kill_was_never_charged() {
+        let event = |seq, what| Event {
+            seq,
+            at: 0,
+            run: RunId::new("r"),
+            node: None,
+            agent: Some(AgentId::new("a")),
+            what,
+        };
+        let intent = || What::ModelIntent { turn: 0, reserved: Micros(60), tokens: 600 };
+        let resumed = || What::RunResumed { pid: 1, model: None, options: None };
+        let whats = [intent(), resumed()].into_iter().enumerate();
+        let events: Vec<_> = whats.map(|(seq, what)| event(seq as u64, what)).collect();
+        let state = RunState::fold(&events);
+        assert_eq!((state.cost, state.maybe), (Micros(0), (Micros(60), 600)));
+        let options = Options { max_cost: Some(Micros(100)), ..Options::default() };
+        let agent = AgentId::new("a");
+        let mut reserved = Reserved::default();
+        let told = reserved.take(&options, &state, (&agent, Micros(50), 0)).unwrap_err();
+        assert!(told.contains("may have gone to calls that never answered"), "{told}");
+        assert_eq!(reserved.take(&options, &state, (&agent, Micros(40), 0)), Ok(()));
     }
 
     #[test]

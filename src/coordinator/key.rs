@@ -36,10 +36,14 @@ pub(super) fn of_checks(checks: &[Check], tree: &Oid) -> Key {
 pub(super) fn of_agent(shared: &Shared, parts: &[(&str, &str)]) -> Key {
     let format = FORMAT.to_string();
     let tools = serde_json::to_vec(&catalogue().0).unwrap_or_default();
+    let info = shared.model.info();
+    let limits = format!("{} {} {:?}", info.window, info.max_output, shared.options.mode);
     let mut all: Vec<(&str, &[u8])> = vec![
         ("what", b"agent"),
         ("format", format.as_bytes()),
         ("model", shared.started.model.as_bytes()),
+        ("identity", info.identity.as_bytes()),
+        ("limits", limits.as_bytes()),
         ("tools", &tools),
     ];
     all.extend(parts.iter().map(|(name, value)| (*name, value.as_bytes())));

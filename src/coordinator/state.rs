@@ -15,7 +15,7 @@ use crate::{
     },
     protocol::{
         event::{CheckedTree, Event, Kept, RunStarted, What},
-        ids::{NodeId, Oid},
+        ids::{AgentId, NodeId, Oid},
         outcome::{Finding, Outcome, Review, Status},
         report::{CheckReport, DiffStat, RunEnd, Verdict},
         task::Phase,
@@ -93,6 +93,10 @@ pub struct RunState {
     pub cost: Micros,
     /// Model calls so far.
     pub turns: u32,
+    /// Reservations of calls that have neither an answer nor a failure yet.
+    pub open: BTreeMap<(AgentId, u32), (Micros, u64)>,
+    /// Reservations of calls that were in flight when a process ended: possibly paid.
+    pub maybe: (Micros, u64),
     /// Whether the user asked to stop.
     pub cancelled: bool,
     /// How it ended, once it has.
@@ -127,13 +131,23 @@ impl RunState {
                 }
                 self.end = None;
                 self.cancelled = false;
+                for (_, (cost, tokens)) in std::mem::take(&mut self.open) {
+                    self.maybe.0 += cost;
+                    self.maybe.1 = self.maybe.1.saturating_add(tokens);
+                }
             }
             What::CancelAsked => self.cancelled = true,
             What::RunFinished { end, .. } => self.end = Some(end.clone()),
-            What::ModelResult { usage, cost, .. } => {
-                self.usage += *usage;
-                self.cost += *cost;
+            What::ModelIntent { turn, reserved, tokens } => {
+                let agent = event.agent.clone();
+                self.open.extend(agent.map(|agent| ((agent, *turn), (*reserved, *tokens))));
+            }
+            What::ModelResult { turn, usage, cost, .. } => {
+                self.answered(event, *turn, (*usage, *cost));
                 self.turns += 1;
+            }
+            What::ModelFailed { turn, usage, cost, .. } => {
+                self.answered(event, *turn, (*usage, *cost));
             }
             What::NodesReset { nodes, feedback } => self.reset(nodes, feedback),
             _ => {
@@ -141,6 +155,12 @@ impl RunState {
                 self.apply_landing(event);
             }
         }
+    }
+
+    fn answered(&mut self, event: &Event, turn: u32, (usage, cost): (Usage, Micros)) {
+        self.usage += usage;
+        self.cost += cost;
+        self.open.retain(|(agent, sent), _| event.agent.as_ref() != Some(agent) || *sent != turn);
     }
 
     fn tick(&mut self, event: &Event) {

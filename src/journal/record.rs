@@ -150,7 +150,12 @@ mod tests {
             vec(any::<u8>(), 0..20).prop_map(|bytes| What::NodeSkipped {
                 why: String::from_utf8_lossy(&bytes).into_owned(),
             }),
-            (any::<u32>(), text).prop_map(|(turn, error)| What::ModelFailed { turn, error }),
+            (any::<u32>(), text).prop_map(|(turn, error)| What::ModelFailed {
+                turn,
+                error,
+                usage: Default::default(),
+                cost: Default::default(),
+            }),
             (any::<u32>(), text, any::<i64>(), number).prop_map(|(attempt, text, i, u)| {
                 let mut outcome = Outcome::succeeded(text.clone());
                 outcome.carries.insert(text.clone(), json!([i, u, {text: Value::Null}, true]));

@@ -22,9 +22,9 @@
 //! | `nodes_reset` | `nodes`, `feedback` |
 //! | `place_intent` | `branch`, `commit`, `path` |
 //! | `place_ready` | `path`, `sandbox`, `took_ms` |
-//! | `model_intent` | `turn`, `reserved` |
+//! | `model_intent` | `turn`, `reserved`, `tokens` |
 //! | `model_result` | `turn`, `reply`, `stop`, `usage`, `cost`, `paid`, `took_ms` |
-//! | `model_failed` | `turn`, `error` |
+//! | `model_failed` | `turn`, `error`, `usage`, `cost` |
 //! | `tool_intent` | `turn`, `index`, `tool`, `title` |
 //! | `tool_result` | `turn`, `index`, `tool`, `title`, `is_error`, `content`, `memo`, `snapshot`, `took_ms` |
 //! | `commit_intent` | `branch` |
@@ -215,6 +215,9 @@ pub enum What {
         turn: u32,
         /// Money reserved for it.
         reserved: Micros,
+        /// Tokens reserved for it.
+        #[serde(default)]
+        tokens: u64,
     },
     /// A model answered.
     ModelResult {
@@ -239,6 +242,12 @@ pub enum What {
         turn: u32,
         /// What went wrong.
         error: String,
+        /// What its attempts are estimated to have used, where they were probably billed.
+        #[serde(default)]
+        usage: Usage,
+        /// What that cost.
+        #[serde(default)]
+        cost: Micros,
     },
     /// A tool call that changes something is about to run.
     ToolIntent {

@@ -113,16 +113,17 @@ pub struct Review {
     pub pass: bool,
     /// What must be mended before it may land.
     pub must_fix: Vec<String>,
-    /// Lines the reviewer refers to.
+    /// Lines the reviewer refers to and was shown; of a pass, those in files that changed.
     pub cites: Vec<Evidence>,
     /// Files it read, counted by the scaffold.
     pub read: u32,
-    /// Commands and test runs it made, counted by the scaffold.
+    /// Runs of the checks it made, counted by the scaffold.
     pub ran: u32,
 }
 
 impl Review {
-    /// Returns whether the review counts: it cites a line or ran something, and read something.
+    /// Returns whether the review counts for nothing: it neither ran the checks nor cites a line
+    /// that it read.
     pub fn is_weak(&self) -> bool {
         self.ran == 0 && (self.read == 0 || self.cites.is_empty())
     }

@@ -17,7 +17,7 @@ use crate::{
     },
     provider::{
         http::{Caps, Http, Waits},
-        model::{ErrorKind, Model, ModelError, ModelInfo, silent},
+        model::{Delta, ErrorKind, Model, ModelError, ModelInfo, silent},
         remote::Remote,
         retry::Retry,
         testing::{self, Piece, Server},
@@ -45,6 +45,7 @@ fn remote(server: &Server, protocol: Protocol) -> Remote {
     };
     let caps = Caps { event: 8 << 20, answer: 16 << 20 };
     let info = ModelInfo {
+        identity: String::new(),
         window: 8192,
         max_output: 100,
         price: None,
@@ -290,4 +291,24 @@ async fn an_unreachable_server_is_a_network_error_that_names_the_address() {
 fn model_waits() -> Waits {
     let second = Duration::from_secs(1);
     Waits { connect: second, first_byte: second, stall: second, total: second * 10 }
+}
+
+#[tokio::test]
+async fn an_answer_that_broke_off_was_billed_and_not_counted() {
+    let cut = vec![Piece::Bytes(testing::sse(HELLO))];
+    let server = Server::start(vec![cut.clone(), whole()]).await;
+    let model = remote(&server, Protocol::Chat);
+    let lost = Mutex::new(Usage::default());
+    let sink = |delta| {
+        if let Delta::Retry { usage, .. } = delta {
+            *lost.lock().expect("no panic") += usage;
+        }
+    };
+    let cancel = CancellationToken::new();
+    let reply = model.ask(&testing::ask(), &sink, &cancel).await.expect("answers");
+    assert_eq!(reply.usage, Usage { input: 9, output: 2, ..Usage::default() });
+    let lost = *lost.lock().expect("no panic");
+    assert!(lost.input > 0 && lost.output == 2, "{lost:?}");
+    let (twice, _) = asked(vec![cut]).await;
+    assert_eq!(twice.expect_err("cut twice").usage.output, 2);
 }

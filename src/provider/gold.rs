@@ -28,6 +28,8 @@ use crate::{
 
 /// The most line ranges that are read and cited.
 const MOST_RANGES: usize = 20;
+/// The most lines of one of them.
+const RANGE_LINES: usize = 100;
 
 /// Why a patch cannot be played.
 #[derive(Debug, Error)]
@@ -80,6 +82,7 @@ impl Gold {
             return None;
         }
         let info = ModelInfo {
+            identity: blake3::hash(patch.as_bytes()).to_string(),
             window: 1_000_000,
             max_output: 128_000,
             price: Some(Price::default()),
@@ -193,8 +196,13 @@ fn ranges<'a>(
 ) -> Vec<Range> {
     let mut ranges: Vec<Range> = files
         .filter_map(|(path, lines)| path.map(|path| (path, lines)))
-        .flat_map(|(path, lines)| {
-            lines.iter().map(|(from, to)| Range { path: path.clone(), from: *from, to: *to })
+        .flat_map(|(path, lines)| lines.iter().map(move |lines| (path, *lines)))
+        .flat_map(|(path, (from, to))| {
+            // What is cited must have been shown whole, and a read shows only so many lines.
+            (from..=to).step_by(RANGE_LINES).map(move |from| {
+                let to = to.min(from.saturating_add(RANGE_LINES as u32 - 1));
+                Range { path: path.clone(), from, to }
+            })
         })
         .take(MOST_RANGES)
         .collect();

@@ -1,6 +1,6 @@
 //! What a model is to the rest of the house: a question in, one complete answer out.
 //!
-//! Deltas are only for the eye: nothing is executed before the whole `Reply` has come, so an
+//! Deltas are for the eye and the books: nothing is executed before the whole `Reply` has come, so an
 //! attempt that breaks off in the middle can be repeated without doing anything twice.
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -15,6 +15,7 @@ use crate::{
         message::{Message, Reply, Segment},
         task::{EditFormat, Phase},
         tool::ToolSpec,
+        usage::Usage,
     },
     provider::price::Price,
 };
@@ -91,6 +92,9 @@ impl fmt::Display for Cue {
 /// What is known about a model without asking it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelInfo {
+    /// Names what answers beyond its name: the played file's content, or the endpoint, model and
+    /// quirks. Stored results are kept apart by it.
+    pub identity: String,
     /// Context window in tokens.
     pub window: u64,
     /// The most tokens of one answer.
@@ -122,6 +126,8 @@ pub enum Delta {
         wait: Duration,
         /// What went wrong.
         why: String,
+        /// What the attempt is estimated to have used, if it was probably billed.
+        usage: Usage,
     },
 }
 
@@ -186,6 +192,8 @@ pub struct ModelError {
     pub message: String,
     /// Advice that knows more than the kind does, such as the name of the key's variable.
     pub advice: Option<String>,
+    /// What the failed attempt is estimated to have used, if it was probably billed.
+    pub usage: Usage,
 }
 
 impl ErrorKind {
@@ -215,7 +223,7 @@ impl ErrorKind {
 impl ModelError {
     /// Returns an error with the kind's own advice.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), advice: None }
+        Self { kind, message: message.into(), advice: None, usage: Usage::default() }
     }
 
     /// Returns the error with the model's name, what its kind means, and how often it was tried.

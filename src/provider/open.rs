@@ -231,7 +231,9 @@ impl Place<'_> {
         let row = options.row(self.model);
         let window = self.window.unwrap_or(row.window);
         let half = u32::try_from(window / 2).unwrap_or(u32::MAX).max(1);
+        let (protocol, model) = (self.provider.protocol.name(), self.model);
         ModelInfo {
+            identity: format!("{protocol} {url} {model} {:?}", row.quirks),
             window,
             max_output: self.max_output.unwrap_or(row.max_output).min(half),
             price: self.price(row, url),
@@ -303,6 +305,26 @@ mod tests {
         assert_eq!((found.window, found.max_output), (1_000_000, 128_000));
         assert_eq!(found.price.map(|price| price.output), Some(25_000_000));
         assert!(found.counted && !found.scripted);
+    }
+
+    #[test]
+    fn two_servers_behind_one_name_shared_their_stored_results() {
+        let identity = |url: &str, protocol| {
+            let provider = Provider {
+                protocol,
+                base_url: url.to_owned(),
+                api_key_env: None,
+                api_key_cmd: None,
+                concurrency: 1,
+            };
+            let mut options = Options::default();
+            options.custom.insert("mine".to_owned(), provider);
+            open("mine/m", &options, &|_| None).expect("opens").info().identity.clone()
+        };
+        let one = identity("http://127.0.0.1:1/v1", Protocol::Chat);
+        assert_eq!(one, identity("http://127.0.0.1:1/v1", Protocol::Chat));
+        assert_ne!(one, identity("http://127.0.0.1:2/v1", Protocol::Chat));
+        assert_ne!(one, identity("http://127.0.0.1:1/v1", Protocol::Responses));
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! A model behind an address: breaker, retries, one wire format.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
@@ -123,7 +126,7 @@ impl Remote {
             let Some(wait) = self.retry.wait(&error.kind, behind, rand::random()) else {
                 return Err((error, failed));
             };
-            sink(Delta::Retry { wait, why: error.message });
+            sink(Delta::Retry { wait, why: error.message, usage: error.usage });
             time::sleep(wait).await;
         }
     }
@@ -138,8 +141,18 @@ impl Remote {
         let body = serde_json::to_vec(&body).expect("a rendered request holds only JSON values");
         let sent = body.len() as u64;
         let mut decoder = self.protocol.decoder(ask.cue.turn);
-        self.http.post(body, decoder.as_mut(), sink).await?;
-        let mut reply = decoder.finish()?;
+        let heard = AtomicU64::new(0);
+        let counting = |delta: Delta| {
+            if let Delta::Text(text) | Delta::Thinking(text) = &delta {
+                heard.fetch_add(text.len() as u64, Ordering::Relaxed);
+            }
+            sink(delta);
+        };
+        let answer = match self.http.post(body, decoder.as_mut(), &counting).await {
+            Ok(()) => decoder.finish(),
+            Err(error) => Err(error),
+        };
+        let mut reply = answer.map_err(|error| charged(error, sent, heard.into_inner()))?;
         fill_in(&mut reply, sent);
         Ok(reply)
     }
@@ -186,9 +199,20 @@ fn vary(ask: &Ask, variation: Variation) -> Ask {
     ask
 }
 
+/// Bytes that stand for one token where nobody counted.
+const BYTES_PER_TOKEN: u64 = 4;
+
+/// An answer that broke off was probably billed, and nobody says how much: bytes stand for it.
+fn charged(mut error: ModelError, sent: u64, heard: u64) -> ModelError {
+    if retry::is_billed(&error.kind) {
+        let (input, output) = (sent.div_ceil(BYTES_PER_TOKEN), heard.div_ceil(BYTES_PER_TOKEN));
+        error.usage = Usage { input, output, ..Usage::default() };
+    }
+    error
+}
+
 /// A provider that reports no usage is not free: bytes stand in for what is missing.
 fn fill_in(reply: &mut Reply, sent: u64) {
-    const BYTES_PER_TOKEN: u64 = 4;
     if reply.usage.prompt() == 0 {
         reply.usage = Usage { input: sent.div_ceil(BYTES_PER_TOKEN), ..reply.usage };
     }

@@ -177,6 +177,7 @@ impl Scripted {
     pub fn parse(name: &str, file: &str, text: &str) -> Result<Self, ScriptError> {
         let session = session(file, text)?;
         let info = ModelInfo {
+            identity: blake3::hash(text.as_bytes()).to_string(),
             window: session.window,
             max_output: session.max_output,
             price: Some(Price::default()),

@@ -36,8 +36,10 @@ pub enum Effect {
     Read(Vec<Evidence>),
     /// It changed these files.
     Wrote(Vec<String>),
-    /// It ran a command or the checks.
+    /// It ran a command.
     Ran,
+    /// It ran the checks.
+    Checked,
     /// It reported a claim; the id is not given yet.
     Finding(Finding),
     /// It ends the agent's work.

@@ -31,6 +31,9 @@ pub(super) struct Delegate {
     question: String,
 }
 
+/// The most lines that one place of evidence may have: it is to be read again by others.
+const MAX_LINES: u32 = 300;
+
 /// Takes a claim whose evidence exists.
 pub(super) fn report(place: &Place, args: &Report) -> Result<Done, String> {
     if args.claim.trim().is_empty() {
@@ -39,13 +42,18 @@ pub(super) fn report(place: &Place, args: &Report) -> Result<Done, String> {
     if args.evidence.is_empty() {
         return Err("a claim needs at least one place in `evidence` that shows it".to_owned());
     }
-    for lines in &args.evidence {
-        let Evidence { path, from, to } = lines;
+    for Evidence { path, from, to } in &args.evidence {
         let count = load(place, path)?.lines().count();
-        if from > to || *from as usize > count.max(1) {
+        if *from == 0 || from > to || *to as usize > count.max(1) {
             return Err(format!(
                 "`evidence` names {path}:{from}-{to}, but the file has {count} lines; read it and \
                  give the lines that show the claim"
+            ));
+        }
+        if to - from >= MAX_LINES {
+            return Err(format!(
+                "`evidence` names {path}:{from}-{to}, more than {MAX_LINES} lines; give only those \
+                 that show the claim"
             ));
         }
     }
@@ -126,6 +134,23 @@ mod tests {
         assert!(bench.fails("report_finding", claim(3, 2)).await.contains("has 1 lines"));
         let none = bench.fails("report_finding", json!({"claim": "c", "evidence": []})).await;
         assert!(none.contains("at least one place"), "{none}");
+    }
+
+    #[tokio::test]
+    async fn evidence_could_reach_beyond_the_end_of_its_file() {
+        let bench = Bench::new(&[("a.py", &"x = 1\n".repeat(400))]).await;
+        let claim = |from, to| {
+            let lines = json!({"path": bench.path("a.py"), "from": from, "to": to});
+            json!({"claim": "c", "evidence": [lines]})
+        };
+        let beyond = bench.fails("report_finding", claim(1, 999_999)).await;
+        assert!(beyond.contains("has 400 lines"), "{beyond}");
+        let everything = bench.fails("report_finding", claim(1, 400)).await;
+        assert!(everything.contains("more than 300 lines"), "{everything}");
+        assert!(matches!(
+            bench.call("report_finding", claim(101, 400)).await.effect,
+            Effect::Finding(_)
+        ));
     }
 
     #[tokio::test]

@@ -85,7 +85,10 @@ fn done(windows: Vec<(&str, Window)>) -> Done {
     for (path, window) in windows {
         done.content.push_str(&window.text);
         let (from, to) = (number(window.first), number(window.first + window.shown.max(1) - 1));
-        read.push(Evidence { path: path.to_owned(), from, to });
+        // A window behind the end shows no line of the file.
+        if window.shown > 0 || window.lines == 0 {
+            read.push(Evidence { path: path.to_owned(), from, to });
+        }
         // Lines behind the end hold nothing that was not shown.
         let to = if window.ended { u32::MAX } else { to };
         done.marks.push(Mark::Shown(Evidence { path: path.to_owned(), from, to }, window.hash));

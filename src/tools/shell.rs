@@ -93,7 +93,7 @@ pub(super) async fn run_tests(
         content.push_str(&format!("$ {}\n{said}\n", check.command));
     }
     let rest = "run one check by its number to see more of it";
-    Ok(Done { content, rest, effect: Effect::Ran, marks: Vec::new() })
+    Ok(Done { content, rest, effect: Effect::Checked, marks: Vec::new() })
 }
 
 fn list(checks: &[Check]) -> String {

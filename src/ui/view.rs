@@ -224,6 +224,10 @@ impl View {
             self.turns += 1;
             self.paid_twice += u32::from(*paid == Paid::MaybeTwice);
         }
+        if let What::ModelFailed { usage, cost, .. } = what {
+            self.usage += *usage;
+            self.cost += *cost;
+        }
         let (Some(id), clock) = (id, self.clock) else { return };
         match what {
             What::NodeStarted { attempt, phase, role, .. } => {

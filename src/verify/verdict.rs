@@ -89,7 +89,7 @@ fn objections(reviews: &[Review]) -> Vec<String> {
     }
     if reasons.is_empty() && !reviews.is_empty() && !reviews.iter().any(passes) {
         reasons.push(
-            "no review counts: none cites a line it read or ran anything, so none is evidence"
+            "no review counts: none ran the checks or cites changed files it read, so none is evidence"
                 .to_owned(),
         );
     }
@@ -251,7 +251,7 @@ mod tests {
         let expect = green(Grade::NoRegression, &[]);
         check(&fine, &fine, &[weak(false), review(true, &[])], &expect);
         let none = red(&[
-            "no review counts: none cites a line it read or ran anything, so none is evidence",
+            "no review counts: none ran the checks or cites changed files it read, so none is evidence",
         ]);
         check(&fine, &fine, &[weak(true)], &none);
         check(&[], &[], &[weak(true)], &none);

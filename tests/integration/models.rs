@@ -4,8 +4,12 @@ use std::thread;
 
 use serde_json::json;
 
-use crate::server::{
-    Answer, Closed, Server, call, calls, finish, landed, mend, object, refusal, say, solo, world,
+use crate::{
+    server::{
+        Answer, Closed, Server, call, calls, finish, landed, mend, object, refusal, say, solo,
+        world,
+    },
+    solo::Story,
 };
 
 /// The answer to the second request fails for good; returns what the run says.
@@ -199,4 +203,18 @@ fn a_conversation_that_cannot_be_shortened_is_explained() {
     server.answers([mend(), finish()]);
     object(env.grafter(["resume", "--output", "json"]), 0);
     assert_eq!(landed(&env, "value.txt"), "right");
+}
+
+#[test]
+fn a_changed_script_behind_the_same_name_replayed_the_old_result() {
+    let env = world();
+    let file = env.root().join("same.yaml");
+    let model = format!("scripted:{}", file.display());
+    for note in ["first", "second"] {
+        let story = Story::new().call("read", json!({ "path": "value.txt" }));
+        let story = story.write("value.txt", "right\n").write("note.txt", note);
+        std::fs::write(&file, story.finish()).expect("a file of the test");
+        solo(&env, &model, &[]).ok();
+        assert_eq!(landed(&env, "note.txt"), note);
+    }
 }
