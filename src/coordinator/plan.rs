@@ -22,7 +22,7 @@ use crate::{
         ids::NodeId,
         outcome::Failure,
         report::{RunEnd, Verdict},
-        task::Phase,
+        task::{EditFormat, Phase},
     },
     verify::verdict,
 };
@@ -161,12 +161,16 @@ fn starts(graph: &Graph, options: &Options, state: &RunState, busy: &Busy) -> Ve
 
 /// Guards between phases, beyond the edges of the graph.
 fn gate(graph: &Graph, options: &Options, state: &RunState, node: &Node) -> bool {
+    let runs = graph.nodes.iter().any(|node| matches!(node.work, Work::Checks));
+    let base = !runs || options.checks.is_empty() || state.base_report.is_some();
     match (&node.phase, &node.work) {
-        (Phase::Verification, Work::Checks) => {
-            let base = options.checks.is_empty() || state.base_report.is_some();
-            base && state.candidate.is_some()
+        // What is red already belongs into a reviewer's prompt, and into that of a writer who has
+        // no tools to find it out; whether it does must not depend on who is faster.
+        (Phase::Verification, _) => base && state.candidate.is_some(),
+        (Phase::Implementation, Work::Agent(agent)) => {
+            let format = options.edit_format.or(agent.edit_format).unwrap_or_default();
+            base || format == EditFormat::Tools
         }
-        (Phase::Verification, Work::Agent(_)) => state.candidate.is_some(),
         (Phase::Synthesis, _) => has_findings(graph, state, node),
         _ => true,
     }
@@ -236,11 +240,15 @@ fn judged(graph: &Graph, options: &Options, state: &RunState) -> Effect {
         None => Effect::Judge(verdict(graph, options, state)),
         Some(Verdict::Green { .. }) => Effect::Begin(Job::Land),
         Some(Verdict::Red { reasons }) => Effect::Finish(RunEnd::NotResolved(reasons.join("; "))),
-        Some(Verdict::NoEvidence) => Effect::Finish(RunEnd::NotResolved(
-            "nothing verified the commit: no check was found and none given (--verify names one, \
-             --allow-unverified lands without)"
-                .to_owned(),
-        )),
+        Some(Verdict::NoEvidence) => {
+            let why = match options.checks.is_empty() {
+                true => "no check was found and none given (--verify names one",
+                false => "no check passes, neither on the base nor now (--verify names others",
+            };
+            let text =
+                format!("nothing verified the commit: {why}, --allow-unverified lands without)");
+            Effect::Finish(RunEnd::NotResolved(text))
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::sandbox::{
 };
 
 /// Folders that are empty and private inside.
-const SCRATCH: [&str; 3] = ["/tmp", "/var/tmp", "/run"];
+pub(super) const SCRATCH: [&str; 3] = ["/tmp", "/var/tmp", "/run"];
 /// Secrets of the machine, which matter when grafter runs as root.
 const MACHINE_SECRETS: [&str; 6] = [
     "/etc/shadow",

@@ -13,6 +13,8 @@ use std::{
 
 use rustix::process::geteuid;
 
+use crate::sandbox::layout::SCRATCH;
+
 /// Where the usual toolchains live: the variable that says so, and the place in the home.
 const MANAGERS: [(&str, &str); 6] = [
     ("CARGO_HOME", ".cargo"),
@@ -94,7 +96,11 @@ pub(super) fn find(host: &Host, path_env: &OsStr, checkout: &Path) -> Toolchains
         }
     }
     let dirs = env::split_paths(path_env).filter(|dir| dir.is_absolute() && dir.is_dir());
-    roots.extend(dirs.map(|dir| root_of(&dir, host.home.as_deref())));
+    let dirs: Vec<PathBuf> = dirs.collect();
+    let own = checkout.join(".venv/bin");
+    let bases = dirs.iter().chain([&own]).filter_map(|bin| interpreter(bin));
+    let home = host.home.as_deref();
+    roots.extend(dirs.iter().cloned().chain(bases).map(|dir| root_of(&dir, home)));
     // A checkout that holds the whole home is no reason to do without toolchains.
     let holds_home = host.home.as_ref().is_some_and(|home| home.starts_with(checkout));
     roots.retain(|root| holds_home || !root.starts_with(checkout));
@@ -111,10 +117,21 @@ pub(super) fn find(host: &Host, path_env: &OsStr, checkout: &Path) -> Toolchains
 /// Returns what a folder of PATH belongs to: programs in `x/bin` need the rest of `x`.
 fn root_of(dir: &Path, home: Option<&Path>) -> PathBuf {
     let parent = dir.parent().filter(|_| dir.file_name() == Some("bin".as_ref()));
-    let Some((parent, home)) = parent.zip(home) else { return dir.to_owned() };
-    // Only in the home, and never so much of it that other things than programs come along.
-    let too_much = home.starts_with(parent) || parent == home.join(".local");
-    if parent.starts_with(home) && !too_much { parent.to_owned() } else { dir.to_owned() }
+    let Some(parent) = parent else { return dir.to_owned() };
+    // Only where things are masked, and never so much that others than programs come along.
+    let mut masked = SCRATCH.iter().map(Path::new).chain(home);
+    let is_masked = masked.any(|folder| parent.starts_with(folder) && parent != folder);
+    let too_much =
+        home.is_some_and(|home| home.starts_with(parent) || parent == home.join(".local"));
+    if is_masked && !too_much { parent.to_owned() } else { dir.to_owned() }
+}
+
+/// Returns the folder of the interpreter that a virtual environment's `bin` is made from.
+fn interpreter(bin: &Path) -> Option<PathBuf> {
+    let config = fs::read_to_string(bin.parent()?.join("pyvenv.cfg")).ok()?;
+    let mut pairs = config.lines().filter_map(|line| line.split_once('='));
+    let (_, base) = pairs.find(|(key, _)| key.trim() == "home")?;
+    Some(PathBuf::from(base.trim())).filter(|base| base.is_absolute() && base.is_dir())
 }
 
 #[cfg(test)]
@@ -129,6 +146,27 @@ mod tests {
         assert_eq!(root("/home/u/bin"), "/home/u/bin");
         assert_eq!(root("/home/u/.local/bin"), "/home/u/.local/bin");
         assert_eq!(root("/usr/bin"), "/usr/bin");
+    }
+
+    #[test]
+    fn a_virtual_environment_among_temporary_files_comes_whole() {
+        let root = |dir: &str| root_of(dir.as_ref(), None).display().to_string();
+        assert_eq!(root("/tmp/x/venv/bin"), "/tmp/x/venv");
+        assert_eq!(root("/tmp/bin"), "/tmp/bin");
+    }
+
+    #[test]
+    fn a_virtual_environment_brings_the_interpreter_it_is_made_from() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let home = folder.path().canonicalize().expect("it is there");
+        for dir in ["own/python/bin", "repo/.venv/bin", "other/bin"] {
+            std::fs::create_dir_all(home.join(dir)).expect("made");
+        }
+        let config = format!("home = {}\nversion = 3\n", home.join("own/python/bin").display());
+        std::fs::write(home.join("repo/.venv/pyvenv.cfg"), config).expect("made");
+        let host = Host { home: Some(home.clone()), ..Host::default() };
+        let found = find(&host, "".as_ref(), &home.join("repo"));
+        assert_eq!(found.roots.into_iter().collect::<Vec<_>>(), [home.join("own/python")]);
     }
 
     #[test]

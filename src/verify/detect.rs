@@ -51,9 +51,10 @@ fn python(root: &Path) -> Option<String> {
         || says("tox.ini", "[pytest]")
         || text(root, "conftest.py").is_some()
         || text(root, "tests/conftest.py").is_some()
-        || tests.iter().any(|test| imports_pytest(test));
+        || tests.iter().any(|test| needs_pytest(test));
+    let python = interpreter(root);
     if is_pytest {
-        return Some("python3 -m pytest".to_owned());
+        return Some(format!("{python} -m pytest"));
     }
     if tests.is_empty() {
         return None;
@@ -63,25 +64,60 @@ fn python(root: &Path) -> Option<String> {
         root.join(folder).is_dir() && text(root, &format!("{folder}/__init__.py")).is_none()
     });
     let start = folder.map(|folder| format!(" -s {folder}")).unwrap_or_default();
-    Some(format!("python3 -m unittest discover -v{start}"))
+    Some(format!("{python} -m unittest discover -v{start}"))
 }
 
-fn imports_pytest(test: &str) -> bool {
-    test.lines().any(|line| line.starts_with("import pytest") || line.starts_with("from pytest"))
+/// Returns the interpreter of the checkout's own environment, else the one on PATH; told where
+/// packages below `src` are, for without an installed package the tests would not find them.
+fn interpreter(root: &Path) -> String {
+    let own = ".venv/bin/python";
+    let program = if fs::metadata(root.join(own)).is_ok() { own } else { "python3" };
+    let has_packages = folders(root, "src").iter().any(|name| is_package(root, name));
+    let path = if has_packages { "PYTHONPATH=src " } else { "" };
+    format!("{path}{program}")
 }
 
-/// Returns the texts of the Python test files in the root and its folders of tests.
+fn is_package(root: &Path, folder: &str) -> bool {
+    text(root, &format!("{folder}/__init__.py")).is_some()
+}
+
+/// Returns the folders in a folder, as paths below the root.
+fn folders(root: &Path, parent: &str) -> Vec<String> {
+    let entries = fs::read_dir(root.join(parent)).into_iter().flatten().flatten();
+    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let names = folders.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut paths: Vec<String> = names
+        .take(MAX_FILES)
+        .map(|name| if parent.is_empty() { name } else { format!("{parent}/{name}") })
+        .collect();
+    paths.sort_unstable();
+    paths
+}
+
+/// A test that is a plain function is no test to unittest.
+fn needs_pytest(test: &str) -> bool {
+    let marks = ["import pytest", "from pytest", "def test_", "async def test_"];
+    test.lines().any(|line| marks.iter().any(|mark| line.starts_with(mark)))
+}
+
+/// Returns the texts of the Python test files in the root and in the folders of tests there and
+/// in packages.
 fn python_tests(root: &Path) -> Vec<String> {
     let mut found = Vec::new();
-    for folder in ["", "tests", "test"] {
-        let Ok(entries) = fs::read_dir(root.join(folder)) else { continue };
+    let packages = [folders(root, ""), folders(root, "src")].concat();
+    let inner = packages
+        .iter()
+        .filter(|name| is_package(root, name))
+        .flat_map(|name| ["tests", "test"].map(|tests| format!("{name}/{tests}")));
+    for folder in ["", "tests", "test"].map(str::to_owned).into_iter().chain(inner) {
+        let Ok(entries) = fs::read_dir(root.join(&folder)) else { continue };
         for entry in entries.flatten().take(MAX_FILES) {
             let name = entry.file_name();
             let Some(name) = name.to_str() else { continue };
             let is_python = Path::new(name).extension().is_some_and(|ending| ending == "py");
             let is_test = name.starts_with("test") || name.ends_with("_test.py");
             if is_python && is_test {
-                found.extend(text(root, &Path::new(folder).join(name).to_string_lossy()));
+                found.extend(text(root, &Path::new(&folder).join(name).to_string_lossy()));
             }
         }
     }
@@ -175,6 +211,7 @@ mod tests {
             ("tests/conftest.py", ""),
             ("tests/test_a.py", "import pytest\n"),
             ("test_a.py", "from pytest import raises\n"),
+            ("test_a.py", "from a import f\n\ndef test_f():\n    assert f()\n"),
         ];
         for mark in marks {
             check(&[mark], &["python3 -m pytest"]);
@@ -189,6 +226,22 @@ mod tests {
         let package = [("tests/test_a.py", "import unittest\n"), ("tests/__init__.py", "")];
         check(&package, &["python3 -m unittest discover -v"]);
         check(&[("a.py", "import unittest\n"), ("pyproject.toml", "[project]")], &[]);
+    }
+
+    #[test]
+    fn packages_below_src_and_tests_in_packages_are_found() {
+        let src = [("src/p/__init__.py", ""), ("pytest.ini", "")];
+        check(&src, &["PYTHONPATH=src python3 -m pytest"]);
+        check(&[("src/main.rs", ""), ("pytest.ini", "")], &["python3 -m pytest"]);
+        let inner = [("p/__init__.py", ""), ("p/tests/test_a.py", "import pytest\n")];
+        check(&inner, &["python3 -m pytest"]);
+        check(&[("p/tests/test_a.py", "import pytest\n")], &[]);
+    }
+
+    #[test]
+    fn the_checkouts_own_environment_comes_first() {
+        let own = [(".venv/bin/python", ""), ("conftest.py", "")];
+        check(&own, &[".venv/bin/python -m pytest"]);
     }
 
     #[test]

@@ -110,6 +110,8 @@ fn reason(text: &str) -> String {
 
 /// Joins two runs of a failing check: what passes once is flaky and counts as passed.
 fn settle(first: CheckRun, second: CheckRun) -> CheckRun {
+    let is_failed = |test: &TestResult| test.status == TestStatus::Failed;
+    let both_by_tests = [&first, &second].into_iter().all(|run| run.tests.iter().any(is_failed));
     let mut tests: BTreeMap<String, TestStatus> =
         second.tests.into_iter().map(|test| (test.id, test.status)).collect();
     let mut vanished = false;
@@ -120,12 +122,14 @@ fn settle(first: CheckRun, second: CheckRun) -> CheckRun {
             *now = TestStatus::Passed;
         }
     }
-    CheckRun {
-        flaky: vanished || second.end.is_success(),
-        took_ms: first.took_ms + second.took_ms,
-        tests: tests.into_iter().map(|(id, status)| TestResult { id, status }).collect(),
-        ..second
-    }
+    let tests: Vec<_> = tests.into_iter().map(|(id, status)| TestResult { id, status }).collect();
+    // Each run failed in tests that pass in the other, so nothing fails.
+    let end = match both_by_tests && !tests.iter().any(is_failed) {
+        true => CheckEnd::Exit(0),
+        false => second.end,
+    };
+    let took_ms = first.took_ms + second.took_ms;
+    CheckRun { flaky: vanished || end.is_success(), took_ms, tests, end, ..second }
 }
 
 /// Returns the end of an output without the lines that only say that a test passed, which would
@@ -274,6 +278,13 @@ mod tests {
         let expect = run(&[("a", Passed), ("b", Passed), ("c", Failed), ("d", Passed)]);
         let settled = settle(first, second);
         assert_eq!(settled, CheckRun { flaky: true, took_ms: 2, ..expect });
+        let settled =
+            settle(run(&[("a", Failed), ("b", Passed)]), run(&[("b", Failed), ("a", Passed)]));
+        let expect = run(&[("a", Passed), ("b", Passed)]);
+        let end = CheckEnd::Exit(0);
+        assert_eq!(settled, CheckRun { flaky: true, took_ms: 2, end, ..expect });
+        let settled = settle(run(&[("a", Failed)]), run(&[("a", Passed)]));
+        assert_eq!(settled.end, CheckEnd::Exit(1), "the second failed for another reason");
     }
 
     #[test]

@@ -218,7 +218,7 @@ mod tests {
     fn checks_alone_decide_where_no_reviews_were_asked_for() {
         check(&[run("t", 1, &[])], &[run("t", 0, &[])], &[], &green(Grade::Fixed, &["`t`"]));
         check(&[run("t", 0, &[])], &[run("t", 0, &[])], &[], &green(Grade::NoRegression, &[]));
-        check(&[run("t", 1, &[])], &[run("t", 1, &[])], &[], &green(Grade::NoRegression, &[]));
+        check(&[run("t", 1, &[])], &[run("t", 1, &[])], &[], &Verdict::NoEvidence);
         let broke = red(&["`t` passed on the base and fails now (exit 1)"]);
         check(&[run("t", 0, &[])], &[run("t", 1, &[])], &[], &broke);
     }
