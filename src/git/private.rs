@@ -65,7 +65,7 @@ pub fn make(repo: &Repo, spec: &PrivateSpec<'_>) -> Result<PrivateGit, GitError>
     if dir.join("HEAD").is_file() {
         return Ok(made);
     }
-    for folder in ["refs/heads", "refs/tags", "objects/info", "objects/pack", "info"] {
+    for folder in ["refs", "objects/info", "info"] {
         let folder = dir.join(folder);
         fs::create_dir_all(&folder).map_err(GitError::file("make", &folder))?;
     }
@@ -88,11 +88,8 @@ fn write_branch(dir: &Path, spec: &PrivateSpec<'_>) -> Result<(), GitError> {
     if !git2::Reference::is_valid_name(&name) {
         return Err(GitError::Odd(format!("`{}` cannot be a branch", spec.branch.escape_debug())));
     }
-    let path = dir.join(&name);
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(GitError::file("make", parent))?;
-    }
-    write(dir, &name, &format!("{}\n", spec.commit))?;
+    // One file instead of a folder for each part of the name.
+    write(dir, "packed-refs", &format!("# pack-refs with: sorted\n{} {name}\n", spec.commit))?;
     write(dir, "HEAD", &format!("ref: {name}\n"))
 }
 
