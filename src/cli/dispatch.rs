@@ -11,10 +11,13 @@ use crate::{
         context::{Context, Setup},
         demo, doctor,
         exit::{self, Failure, Kind, OrFail},
-        history, init, land, lists, out, resume, run, trust, workflow, worktree,
+        history, init, land, lists, live, out, resume, run, trust, workflow, worktree,
     },
     sandbox::child,
 };
+
+/// Threads for file and git work; the tools of several agents at once, beside the view.
+const BLOCKING_THREADS: usize = 32;
 
 /// Runs the command line and returns the process's exit code.
 pub fn main() -> ExitCode {
@@ -53,8 +56,9 @@ fn log(verbose: bool) {
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    // One thread is enough for what only waits, and wakes nobody; what works has threads of its own.
+    tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()
         .or_fail(Kind::Infrastructure)
@@ -64,6 +68,9 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
     let dir = cli.dir.clone();
     let open = || Context::open(dir.as_deref());
     let setup = || Setup::open(dir.as_deref());
+    if matches!(cli.command, Command::Run(_) | Command::Resume(_) | Command::Demo(_)) {
+        live::try_sandbox();
+    }
     match cli.command {
         Command::Run(args) => run::run(open()?, &args).await,
         Command::Resume(args) => resume::resume(open()?, &args).await,

@@ -26,12 +26,23 @@ use crate::{
     protocol::{report::RunEnd, usage::Micros},
     provider::{known::Options, model::Model, open},
     sandbox::probe,
+    settings::paths::Paths,
     ui::{
         show::{self, Screen, Style},
         text::Colour,
         view::View,
     },
 };
+
+/// The file in the user's state folder that notes which sandbox works here.
+const TRIAL: &str = "sandbox";
+
+/// Tries which sandbox works here, beside everything else that a run needs first.
+pub(super) fn try_sandbox() {
+    if let Ok(paths) = Paths::from_env() {
+        tokio::task::spawn_blocking(move || probe::backend(&paths.state.join(TRIAL)));
+    }
+}
 
 /// Opens the model, or says what is missing.
 pub(super) fn model(context: &Context, name: Option<&str>) -> Result<Arc<dyn Model>, Failure> {
@@ -63,7 +74,7 @@ pub(super) fn ground(
         model,
         trees: context.trees(),
         runtime: context.setup.paths.runtime.clone(),
-        backend: probe::probe().backend,
+        backend: probe::backend(&context.setup.paths.state.join(TRIAL)),
         helper: env::current_exe().or_fail(Kind::Infrastructure)?,
         hide: vec![context.setup.paths.state.clone(), context.setup.paths.config.clone()],
         asks: asked.then_some(asks),

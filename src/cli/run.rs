@@ -22,7 +22,7 @@ use crate::{
     },
     git::{
         refs,
-        repo::Repo,
+        repo::{DirtySummary, Repo},
         tree::{self, TreeSpec},
     },
     protocol::{
@@ -41,6 +41,8 @@ const MAX_ISSUE: u64 = 1 << 20;
 
 /// Takes an issue to a landed commit.
 pub(super) async fn run(context: Context, args: &RunArgs) -> Result<ExitCode, Failure> {
+    let repo = context.repo.clone();
+    let dirty = tokio::task::spawn_blocking(move || repo.is_dirty());
     let task = task(args)?;
     let settings = overlay(context.setup.section::<RunSettings>()?, args);
     let model = live::model(&context, settings.model.as_deref())?;
@@ -53,15 +55,16 @@ pub(super) async fn run(context: Context, args: &RunArgs) -> Result<ExitCode, Fa
     workflows::limit(&mut options, &graph, args);
     targets(&context.repo, args.into.as_deref())?;
     let base = base(&context, args)?;
+    let dirty = dirty.await.or_fail(Kind::Infrastructure)?.or_fail(Kind::Infrastructure)?;
     if options.checks.is_empty() {
-        options.checks = detected(&context, &base)?;
+        options.checks = detected(&context, (&base, dirty))?;
     }
     let mut notes = context.setup.notes.clone();
     if !workflow.origin.starts_with("shipped/") {
         let text = format!("the workflow `{}` is {}", workflow.name, workflow.origin);
         notes.push((Level::Info, text));
     }
-    notes.extend(remarks(&context, (&base, &*model), &mut options)?);
+    notes.extend(remarks(&context, (&base, &*model, dirty), &mut options));
     let order = Order {
         task,
         graph,
@@ -178,10 +181,10 @@ fn base(context: &Context, args: &RunArgs) -> Result<Oid, Failure> {
 
 /// Returns the checks that the base's own files ask for; what else lies in the checkout is not part
 /// of the run.
-fn detected(context: &Context, base: &Oid) -> Result<Vec<Check>, Failure> {
+fn detected(context: &Context, (base, dirty): (&Oid, DirtySummary)) -> Result<Vec<Check>, Failure> {
     let repo = &context.repo;
     let head = repo.resolve("HEAD").or_fail(Kind::Usage)?;
-    if head == *base && !repo.is_dirty().or_fail(Kind::Infrastructure)?.is_dirty() {
+    if head == *base && !dirty.is_dirty() {
         return Ok(detect::detect(repo.checkout()));
     }
     let path = context.trees().join(format!("look-{}", std::process::id()));
@@ -195,11 +198,10 @@ fn detected(context: &Context, base: &Oid) -> Result<Vec<Check>, Failure> {
 /// What the user should know before anything is spent.
 fn remarks(
     context: &Context,
-    (base, model): (&Oid, &dyn Model),
+    (base, model, dirty): (&Oid, &dyn Model, DirtySummary),
     options: &mut Options,
-) -> Result<Vec<(Level, String)>, Failure> {
+) -> Vec<(Level, String)> {
     let mut notes = Vec::new();
-    let dirty = context.repo.is_dirty().or_fail(Kind::Infrastructure)?;
     if dirty.is_dirty() {
         let text = format!(
             "your uncommitted work is not part of this run and stays as it is: {} changed and {} \
@@ -228,5 +230,5 @@ fn remarks(
                     (--mode bypass lets them run inside the sandbox)";
         notes.push((Level::Info, text.to_owned()));
     }
-    Ok(notes)
+    notes
 }

@@ -80,7 +80,7 @@ pub(super) async fn checks(
     let place = lodging.place;
     let deadline = Duration::from_millis(options.check_timeout_ms);
     let report = verify::run::run(&place, &options.checks, deadline, &shared.halt).await;
-    shared.housing.discard(place).await;
+    shared.housing.discard(place);
     if shared.halt.is_cancelled() {
         return Err(RunEnd::Interrupted);
     }

@@ -20,7 +20,7 @@ use crate::{
         ids::{Key, Oid},
         outcome::{Failure, Outcome, Review, Status},
         report::RunEnd,
-        task::{EditFormat, Phase},
+        task::{EditFormat, Mode, Phase},
     },
     provider::model::Cue,
     subagent::housing::{Lodging, Wish},
@@ -43,6 +43,7 @@ impl Member<'_> {
             return Ok((outcome, true));
         }
         let lodging = self.lodge().await?;
+        self.warm(&lodging);
         let bench = self.bench(&lodging, scene.offered);
         let outcome = work(self.assignment(scene.prompt), bench).await;
         let outcome = self.leave(lodging, judged(outcome)).await?;
@@ -145,6 +146,16 @@ impl Member<'_> {
         lodging.map_err(|error| broken(&error))
     }
 
+    /// Starts a writer's sandbox while its model still thinks: it will run commands.
+    fn warm(&self, lodging: &Lodging) {
+        let asked = self.shared.options.mode == Mode::Bypass || self.shared.interactive;
+        if self.writes() && self.format() == EditFormat::Tools && asked {
+            let place = lodging.place.clone();
+            // What goes wrong is told by the first command, which tries again.
+            tokio::spawn(async move { place.warm().await.is_ok() });
+        }
+    }
+
     fn assignment(&self, scene: Assembled) -> Assignment {
         let (shared, brief) = (self.shared, self.brief);
         let gives = brief.node.gives.iter().map(|(name, kind)| (name.clone(), kind.to_string()));
@@ -224,8 +235,8 @@ impl Member<'_> {
             false => Ok(outcome),
         };
         match self.brief.node.phase {
-            Phase::Verification => self.shared.housing.discard(lodging.place).await,
-            Phase::Implementation => lodging.place.close().await,
+            Phase::Verification => self.shared.housing.discard(lodging.place),
+            Phase::Implementation => self.shared.housing.retire(lodging),
             // The readers' place is shared and ends with the run.
             Phase::Research | Phase::Synthesis => {}
         }

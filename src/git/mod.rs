@@ -31,6 +31,7 @@ pub mod program;
 pub mod records;
 pub mod refs;
 pub mod repo;
+pub mod reuse;
 pub mod rules;
 pub mod scan;
 pub mod snapshot;

@@ -91,7 +91,7 @@ fn is_whole(dir: &Path) -> bool {
 }
 
 fn build(repo: &Repo, spec: &PrivateSpec<'_>, (dir, lent): (&Path, usize)) -> Result<(), GitError> {
-    for folder in ["refs/heads", "refs/tags", "objects/info", "objects/pack", "info"] {
+    for folder in ["refs", "objects/info", "info"] {
         let folder = dir.join(folder);
         fs::create_dir_all(&folder).map_err(GitError::file("make", &folder))?;
     }
@@ -118,11 +118,8 @@ fn write_branch(dir: &Path, spec: &PrivateSpec<'_>) -> Result<(), GitError> {
     if !git2::Reference::is_valid_name(&name) {
         return Err(GitError::Odd(format!("`{}` cannot be a branch", spec.branch.escape_debug())));
     }
-    let path = dir.join(&name);
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(GitError::file("make", parent))?;
-    }
-    write(dir, &name, &format!("{}\n", spec.commit))?;
+    // One file instead of a folder for each part of the name.
+    write(dir, "packed-refs", &format!("# pack-refs with: sorted\n{} {name}\n", spec.commit))?;
     write(dir, "HEAD", &format!("ref: {name}\n"))
 }
 

@@ -37,12 +37,15 @@ const QUIET: [&str; 10] = [
     "diff.ignoreSubmodules=dirty",
 ];
 
-/// Settings for indexes that grafter owns: libgit2 reads them, so they stay in its dialect.
-const OWN_INDEX: [&str; 4] = [
+/// Settings for indexes that grafter owns: libgit2 reads them, so they stay in its dialect, and a
+/// change must show however a file's times were set.
+const OWN_INDEX: [&str; 6] = [
     "index.sparse=false",
     "index.skipHash=false",
     "core.splitIndex=false",
     "core.untrackedCache=false",
+    "core.trustctime=true",
+    "core.checkStat=default",
 ];
 
 /// Why a question to git, or an order, came to nothing.

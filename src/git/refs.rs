@@ -83,9 +83,25 @@ pub fn list(repo: &Repo, prefix: &str) -> Result<Vec<(String, Oid)>, GitError> {
 
 /// Moves an existing ref in process; the library compares under the ref's lock.
 fn advance(repo: &Repo, step: Move<'_>, from: &Oid) -> Result<Cas, GitError> {
+    swap(repo, step, raw(from)?)
+}
+
+/// Creates a ref in process; what the library cannot do, such as a name in the way of this one,
+/// is left to the git program and its words.
+fn create(repo: &Repo, step: Move<'_>) -> Result<Cas, GitError> {
+    match swap(repo, step, git2::Oid::ZERO_SHA1) {
+        Err(GitError::Library { .. }) => {
+            update(repo, format!("create {}\0{}\0", step.name, step.to), step.why, step.name)
+        }
+        done => done,
+    }
+}
+
+/// Compares and moves under the ref's lock; to the library zeros say that there is no ref yet.
+fn swap(repo: &Repo, step: Move<'_>, from: git2::Oid) -> Result<Cas, GitError> {
     let library = repo.open()?;
     for left in (0..20).rev() {
-        match library.reference_matching(step.name, raw(step.to)?, true, raw(from)?, step.why) {
+        match library.reference_matching(step.name, raw(step.to)?, true, from, step.why) {
             Ok(_) => return Ok(Cas::Moved),
             Err(e) if e.code() == ErrorCode::Locked && left > 0 => {
                 thread::sleep(Duration::from_millis(10));
@@ -97,11 +113,6 @@ fn advance(repo: &Repo, step: Move<'_>, from: &Oid) -> Result<Cas, GitError> {
         }
     }
     Ok(Cas::Missed { found: value(repo, step.name)? })
-}
-
-/// Creates a ref by the git program, which alone sees names in the way under its locks.
-fn create(repo: &Repo, step: Move<'_>) -> Result<Cas, GitError> {
-    update(repo, format!("create {}\0{}\0", step.name, step.to), step.why, step.name)
 }
 
 fn update(repo: &Repo, order: String, why: &str, name: &str) -> Result<Cas, GitError> {
@@ -167,6 +178,25 @@ mod tests {
                 .count()
         });
         assert_eq!(won, 1);
+    }
+
+    #[test]
+    fn one_of_many_creators_wins() {
+        let fixture = Fixture::small();
+        let repo = fixture.repo();
+        let rivals: Vec<Oid> = (0..4).map(|n| fixture.commit(&format!("rival {n}"))).collect();
+        for round in 0..20 {
+            let name = format!("refs/heads/new/{round}");
+            let race = |to: &Oid| cas(&repo, Move { name: &name, from: None, to, why: "race" });
+            let won: Vec<&Oid> = thread::scope(|scope| {
+                let runs: Vec<_> =
+                    rivals.iter().map(|to| (to, scope.spawn(move || race(to)))).collect();
+                let ended = runs.into_iter().map(|(to, run)| (to, run.join().unwrap().unwrap()));
+                ended.filter(|(_, cas)| *cas == Cas::Moved).map(|(to, _)| to).collect()
+            });
+            assert_eq!(won.len(), 1);
+            assert_eq!(value(&repo, &name).unwrap().as_ref(), Some(won[0]));
+        }
     }
 
     #[test]

@@ -204,6 +204,9 @@ impl Repo {
 
     /// Returns what in the user's checkout differs from HEAD; a failing probe is an error.
     pub fn is_dirty(&self) -> Result<DirtySummary, GitError> {
+        if self.is_surely_clean() {
+            return Ok(DirtySummary::default());
+        }
         let output = Git::checkout(&self.site(), "status")
             .args(["--porcelain=v1", "-z", "--untracked-files=normal", "--no-renames"])
             .ok()?;
@@ -215,6 +218,21 @@ impl Repo {
             }
         }
         Ok(dirty)
+    }
+
+    /// Returns whether the library sees nothing that differs, in a checkout small enough to ask it.
+    ///
+    /// What it does not understand looks changed to it or is an error; the program decides then.
+    fn is_surely_clean(&self) -> bool {
+        let small =
+            fs::metadata(self.git_dir.join("index")).is_ok_and(|index| index.len() < 1 << 20);
+        let look = || -> Result<bool, git2::Error> {
+            let library = Repository::open(&self.git_dir)?;
+            let mut options = git2::StatusOptions::new();
+            options.include_untracked(true).exclude_submodules(true);
+            Ok(library.statuses(Some(&mut options))?.is_empty())
+        };
+        small && !self.checkout.join(".gitmodules").exists() && look().unwrap_or(false)
     }
 
     /// Returns the user's name and address from the configuration, or grafter's own.

@@ -24,6 +24,7 @@ use crate::{
         records::{self, Record},
         refs::{self, Cas, Move},
         repo::Repo,
+        reuse,
         snapshot::Tracker,
         submodules,
         worktrees::{self, Head},
@@ -105,11 +106,7 @@ pub fn make(repo: &Repo, spec: &TreeSpec) -> Result<(), TreeError> {
         return Err(TreeError::Path(spec.path.clone()));
     };
     fs::create_dir_all(parent).map_err(GitError::file("make", parent))?;
-    let record = Record {
-        path: spec.path.clone(),
-        commit: spec.commit.clone(),
-        branch: spec.branch.clone(),
-    };
+    let record = record_of(spec);
     match records::get(repo, &spec.path) {
         Some(known) if finished(repo, &known) => {
             if same(&known, &record) {
@@ -197,6 +194,39 @@ pub fn release(repo: &Repo, path: &Path) -> Result<bool, TreeError> {
     Ok(true)
 }
 
+/// Cleans a throw-away tree that nobody needs any more; returns whether [`remake`] can use it.
+pub fn tidy(repo: &Repo, path: &Path) -> bool {
+    let record = records::get(repo, path).filter(|record| record.branch.is_none());
+    record.is_some_and(|record| finished(repo, &record))
+        && reuse::clean(path, &site(repo, path).index)
+}
+
+/// Makes a throw-away tree out of one that was tidied, at the cost of what differs.
+pub fn remake(repo: &Repo, spare: &Path, spec: &TreeSpec) -> Result<(), TreeError> {
+    let free = records::get(repo, &spec.path).is_none() && !spec.path.exists();
+    if spec.branch.is_none() && free {
+        if hand_over(repo, spare, spec).is_ok() {
+            return Ok(());
+        }
+        clear(repo, &spec.path)?;
+    }
+    clear(repo, spare)?;
+    make(repo, spec)
+}
+
+fn hand_over(repo: &Repo, spare: &Path, spec: &TreeSpec) -> Result<(), GitError> {
+    records::put(repo, &record_of(spec))?;
+    let (old, new) = (site(repo, spare).index, site(repo, &spec.path));
+    // Without its index the old tree counts as unfinished from here on.
+    let half = beside(&new.index, ".half");
+    fs::rename(&old, &half).map_err(GitError::file("rename", &old))?;
+    fs::rename(spare, &spec.path).map_err(GitError::file("rename", spare))?;
+    records::forget(repo, spare)?;
+    fill(&new, &spec.commit)?;
+    submodules::fill(repo, &new, &spec.commit);
+    Ok(())
+}
+
 /// Removes a branch of grafter's; commits that are nowhere else are first kept by a ref.
 pub fn remove_branch(repo: &Repo, branch: &str) -> Result<Removed, TreeError> {
     let Some(tip) = repo.tip(branch)? else { return Ok(Removed::default()) };
@@ -231,25 +261,34 @@ fn finished(repo: &Repo, record: &Record) -> bool {
     right && site.index.is_file() && record.path.is_dir()
 }
 
+fn record_of(spec: &TreeSpec) -> Record {
+    let TreeSpec { path, commit, branch } = spec.clone();
+    Record { path, commit, branch }
+}
+
 fn register(repo: &Repo, spec: &TreeSpec, branch: &str) -> Result<Site, TreeError> {
     let turn = lock::acquire(repo)?;
     // The user's own git directory, so that a sparse checkout is taken over.
     let add = Git::checkout(&repo.site(), "worktree").args(["add", "--no-checkout", "--quiet"]);
-    let add = match repo.tip(branch)? {
-        None => {
-            add.args(["--no-track", "-b", branch, "--"]).arg(&spec.path).arg(spec.commit.as_str())
-        }
-        Some(tip) if repo.contains(&tip, &spec.commit)? => {
-            add.arg("--").arg(&spec.path).arg(branch)
-        }
-        Some(tip) => return Err(TreeError::BranchTaken { branch: branch.to_owned(), tip }),
-    };
-    add.ok()?;
+    begin_branch(repo, branch, &spec.commit)?;
+    add.arg("--").arg(&spec.path).arg(branch).ok()?;
     drop(turn);
     worktrees::at(repo, &spec.path).ok_or_else(|| {
         let path = spec.path.display();
         TreeError::Git(GitError::Odd(format!("git made no worktree at {path}")))
     })
+}
+
+/// Makes the branch at the commit, or finds it on work that was built on the commit.
+fn begin_branch(repo: &Repo, branch: &str, commit: &Oid) -> Result<(), TreeError> {
+    let name = format!("refs/heads/{branch}");
+    let step = Move { name: &name, from: None, to: commit, why: "grafter: begin" };
+    match refs::cas(repo, step)? {
+        Cas::Missed { found: Some(tip) } if !repo.contains(&tip, commit)? => {
+            Err(TreeError::BranchTaken { branch: branch.to_owned(), tip })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn throw_away(repo: &Repo, spec: &TreeSpec) -> Result<Site, GitError> {
@@ -375,6 +414,9 @@ fn integrated(repo: &Repo, commit: &Oid, branch: &str) -> Result<bool, GitError>
 
 /// Returns whether some branch or tag holds a commit.
 fn held(repo: &Repo, commit: &Oid) -> Result<bool, GitError> {
+    if refs::list(repo, "refs/heads/")?.iter().any(|(_, tip)| tip == commit) {
+        return Ok(true);
+    }
     let holders = Git::objects(repo, "for-each-ref")
         .args(["--count=1", "--format=x", "--contains", commit.as_str()])
         .ok()?;

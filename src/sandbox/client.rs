@@ -17,6 +17,7 @@ use crate::sandbox::{
     child,
     kin::Reach,
     launch::{self, Launched},
+    probe,
     run::{Cmd, Ran, RunError},
     running::GRACE,
     serve::Server,
@@ -55,7 +56,10 @@ impl Client {
         let ready = timeout(START, client.line()).await.unwrap_or_else(|late| Err(late.into()));
         match ready {
             Ok(Ready::Serving(notes)) => Ok((client, notes)),
-            Ok(Ready::Failed(why)) => Err(RunError::Start { why }),
+            Ok(Ready::Failed(why)) => {
+                probe::forget();
+                Err(RunError::Start { why })
+            }
             Err(error) => Err(failed(error)),
         }
     }

@@ -4,17 +4,29 @@
 //! environment that holds only what is named here. Blocking: callers use `spawn_blocking`.
 
 use std::{
+    env,
     ffi::OsString,
+    fs,
     io::{self, Read, Write},
-    os::unix::process::{CommandExt, ExitStatusExt},
+    os::{
+        fd::AsFd,
+        unix::{
+            fs::MetadataExt,
+            process::{CommandExt, ExitStatusExt},
+        },
+    },
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::mpsc,
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{OFlags, fcntl_setfl},
+    io::Errno,
+    process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open},
+};
 use thiserror::Error;
 
 /// Names taken over from grafter's own environment; everything else is dropped.
@@ -108,23 +120,16 @@ pub enum HostError {
 /// Runs a program to its end and returns what it said, whatever its exit code.
 pub fn run(command: &HostCommand) -> Result<HostOutput, HostError> {
     let mut child = start(command)?;
-    let feeder = child.stdin.take().map(|mut pipe| {
-        let bytes = command.stdin.clone();
-        thread::spawn(move || pipe.write_all(&bytes))
+    let end = Instant::now() + command.deadline;
+    let said = talk(command, &mut child, end).and_then(|(stdout, stderr)| {
+        let status = finish(command, &mut child, end)?;
+        let code = status.code().or(status.signal().map(|signal| 128 + signal));
+        Ok(HostOutput { code, stdout, stderr })
     });
-    let (send, receive) = mpsc::channel();
-    if let Some(pipe) = child.stdout.take() {
-        collect(Stream::Out, pipe, command.max_output, send.clone());
-    }
-    if let Some(pipe) = child.stderr.take() {
-        collect(Stream::Err, pipe, 64 << 10, send);
-    }
-    let result = gather(command, &mut child, &receive);
-    if result.is_err() {
+    if said.is_err() {
         end_group(&mut child);
     }
-    drop(feeder);
-    result
+    said
 }
 
 /// Runs a program for the user on the user's own terminal and returns its exit code.
@@ -136,10 +141,10 @@ pub fn interactive(program: &str, dir: &Path) -> Result<i32, HostError> {
 }
 
 fn start(command: &HostCommand) -> Result<Child, HostError> {
-    let mut os = Command::new(&command.program);
+    let mut os = Command::new(on_path(&command.program));
     os.args(&command.args).env_clear().process_group(0);
     for name in KEPT {
-        if let Some(value) = std::env::var_os(name) {
+        if let Some(value) = env::var_os(name) {
             os.env(name, value);
         }
     }
@@ -152,67 +157,135 @@ fn start(command: &HostCommand) -> Result<Child, HostError> {
     os.spawn().map_err(|source| HostError::Start { program: command.program.clone(), source })
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Stream {
-    Out,
-    Err,
+/// Returns where a program lies.
+///
+/// A name that the system has to look up in a changed PATH costs a copy of this whole process.
+fn on_path(program: &str) -> PathBuf {
+    let path = env::var_os("PATH").filter(|_| !program.contains('/')).unwrap_or_default();
+    let is_program = |file: &PathBuf| {
+        fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.mode() & 0o111 != 0)
+    };
+    let mut files = env::split_paths(&path).map(|dir| dir.join(program));
+    files.find(is_program).unwrap_or_else(|| program.into())
 }
 
-type Collected = (Stream, io::Result<(Vec<u8>, bool)>);
-
-fn collect(
-    stream: Stream,
-    pipe: impl Read + Send + 'static,
+/// A stream of the program's, until it is closed.
+struct Stream<P> {
+    pipe: Option<P>,
+    bytes: Vec<u8>,
     cap: usize,
-    to: mpsc::Sender<Collected>,
-) {
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let mut pipe = pipe;
-        let read = pipe.by_ref().take(cap as u64 + 1).read_to_end(&mut bytes);
-        let over = bytes.len() > cap;
-        // Standard error beyond its cap is of no use, but the program must not block on it.
-        if over && stream == Stream::Err {
-            let _ = io::copy(&mut pipe, &mut io::sink());
-        }
-        bytes.truncate(cap);
-        let _ = to.send((stream, read.map(|_| (bytes, over))));
-    });
 }
 
-fn gather(
+impl<P: Read + AsFd> Stream<P> {
+    fn new(pipe: Option<P>, cap: usize) -> io::Result<Self> {
+        if let Some(pipe) = &pipe {
+            fcntl_setfl(pipe, OFlags::NONBLOCK)?;
+        }
+        Ok(Self { pipe, bytes: Vec::new(), cap })
+    }
+
+    /// Takes what is there; returns whether there was more than the cap.
+    fn take(&mut self) -> io::Result<bool> {
+        let Some(pipe) = &mut self.pipe else { return Ok(false) };
+        let mut chunk = [0; 16 << 10];
+        match pipe.read(&mut chunk) {
+            Ok(0) => self.pipe = None,
+            Ok(count) => {
+                let room = self.cap - self.bytes.len();
+                self.bytes.extend_from_slice(&chunk[..count.min(room)]);
+                return Ok(count > room);
+            }
+            Err(error) if is_passing(&error) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(false)
+    }
+}
+
+/// Feeds the program and reads both its streams until it has closed them.
+fn talk(
     command: &HostCommand,
     child: &mut Child,
-    from: &mpsc::Receiver<Collected>,
-) -> Result<HostOutput, HostError> {
-    let program = || command.program.clone();
-    let end = Instant::now() + command.deadline;
-    let late =
-        || HostError::Deadline { program: program(), seconds: command.deadline.as_secs().max(1) };
-    let mut output = HostOutput { code: None, stdout: Vec::new(), stderr: Vec::new() };
-    for _ in 0..2 {
-        let left = end.saturating_duration_since(Instant::now());
-        let (stream, read) = from.recv_timeout(left).map_err(|_| late())?;
-        let (bytes, over) =
-            read.map_err(|source| HostError::Pipe { program: program(), source })?;
-        match stream {
-            Stream::Out if over => {
-                return Err(HostError::TooMuch { program: program(), cap: command.max_output });
-            }
-            Stream::Out => output.stdout = bytes,
-            Stream::Err => output.stderr = bytes,
+    end: Instant,
+) -> Result<(Vec<u8>, Vec<u8>), HostError> {
+    let broken = |source| HostError::Pipe { program: command.program.clone(), source };
+    let mut input = child.stdin.take();
+    if let Some(pipe) = &input {
+        fcntl_setfl(pipe, OFlags::NONBLOCK).map_err(|errno| broken(errno.into()))?;
+    }
+    let mut rest = command.stdin.as_slice();
+    let mut out = Stream::new(child.stdout.take(), command.max_output).map_err(broken)?;
+    // Standard error beyond its cap is of no use, but the program must not block on it.
+    let mut err = Stream::new(child.stderr.take(), 64 << 10).map_err(broken)?;
+    while out.pipe.is_some() || err.pipe.is_some() {
+        let mut fds = Vec::with_capacity(3);
+        fds.extend(out.pipe.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
+        fds.extend(err.pipe.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
+        fds.extend(input.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::OUT)));
+        wait(&mut fds, left(command, end)?).map_err(broken)?;
+        if out.take().map_err(broken)? {
+            let (program, cap) = (command.program.clone(), command.max_output);
+            return Err(HostError::TooMuch { program, cap });
+        }
+        err.take().map_err(broken)?;
+        if let Some(pipe) = &mut input
+            && feed(pipe, &mut rest).map_err(broken)?
+        {
+            input = None;
         }
     }
-    // Both pipes are closed, so the program is about to end; one that lingers meets the deadline.
+    Ok((out.bytes, err.bytes))
+}
+
+/// Returns the time until the deadline, or that it has passed.
+fn left(command: &HostCommand, end: Instant) -> Result<Duration, HostError> {
+    let left = end.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        let seconds = command.deadline.as_secs().max(1);
+        return Err(HostError::Deadline { program: command.program.clone(), seconds });
+    }
+    Ok(left)
+}
+
+/// Writes what the pipe takes; returns whether nothing is left, or nobody reads any more.
+fn feed(pipe: &mut ChildStdin, rest: &mut &[u8]) -> io::Result<bool> {
+    match pipe.write(rest) {
+        Ok(count) => {
+            *rest = &rest[count..];
+            Ok(rest.is_empty())
+        }
+        Err(error) if is_passing(&error) => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+fn wait(fds: &mut [PollFd<'_>], left: Duration) -> io::Result<()> {
+    let left = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 3600, tv_nsec: 0 });
+    match poll(fds, Some(&left)) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Waits for a program that has closed its streams and is about to end; a lingering one is late.
+fn finish(command: &HostCommand, child: &mut Child, end: Instant) -> Result<ExitStatus, HostError> {
+    let broken = |source| HostError::Pipe { program: command.program.clone(), source };
+    let handle = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).ok();
     loop {
-        match child.try_wait() {
-            Ok(Some(status)) => {
-                output.code = status.code().or(status.signal().map(|signal| 128 + signal));
-                return Ok(output);
+        if let Some(status) = child.try_wait().map_err(broken)? {
+            return Ok(status);
+        }
+        let left = left(command, end)?;
+        match &handle {
+            Some(handle) => {
+                wait(&mut [PollFd::new(handle, PollFlags::IN)], left).map_err(broken)?
             }
-            Ok(None) if Instant::now() >= end => return Err(late()),
-            Ok(None) => thread::sleep(Duration::from_micros(200)),
-            Err(source) => return Err(HostError::Pipe { program: program(), source }),
+            None => thread::sleep(Duration::from_micros(200)),
         }
     }
 }
@@ -250,6 +323,17 @@ mod tests {
         command.stdin = b"fed".to_vec();
         let output = run(&command).expect("sh runs");
         assert_eq!(output.stdout, b"fed0\n");
+    }
+
+    #[test]
+    fn much_is_fed_and_read_at_once_and_an_input_nobody_reads_is_dropped() {
+        let mut command = HostCommand::new("cat");
+        command.stdin = vec![b'x'; 3 << 20];
+        assert_eq!(run(&command).expect("cat runs").stdout, command.stdin);
+        let mut command = sh("exec <&-; head -c 200000 /dev/zero >&2; echo said");
+        command.stdin = vec![b'x'; 3 << 20];
+        let output = run(&command).expect("sh runs");
+        assert_eq!((output.stdout.as_slice(), output.stderr.len()), (&b"said\n"[..], 64 << 10));
     }
 
     #[test]

@@ -33,6 +33,8 @@ const MACHINE_SECRETS: [&str; 6] = [
 const OTHER_HOME: &str = "/tmp/grafter-home";
 /// The private git dir inside where it cannot be at the tree's `.git`.
 const OTHER_GIT: &str = "/run/grafter/git";
+/// Under which folder the repository's object folders are bound inside.
+const OBJECTS: &str = "/run/grafter/objects";
 
 /// Returns the setup of a place, whose paths are absolute and resolved.
 pub(super) fn setup(spec: &PlaceSpec, host: &Host) -> Setup {
@@ -65,7 +67,7 @@ pub(super) fn setup(spec: &PlaceSpec, host: &Host) -> Setup {
 pub(super) fn alternates(spec: &PlaceSpec) -> Vec<u8> {
     use std::os::unix::ffi::OsStrExt;
     let lines = spec.objects.iter().enumerate().map(|(number, objects)| match spec.backend {
-        Backend::Namespaces => format!("../alternates/{number}\n").into_bytes(),
+        Backend::Namespaces => format!("{OBJECTS}/{number}\n").into_bytes(),
         Backend::Landlock | Backend::None => [objects.as_os_str().as_bytes(), b"\n"].concat(),
     });
     lines.collect::<Vec<_>>().concat()
@@ -136,7 +138,7 @@ fn git_layers(spec: &PlaceSpec) -> Vec<(PathBuf, Fill)> {
         layers.push((dot_git, Fill::Text(format!("gitdir: {OTHER_GIT}\n"))));
     }
     for (number, objects) in spec.objects.iter().enumerate() {
-        let at = inside.join("alternates").join(number.to_string());
+        let at = Path::new(OBJECTS).join(number.to_string());
         layers.push((at, Fill::Shared(objects.clone().into())));
     }
     layers
@@ -237,11 +239,11 @@ mod tests {
         /run Scratch
         /tmp Scratch
         /var/tmp Scratch
+        /run/grafter/objects/0 Shared("@/home/repo/.git/objects")
         @/home Own("@/private")
         @/home/.cargo Shared("@/home/.cargo")
         @/home/repo Own("@/tree")
         @/home/repo/.git Own("@/git")
-        @/home/repo/.git/alternates/0 Shared("@/home/repo/.git/objects")
         @/home/repo/.venv Shared("@/deps")
         @/home/state Hidden
         "#);
@@ -256,7 +258,7 @@ mod tests {
         let lines: Vec<_> = text.lines().filter(|line| line.contains("git")).collect();
         assert_snapshot!(lines.join("\n"), @r#"
         /run/grafter/git Own("@/git")
-        /run/grafter/git/alternates/0 Shared("@/home/repo/.git/objects")
+        /run/grafter/objects/0 Shared("@/home/repo/.git/objects")
         @/home/repo/.git Text("gitdir: /run/grafter/git\n")
         "#);
     }

@@ -15,7 +15,7 @@ use std::{
 };
 
 use thiserror::Error;
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use crate::sandbox::{
@@ -123,9 +123,12 @@ impl Place {
         if let Some(git) = &spec.private_git {
             // The agent can write there, so not even grafter follows links in it.
             let inside = Beneath::open(git).map_err(folder("git dir", git))?;
-            let written =
-                Files::new(inside).write("objects/info/alternates", &layout::alternates(&spec));
-            written.map_err(|source| PlaceError::Git { path: git.clone(), source })?;
+            let (inside, lent) = (Files::new(inside), layout::alternates(&spec));
+            let path = "objects/info/alternates";
+            if inside.read(path).ok().as_ref() != Some(&lent) {
+                let written = inside.write(path, &lent);
+                written.map_err(|source| PlaceError::Git { path: git.clone(), source })?;
+            }
         }
         Ok(Arc::new(Self {
             spec,
@@ -212,7 +215,9 @@ impl Place {
         if self.closed.is_cancelled() {
             return Err(RunError::Closed);
         }
-        let setup = layout::setup(&self.spec, &Host::from_env());
+        let spec = self.spec.clone();
+        let setup = spawn_blocking(move || layout::setup(&spec, &Host::from_env())).await;
+        let setup = setup.map_err(|error| RunError::Start { why: error.to_string() })?;
         let (client, notes) = Client::start(&self.spec.helper, setup).await?;
         if let Ok(mut known) = self.notes.lock() {
             *known = notes;

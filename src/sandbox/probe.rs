@@ -1,9 +1,10 @@
 //! What this machine allows: each backend is tried, not guessed.
 
 use std::{
-    fmt,
-    io::{BufRead, BufReader},
-    path::Path,
+    fmt, fs,
+    io::{BufRead, BufReader, Write},
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    path::{Path, PathBuf},
     sync::OnceLock,
     time::Duration,
 };
@@ -65,6 +66,70 @@ pub fn probe() -> Caps {
         Err(error) => caps(Err(format!("the program does not know its own path: {error}"))),
     })
     .clone()
+}
+
+/// Returns the strongest backend, tried once per process; `memory` is the file in which a success
+/// is noted, so that the next process in the same surroundings need not try.
+///
+/// Without it a sandbox more would be started for each run.
+pub fn backend(memory: &Path) -> Backend {
+    static FOUND: OnceLock<Backend> = OnceLock::new();
+    *FOUND.get_or_init(|| {
+        let _ = MEMORY.set(memory.to_owned());
+        let here = surroundings();
+        if here.is_some() && fs::read_to_string(memory).ok() == here {
+            return Backend::Namespaces;
+        }
+        let backend = probe().backend;
+        if let (Backend::Namespaces, Some(here), Some(dir)) = (backend, here, memory.parent()) {
+            // A note that cannot be written costs the next process a trial.
+            let _ = fs::create_dir_all(dir).and_then(|()| {
+                let mut file = tempfile::NamedTempFile::new_in(dir)?;
+                file.write_all(here.as_bytes())?;
+                file.persist(memory).map_err(|error| error.error)
+            });
+        }
+        backend
+    })
+}
+
+/// Forgets what was noted, because a sandbox did not start: the next process tries again.
+pub(super) fn forget() {
+    if let Some(memory) = MEMORY.get() {
+        let _ = fs::remove_file(memory);
+    }
+}
+
+/// Where [`backend`] notes its success.
+static MEMORY: OnceLock<PathBuf> = OnceLock::new();
+
+/// Names all that decides over namespaces: this boot, this process's own confinement, the
+/// kernel's switches, this program.
+fn surroundings() -> Option<String> {
+    let mut hash = blake3::Hasher::new();
+    hash.update(&fs::read("/proc/sys/kernel/random/boot_id").ok()?);
+    for name in ["user", "mnt", "pid"] {
+        let link = fs::read_link(Path::new("/proc/self/ns").join(name)).ok()?;
+        hash.update(link.as_os_str().as_bytes());
+    }
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let tells = ["Uid", "CapEff", "CapBnd", "NoNewPrivs", "Seccomp"];
+    for line in status.lines().filter(|line| tells.iter().any(|name| line.starts_with(name))) {
+        hash.update(line.as_bytes());
+    }
+    for file in [
+        "/proc/self/attr/current",
+        "/proc/sys/user/max_user_namespaces",
+        "/proc/sys/kernel/unprivileged_userns_clone",
+        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+    ] {
+        hash.update(b"\0").update(&fs::read(file).unwrap_or_default());
+    }
+    let program = fs::metadata("/proc/self/exe").ok()?;
+    for number in [program.ino(), program.size(), program.mtime().cast_unsigned()] {
+        hash.update(&number.to_le_bytes());
+    }
+    Some(hash.finalize().to_hex().to_string())
 }
 
 /// Returns what this machine allows, tried with this `grafter` program as helper.

@@ -162,6 +162,8 @@ impl Server {
         fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
         let mut command = Command::new(&self.shell);
         command.arg("-c").arg(&request.script).current_dir(dir).env_clear();
+        // A shell that does not find this looks itself up among the users, at every start.
+        command.env("SHELL", &self.shell);
         command.envs(self.setup.env.iter().map(|(name, value)| (name, value)));
         command.envs(request.env.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);

@@ -6,12 +6,13 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
 use thiserror::Error;
 use tokio::{sync::OnceCell, task};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     git::{
@@ -90,6 +91,10 @@ pub struct Housing {
     site: Site,
     journal: Journal,
     shared: OnceCell<Arc<Place>>,
+    /// Places that are being given up, which nobody waits for before the run's end.
+    leaving: TaskTracker,
+    /// Throw-away trees that were given up, from which the next ones are made.
+    spares: Arc<Mutex<Vec<PathBuf>>>,
 }
 
 /// Which tree is wanted.
@@ -106,7 +111,8 @@ pub struct Wish {
 impl Housing {
     /// Returns the housing of one run.
     pub fn new(site: Site, journal: Journal) -> Self {
-        Self { site, journal, shared: OnceCell::new() }
+        let (leaving, spares) = (TaskTracker::new(), Arc::default());
+        Self { site, journal, shared: OnceCell::new(), leaving, spares }
     }
 
     /// Returns the place that all readers share, at the base.
@@ -136,6 +142,10 @@ impl Housing {
         wish: &Wish,
     ) -> Result<Lodging, HousingError> {
         let (repo, path) = (self.site.repo.clone(), self.site.root.join(&wish.name));
+        if path.exists() {
+            self.settle().await;
+            self.lock_spares().retain(|spare| *spare != path);
+        }
         let discarded = task::spawn_blocking(move || {
             tree::discard(&repo, &path)
                 .map_err(|error| HousingError::Tree { path, cause: chain(&error) })
@@ -150,6 +160,8 @@ impl Housing {
         who: (&NodeId, &AgentId),
         wish: &Wish,
     ) -> Result<Lodging, HousingError> {
+        // What an earlier attempt left running ends before anybody goes on in its tree.
+        self.settle().await;
         let place = self.open(Some(who), wish).await?;
         let lock = TreeLock::acquire(place.root()).map_err(|error| HousingError::Place {
             path: place.root().to_path_buf(),
@@ -186,7 +198,9 @@ impl Housing {
         self.journal.append(node, agent, intent).await?;
         let site = self.site.clone();
         let (wanted, folder) = (wish.clone(), path.clone());
-        let spec = task::spawn_blocking(move || prepare(&site, &wanted, &folder));
+        let spare = if wish.branch.is_none() { self.lock_spares().pop() } else { None };
+        let spec =
+            task::spawn_blocking(move || prepare(&site, &wanted, (&folder, spare.as_deref())));
         let spec = spec.await.expect("making a tree does not panic")?;
         let place = Place::open(spec)
             .await
@@ -206,23 +220,55 @@ impl Housing {
         if let Some(place) = self.shared.get() {
             place.close().await;
         }
+        self.settle().await;
         let (repo, root) = (self.site.repo.clone(), self.site.root.clone());
         // A panic in there is told by the runtime; the trees are swept by the next run then.
         let _ = task::spawn_blocking(move || sweep::run(&repo, &root, writer)).await;
     }
 
-    /// Removes a throw-away tree.
-    pub async fn discard(&self, place: Arc<Place>) {
-        place.close().await;
-        let (repo, path) = (self.site.repo.clone(), place.root().to_path_buf());
-        let removed = task::spawn_blocking(move || sweep::remove(&repo, &path)).await;
-        if let Ok(Err(error)) = removed {
-            tracing::warn!(%error, "a throw-away tree stays behind");
-        }
+    /// Gives a throw-away place up, with its tree, its home and its git dir; beside what comes next.
+    ///
+    /// A tree in which nothing can run any more is cleaned and kept for the next place.
+    pub fn discard(&self, place: Arc<Place>) {
+        let (repo, spares) = (self.site.repo.clone(), self.spares.clone());
+        self.leaving.spawn(async move {
+            place.close().await;
+            let confined = place.backend() == Backend::Namespaces;
+            let given_up = task::spawn_blocking(move || {
+                let path = place.root();
+                if !(confined && tree::tidy(&repo, path)) {
+                    return sweep::discard(&repo, path);
+                }
+                spares.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_owned());
+                sweep::beside(path)
+            });
+            if let Ok(Err(error)) = given_up.await {
+                tracing::warn!(%error, "a throw-away tree stays behind");
+            }
+        });
+    }
+
+    /// Ends what still runs in a writer's place, whose tree stays; beside what comes next.
+    pub fn retire(&self, lodging: Lodging) {
+        self.leaving.spawn(async move { lodging.place.close().await });
+    }
+
+    fn lock_spares(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        self.spares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn settle(&self) {
+        self.leaving.close();
+        self.leaving.wait().await;
+        self.leaving.reopen();
     }
 }
 
-fn prepare(site: &Site, wish: &Wish, path: &Path) -> Result<PlaceSpec, HousingError> {
+fn prepare(
+    site: &Site,
+    wish: &Wish,
+    (path, spare): (&Path, Option<&Path>),
+) -> Result<PlaceSpec, HousingError> {
     let tree_error = |cause: String| HousingError::Tree { path: path.to_path_buf(), cause };
     let io_error = |error: std::io::Error| tree_error(error.to_string());
     let spec = TreeSpec {
@@ -231,7 +277,11 @@ fn prepare(site: &Site, wish: &Wish, path: &Path) -> Result<PlaceSpec, HousingEr
         branch: wish.branch.clone(),
     };
     std::fs::create_dir_all(&site.root).map_err(io_error)?;
-    tree::make(&site.repo, &spec).map_err(|error| tree_error(chain(&error)))?;
+    let made = match spare {
+        Some(spare) => tree::remake(&site.repo, spare, &spec),
+        None => tree::make(&site.repo, &spec),
+    };
+    made.map_err(|error| tree_error(chain(&error)))?;
     let home = sweep::belonging(path, "home");
     std::fs::create_dir_all(&home).map_err(io_error)?;
     let branch = wish.branch.as_deref().unwrap_or("work");
@@ -298,7 +348,7 @@ mod tests {
         };
         let commit = site.repo.resolve("HEAD").unwrap();
         let wish = Wish { name: "base".to_owned(), commit, branch: None };
-        let spec = prepare(&site, &wish, &site.root.join("base")).unwrap();
+        let spec = prepare(&site, &wish, (&site.root.join("base"), None)).unwrap();
         assert!(!site.repo.common_dir().starts_with(&spec.seen_as), "or the test shows nothing");
         assert_eq!(spec.hide, [site.repo.common_dir()]);
     }

@@ -73,9 +73,16 @@ pub fn remove(repo: &Repo, path: &Path) -> Result<tree::Removed, TreeError> {
     Ok(removed)
 }
 
+/// Takes a throw-away tree away with its home and private git directory, and all that was left in
+/// it, which is nobody's work.
+pub fn discard(repo: &Repo, path: &Path) -> Result<(), TreeError> {
+    tree::discard(repo, path)?;
+    beside(path)
+}
+
 fn one(repo: &Repo, record: &Record, writer: Writer) -> Result<(), TreeError> {
     match (&record.branch, writer) {
-        (None, _) => remove(repo, &record.path).map(drop),
+        (None, _) => discard(repo, &record.path),
         (Some(_), Writer::Landed) if tree::release(repo, &record.path)? => beside(&record.path),
         (Some(_), _) => Ok(()),
     }
@@ -87,7 +94,8 @@ pub fn belonging(tree: &Path, what: &str) -> PathBuf {
     tree.with_file_name(format!(".{name}.{what}"))
 }
 
-fn beside(tree: &Path) -> Result<(), TreeError> {
+/// Takes away what belongs to a tree: its home and its private git directory.
+pub fn beside(tree: &Path) -> Result<(), TreeError> {
     for what in ["home", "git", "git.file"] {
         tree::erase(&belonging(tree, what))?;
     }

@@ -1,6 +1,6 @@
 //! Trees that are made, kept, moved aside and removed, in real repositories.
 
-use std::thread;
+use std::{collections::BTreeMap, os::unix::ffi::OsStrExt, thread};
 
 use super::*;
 use crate::git::{fixture::Fixture, private::PrivateSpec};
@@ -299,4 +299,85 @@ fn alternates_of_alternates_are_followed_once() {
     assert_eq!(objects, [of("three"), of("two"), of("repo")]);
     let bad = PrivateSpec { dir: fixture.beside("p2"), branch: "../x", ..order };
     assert!(private::make(&repo, &bad).is_err());
+}
+
+/// Everything in a tree but its `.git`: path, mode and content, or a link's target.
+fn files_of(root: &Path) -> BTreeMap<String, (u32, Vec<u8>)> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![root.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let (path, kind) = (entry.path(), entry.file_type().unwrap());
+            let content = match () {
+                () if kind.is_dir() => Vec::new(),
+                () if kind.is_symlink() => {
+                    fs::read_link(&path).unwrap().as_os_str().as_bytes().into()
+                }
+                () => fs::read(&path).unwrap(),
+            };
+            let mode = entry.metadata().unwrap().permissions().mode();
+            let name = path.strip_prefix(root).unwrap().display().to_string();
+            found.insert(name, (mode, content));
+            open.extend(kind.is_dir().then_some(path));
+        }
+    }
+    found.retain(|name, _| name != ".git");
+    found
+}
+
+#[test]
+fn a_tree_made_of_a_used_one_is_like_a_new_one() {
+    let fixture = Fixture::small();
+    fixture.write(".gitignore", b"cache\n");
+    fixture.write("gone/deep.txt", b"only in the first\n");
+    let first = fixture.commit("first");
+    fs::remove_dir_all(fixture.root.join("gone")).unwrap();
+    fixture.write("src/lib.rs", b"fn second() {}\n");
+    fixture.write("new/file.txt", b"only in the second\n");
+    let second = fixture.commit("second");
+    let repo = fixture.repo();
+    let at = |name: &str, commit: &Oid| TreeSpec {
+        commit: commit.clone(),
+        ..spec(&fixture, name, None)
+    };
+    make(&repo, &at("used", &first)).unwrap();
+    make(&repo, &at("fresh", &second)).unwrap();
+    let used = at("used", &first).path;
+    // What a check may leave: caches, changed, replaced, removed and linked files, other rights.
+    fs::create_dir_all(used.join("cache/.git")).unwrap();
+    fs::write(used.join("cache/.git/config"), b"x").unwrap();
+    fs::write(used.join("src/made.o"), b"x").unwrap();
+    let times = fs::metadata(used.join("a.txt")).unwrap().modified().unwrap();
+    let size = fs::read(used.join("a.txt")).unwrap().len();
+    fs::write(used.join("a.txt"), vec![b'!'; size]).unwrap();
+    fs::File::options().write(true).open(used.join("a.txt")).unwrap().set_modified(times).unwrap();
+    fs::remove_file(used.join(".gitignore")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", used.join(".gitignore")).unwrap();
+    fs::remove_dir_all(used.join("gone")).unwrap();
+    std::os::unix::fs::symlink("/", used.join("gone")).unwrap();
+    assert!(tidy(&repo, &used));
+    remake(&repo, &used, &at("again", &second)).unwrap();
+    assert_eq!(files_of(&at("again", &second).path), files_of(&at("fresh", &second).path));
+    let paths: Vec<_> = list(&repo).into_iter().map(|tree| tree.path).collect();
+    assert_eq!(paths, [at("again", &second).path, at("fresh", &second).path]);
+    assert!(list(&repo).iter().all(|tree| tree.dirty == State::Clean));
+}
+
+#[test]
+fn a_tree_out_of_the_ordinary_is_not_used_again_but_made_anew() {
+    let fixture = Fixture::small();
+    let repo = fixture.repo();
+    let (used, writer) = (spec(&fixture, "used", None), spec(&fixture, "w", Some("grafter/r/w")));
+    make(&repo, &used).unwrap();
+    make(&repo, &writer).unwrap();
+    assert!(!tidy(&repo, &writer.path), "a writer's tree holds work");
+    fs::write(used.path.join(".git"), "gitdir: /elsewhere\n").unwrap();
+    assert!(!tidy(&repo, &used.path), "it points elsewhere");
+    fs::remove_file(site(&repo, &used.path).index).unwrap();
+    let next = spec(&fixture, "next", None);
+    remake(&repo, &used.path, &next).unwrap();
+    assert!(!used.path.exists() && next.path.join("a.txt").is_file());
+    let left = fs::read_dir(next.path.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name());
+    let left: Vec<_> = left.filter(|name| name.to_string_lossy().starts_with("used")).collect();
+    assert!(left.is_empty(), "{left:?}");
 }
