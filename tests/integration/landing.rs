@@ -7,7 +7,7 @@ mod onto;
 mod trees;
 mod undo;
 
-use crate::{env::Env, solo::until};
+use crate::{env::Env, solo::GATE};
 
 /// A repository with two branches.
 fn small() -> Env {
@@ -37,5 +37,5 @@ fn moves(env: &Env, branch: &str, path: &str, text: &str) {
 /// A check that passes on the base at once and waits on a candidate for `go` in its tree, unless
 /// somebody else's `moved.txt` is in there too.
 fn gate() -> String {
-    format!("test ! -e new.txt || test -e moved.txt || {}", until("go"))
+    format!("test ! -e new.txt || test -e moved.txt || {GATE}")
 }

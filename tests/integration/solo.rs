@@ -106,20 +106,27 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).collect()
 }
 
-/// Waits until a file is in a tree of that kind, and returns the tree.
+/// A shell command that waits in its tree until the test opens the gate.
+pub(crate) const GATE: &str =
+    "{ touch waiting; until test -e go; do sleep 0.01; done; rm waiting go; }";
+
+/// Waits until a command waits at the gate in a tree of that kind, and returns the tree. That the
+/// tree is there is not enough: what lies in it before its agent begins is taken out again.
 #[track_caller]
-pub(crate) fn wait_in(env: &Env, name: &str, file: &str) -> PathBuf {
+pub(crate) fn at_gate(env: &Env, name: &str) -> PathBuf {
     let end = Instant::now() + Duration::from_secs(60);
     loop {
-        if let Some(tree) = trees(env, name).into_iter().find(|tree| tree.join(file).exists()) {
+        let mut trees = trees(env, name).into_iter();
+        if let Some(tree) = trees.find(|tree| tree.join("waiting").exists()) {
             return tree;
         }
-        assert!(Instant::now() < end, "`{file}` never came into `{name}`");
+        assert!(Instant::now() < end, "nothing ever waits in `{name}`");
         thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// A shell command that waits until a file is there.
-pub(crate) fn until(file: &str) -> String {
-    format!("until test -e {file}; do sleep 0.01; done")
+/// Lets the command that waits in a tree go on.
+#[track_caller]
+pub(crate) fn open_gate(tree: &Path) {
+    fs::write(tree.join("go"), "").expect("a file");
 }

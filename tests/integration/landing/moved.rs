@@ -3,19 +3,18 @@
 use std::fs;
 
 use super::{gate, moves, small};
-use crate::solo::{Story, newest, report, solo, until, wait_in, writes};
+use crate::solo::{GATE, Story, at_gate, newest, open_gate, report, solo, writes};
 
 #[test]
 fn a_target_that_moves_while_the_agent_works_gets_both_changes() {
     let env = small();
     let before = env.fingerprint();
-    let story = Story::new().bash(&until("go")).bash("rm go").write("new.txt", "new\n").finish();
+    let story = Story::new().bash(GATE).write("new.txt", "new\n").finish();
     let checks = ["test -f moved.txt -o ! -f new.txt"];
-    let mut run = solo(&env, &story, &checks, &["--into", "target"]).start();
-    run.wait_for("solve: started");
-    let tree = wait_in(&env, "writer", "a.txt");
+    let run = solo(&env, &story, &checks, &["--into", "target"]).start();
+    let tree = at_gate(&env, "writer");
     moves(&env, "target", "moved.txt", "moved\n");
-    fs::write(tree.join("go"), "").expect("a file");
+    open_gate(&tree);
     let output = run.finish();
     assert_eq!(output.status.code(), Some(0), "{}", output.text());
     assert_eq!(env.git(["ls-tree", "--name-only", "target"]), "a.txt\nb.txt\nmoved.txt\nnew.txt");
@@ -30,9 +29,9 @@ fn a_target_that_moves_before_landing_is_built_on_and_verified_again() {
     let before = env.fingerprint();
     let more = ["--into", "target", "--output", "json"];
     let run = solo(&env, &writes("new.txt", "new\n"), &[&gate()], &more).start();
-    let tree = wait_in(&env, "checks-checks-1", "new.txt");
+    let tree = at_gate(&env, "checks-checks-1");
     moves(&env, "target", "moved.txt", "moved\n");
-    fs::write(tree.join("go"), "").expect("a file");
+    open_gate(&tree);
     let output = run.finish();
     assert_eq!(output.status.code(), Some(0), "{}", output.text());
     let said = report(&output);
@@ -49,12 +48,11 @@ fn a_target_that_moves_before_landing_is_built_on_and_verified_again() {
 fn a_conflict_with_the_moved_target_ends_in_5_and_the_work_stays_on_its_branch() {
     let env = small();
     let before = env.fingerprint();
-    let story = Story::new().bash(&until("go")).bash("rm go; echo mine > a.txt").finish();
-    let mut run = solo(&env, &story, &["true"], &["--into", "target"]).start();
-    run.wait_for("solve: started");
-    let tree = wait_in(&env, "writer", "a.txt");
+    let story = Story::new().bash(GATE).bash("echo mine > a.txt").finish();
+    let run = solo(&env, &story, &["true"], &["--into", "target"]).start();
+    let tree = at_gate(&env, "writer");
     moves(&env, "target", "a.txt", "theirs\n");
-    fs::write(tree.join("go"), "").expect("a file");
+    open_gate(&tree);
     let output = run.finish();
     assert_eq!(output.status.code(), Some(5), "{}", output.text());
     assert!(output.stdout.contains("conflict with the target in a.txt"), "{}", output.text());
@@ -69,12 +67,11 @@ fn a_conflict_with_the_moved_target_ends_in_5_and_the_work_stays_on_its_branch()
 fn a_target_that_was_deleted_is_not_made_again_and_a_resume_lands_once_it_is_back() {
     let env = small();
     let before = env.fingerprint();
-    let story = Story::new().bash(&until("go")).bash("rm go").write("new.txt", "new\n").finish();
-    let mut run = solo(&env, &story, &["true"], &["--into", "target"]).start();
-    run.wait_for("solve: started");
-    let tree = wait_in(&env, "writer", "a.txt");
+    let story = Story::new().bash(GATE).write("new.txt", "new\n").finish();
+    let run = solo(&env, &story, &["true"], &["--into", "target"]).start();
+    let tree = at_gate(&env, "writer");
     env.git(["branch", "-D", "target"]);
-    fs::write(tree.join("go"), "").expect("a file");
+    open_gate(&tree);
     let output = run.finish();
     assert_eq!(output.status.code(), Some(3), "{}", output.text());
     assert!(
@@ -98,9 +95,9 @@ fn a_target_that_gets_checked_out_elsewhere_moves_with_its_files() {
     let env = small();
     let before = env.fingerprint();
     let run = solo(&env, &writes("new.txt", "new\n"), &[&gate()], &["--into", "target"]).start();
-    let tree = wait_in(&env, "checks-checks-1", "new.txt");
+    let tree = at_gate(&env, "checks-checks-1");
     env.git(["worktree", "add", "-q", "../elsewhere", "target"]);
-    fs::write(tree.join("go"), "").expect("a file");
+    open_gate(&tree);
     let output = run.finish();
     assert_eq!(output.status.code(), Some(0), "{}", output.text());
     let elsewhere = env.root().join("elsewhere");
@@ -114,10 +111,10 @@ fn a_target_that_gets_checked_out_elsewhere_moves_with_its_files() {
 fn a_branch_of_the_name_that_appears_meanwhile_is_not_overwritten() {
     let env = small();
     let run = solo(&env, &writes("new.txt", "new\n"), &[&gate()], &["--into", "fresh"]).start();
-    let tree = wait_in(&env, "checks-checks-1", "new.txt");
+    let tree = at_gate(&env, "checks-checks-1");
     env.git(["branch", "fresh", "main"]);
     moves(&env, "fresh", "moved.txt", "moved\n");
-    fs::write(tree.join("go"), "").expect("a file");
+    open_gate(&tree);
     let output = run.finish();
     assert_eq!(output.status.code(), Some(0), "{}", output.text());
     assert_eq!(env.git(["log", "--format=%s", "fresh"]), "do it\nbob\nstart");

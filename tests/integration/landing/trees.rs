@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use super::{gate, small};
 use crate::{
     env::Env,
-    solo::{Story, newest, solo, trees, until, wait_in, writes},
+    solo::{GATE, Story, at_gate, newest, open_gate, solo, trees, writes},
 };
 
 fn worktrees(env: &Env) -> usize {
@@ -63,16 +63,15 @@ fn what_did_not_land_keeps_its_tree_until_it_is_cleaned_and_then_a_ref() {
 #[test]
 fn a_run_that_is_live_keeps_its_trees() {
     let env = small();
-    let story = Story::new().bash(&until("go")).bash("rm go").write("new.txt", "new\n").finish();
-    let mut run = solo(&env, &story, &["true"], &[]).start();
-    run.wait_for("solve: started");
-    let tree = wait_in(&env, "writer", "a.txt");
+    let story = Story::new().bash(GATE).write("new.txt", "new\n").finish();
+    let run = solo(&env, &story, &["true"], &[]).start();
+    let tree = at_gate(&env, "writer");
     // Neither cleaning nor another run takes them away.
     let said = env.grafter(["worktree", "clean", "--all"]).ok().stdout;
     assert!(said.starts_with("removed 0"), "{said}");
     solo(&env, &writes("other.txt", "x\n"), &["true"], &[]).ok();
     assert!(tree.is_dir());
-    fs::write(tree.join("go"), "").expect("a file");
+    open_gate(&tree);
     let output = run.finish();
     assert_eq!(output.status.code(), Some(0), "{}", output.text());
     assert_eq!((worktrees(&env), left(&env)), (0, Vec::new()));
@@ -82,7 +81,7 @@ fn a_run_that_is_live_keeps_its_trees() {
 fn throw_away_trees_of_a_killed_run_are_swept_by_the_next_and_its_work_is_not() {
     let env = small();
     let run = solo(&env, &writes("new.txt", "new\n"), &[&gate()], &[]).start();
-    wait_in(&env, "checks-checks-1", "new.txt");
+    at_gate(&env, "checks-checks-1");
     run.signal(Signal::KILL);
     drop(run);
     let killed = newest(&env);
@@ -93,8 +92,8 @@ fn throw_away_trees_of_a_killed_run_are_swept_by_the_next_and_its_work_is_not() 
 
     // The killed run goes on all the same, and then nothing is left of it either.
     let resume = env.grafter(["resume", &killed]).start();
-    let tree = wait_in(&env, "checks-checks-1", "new.txt");
-    fs::write(tree.join("go"), "").expect("a file");
+    let tree = at_gate(&env, "checks-checks-1");
+    open_gate(&tree);
     let output = resume.finish();
     assert_eq!(output.status.code(), Some(0), "{}", output.text());
     assert_eq!((worktrees(&env), left(&env)), (0, Vec::new()));
