@@ -5,15 +5,21 @@ use std::fs;
 use super::{gate, moves, small};
 use crate::solo::{Story, newest, report, solo, until, wait_in, writes};
 
+/// Waits for a file and says so: what is written into a writer's tree before its agent begins is
+/// taken for the rest of an earlier attempt and swept away.
+fn begun_until(file: &str) -> String {
+    format!("touch begun; {}", until(file))
+}
+
 #[test]
 fn a_target_that_moves_while_the_agent_works_gets_both_changes() {
     let env = small();
     let before = env.fingerprint();
-    let story = Story::new().bash(&until("go")).bash("rm go").write("new.txt", "new\n").finish();
+    let story = Story::new().bash(&begun_until("go")).bash("rm go begun").write("new.txt", "new\n").finish();
     let checks = ["test -f moved.txt -o ! -f new.txt"];
     let mut run = solo(&env, &story, &checks, &["--into", "target"]).start();
     run.wait_for("solve: started");
-    let tree = wait_in(&env, "writer", "a.txt");
+    let tree = wait_in(&env, "writer", "begun");
     moves(&env, "target", "moved.txt", "moved\n");
     fs::write(tree.join("go"), "").expect("a file");
     let output = run.finish();
@@ -49,10 +55,10 @@ fn a_target_that_moves_before_landing_is_built_on_and_verified_again() {
 fn a_conflict_with_the_moved_target_ends_in_5_and_the_work_stays_on_its_branch() {
     let env = small();
     let before = env.fingerprint();
-    let story = Story::new().bash(&until("go")).bash("rm go; echo mine > a.txt").finish();
+    let story = Story::new().bash(&begun_until("go")).bash("rm go begun; echo mine > a.txt").finish();
     let mut run = solo(&env, &story, &["true"], &["--into", "target"]).start();
     run.wait_for("solve: started");
-    let tree = wait_in(&env, "writer", "a.txt");
+    let tree = wait_in(&env, "writer", "begun");
     moves(&env, "target", "a.txt", "theirs\n");
     fs::write(tree.join("go"), "").expect("a file");
     let output = run.finish();
@@ -69,10 +75,10 @@ fn a_conflict_with_the_moved_target_ends_in_5_and_the_work_stays_on_its_branch()
 fn a_target_that_was_deleted_is_not_made_again_and_a_resume_lands_once_it_is_back() {
     let env = small();
     let before = env.fingerprint();
-    let story = Story::new().bash(&until("go")).bash("rm go").write("new.txt", "new\n").finish();
+    let story = Story::new().bash(&begun_until("go")).bash("rm go begun").write("new.txt", "new\n").finish();
     let mut run = solo(&env, &story, &["true"], &["--into", "target"]).start();
     run.wait_for("solve: started");
-    let tree = wait_in(&env, "writer", "a.txt");
+    let tree = wait_in(&env, "writer", "begun");
     env.git(["branch", "-D", "target"]);
     fs::write(tree.join("go"), "").expect("a file");
     let output = run.finish();
