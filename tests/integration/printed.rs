@@ -47,14 +47,16 @@ fn what_an_agent_read_is_logged_line_by_line() {
 }
 
 #[test]
-fn a_tree_whose_work_has_landed_is_cleaned_and_one_that_was_undone_is_kept() {
+fn a_run_that_landed_leaves_no_tree_and_one_that_did_not_leaves_its_work() {
     let env = with_a_landed_run();
-    assert!(env.grafter(["worktree", "ls"]).ok().stdout.contains(" landed "));
-    env.grafter(["undo"]).ok();
-    let undone = env.grafter(["worktree", "ls"]).ok().stdout;
-    assert!(undone.contains("not landed"), "{undone}");
+    assert!(env.grafter(["worktree", "ls"]).ok().stdout.contains("no trees"));
+    // The check breaks, and no call is left for a second attempt.
+    let order = ["run", "change one", "--workflow", "solo", "--max-turns", "3"];
+    let order = order.into_iter().chain(["--verify", "grep -q one a.txt"]);
+    env.grafter(order).script(SCRIPT).code(4);
+    assert!(env.grafter(["worktree", "ls"]).ok().stdout.contains("not landed"));
     assert!(env.grafter(["worktree", "clean"]).ok().stdout.contains("removed 0, kept 1"));
-    env.grafter(["worktree", "clean", "--all"]).ok();
+    assert!(env.grafter(["worktree", "clean", "--all"]).ok().stdout.contains("removed 1, kept 0"));
     assert!(env.grafter(["worktree", "ls"]).ok().stdout.contains("no trees"));
 }
 
