@@ -283,7 +283,7 @@ fn finish(command: &HostCommand, child: &mut Child, end: Instant) -> Result<Exit
         let left = left(command, end)?;
         match &handle {
             Some(handle) => {
-                wait(&mut [PollFd::new(handle, PollFlags::IN)], left).map_err(broken)?
+                wait(&mut [PollFd::new(handle, PollFlags::IN)], left).map_err(broken)?;
             }
             None => thread::sleep(Duration::from_micros(200)),
         }
