@@ -88,6 +88,10 @@ fn dies_at(points: &[String], mut tell: impl FnMut(usize)) {
             return story.is_whole();
         }
         tell(progress(&story));
+        if story.kinds().last().is_some_and(|kind| kind == "run_finished") {
+            // It died of nothing but its last record, so it is over.
+            return story.is_whole();
+        }
     }
     story.grafter(&["resume"]).ok();
     story.is_whole();
