@@ -18,7 +18,7 @@ use crate::{
 
 /// The oldest git that does all that is asked of it, `git merge-tree --write-tree --merge-base`
 /// among it.
-const LEAST_GIT: (u32, u32) = (2, 40);
+const LEAST_GIT: (u32, u32) = (2, 41);
 
 /// Prints one line per fact; what is missing says what to do. Fails without a git that does.
 pub(super) fn doctor(dir: Option<&Path>) -> Result<ExitCode, Failure> {
@@ -129,10 +129,10 @@ mod tests {
 
     #[test]
     fn git_is_new_enough_too_old_or_unknown() {
-        insta::assert_snapshot!(judge("git version 2.47.3\n").unwrap(), @"2.47.3 (2.40 or newer is needed)");
-        assert!(judge("git version 2.40.1 (Apple Git-130)").is_ok());
+        insta::assert_snapshot!(judge("git version 2.47.3\n").unwrap(), @"2.47.3 (2.41 or newer is needed)");
+        assert!(judge("git version 2.41.1 (Apple Git-130)").is_ok());
         assert!(judge("git version 3.0").is_ok());
-        insta::assert_snapshot!(judge("git version 2.39.5").unwrap_err(), @"2.39.5 is too old: 2.40 or newer is needed");
-        insta::assert_snapshot!(judge("hello").unwrap_err(), @"`hello` is no version; 2.40 or newer is needed");
+        insta::assert_snapshot!(judge("git version 2.39.5").unwrap_err(), @"2.39.5 is too old: 2.41 or newer is needed");
+        insta::assert_snapshot!(judge("hello").unwrap_err(), @"`hello` is no version; 2.41 or newer is needed");
     }
 }

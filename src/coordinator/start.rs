@@ -82,6 +82,13 @@ impl Ground {
     }
 }
 
+impl Ground {
+    /// Only attribute files of the commit that the run starts from count in its trees.
+    fn with_attributes(self, base: &Oid) -> Self {
+        Self { repo: self.repo.with_attributes(base), ..self }
+    }
+}
+
 /// What shall be done.
 pub struct Order {
     /// The task.
@@ -189,6 +196,7 @@ pub async fn start(ground: Ground, order: Order) -> Result<Handle, StartError> {
         journal.append(None, None, What::Note { level, text }).await?;
     }
     let plan = Plan { run, graph: order.graph, prompts: order.prompts, options };
+    let ground = ground.with_attributes(&started.base);
     launch(ground, plan, Live { started, journal, records, past: Vec::new() }).await
 }
 
@@ -283,6 +291,7 @@ pub async fn resume(ground: Ground, graph: Graph, stored: Stored) -> Result<Hand
     stored.journal.append(None, None, What::RunResumed { pid, model, options }).await?;
     let Stored { journal, past, records, started, options, prompts, run, .. } = stored;
     let plan = Plan { run, graph, prompts, options };
+    let ground = ground.with_attributes(&started.base);
     launch(ground, plan, Live { started, journal, records, past }).await
 }
 

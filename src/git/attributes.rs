@@ -5,7 +5,9 @@
 
 use std::{fs, path::PathBuf};
 
-use crate::git::repo::Repo;
+use git2::{Repository, Tree, TreeWalkMode, TreeWalkResult};
+
+use crate::git::{program::GitError, repo::Repo};
 
 /// What conversion is possible; the later, the more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +41,21 @@ pub fn in_text(text: &[u8]) -> Conversion {
         _ => Conversion::None,
     };
     words.map(of).max().unwrap_or_default()
+}
+
+/// Returns what the attribute files of a tree of the user's make possible.
+pub fn in_tree(library: &Repository, tree: &Tree<'_>) -> Result<Conversion, GitError> {
+    let mut most = Conversion::None;
+    let walked = tree.walk(TreeWalkMode::PreOrder, |_, entry| {
+        if entry.name_bytes() == b".gitattributes"
+            && let Ok(blob) = library.find_blob(entry.id())
+        {
+            most = most.max(in_text(blob.content()));
+        }
+        TreeWalkResult::Ok
+    });
+    walked.map_err(GitError::library("read the attributes"))?;
+    Ok(most)
 }
 
 /// Returns what settings and attribute files outside the tree make possible.

@@ -15,6 +15,7 @@ use thiserror::Error;
 
 use crate::{
     git::repo::Repo,
+    protocol::ids::Oid,
     sandbox::host::{self, HostCommand, HostError, HostOutput},
 };
 
@@ -110,6 +111,8 @@ pub struct Site {
     pub work_tree: PathBuf,
     /// The index file.
     pub index: PathBuf,
+    /// The commit whose attribute files count in an agent's tree; none takes the tree's own.
+    pub attributes: Option<Oid>,
 }
 
 /// One call of the git program, being built.
@@ -133,7 +136,12 @@ impl Git {
     /// Starts a call on a tree and an index that grafter owns.
     pub fn tree(site: &Site, verb: &str) -> Self {
         let settings: Vec<&str> = QUIET.iter().chain(&OWN_INDEX).copied().collect();
-        Self::new(&settings, &site.git_dir, verb).on(site)
+        let mut git = Self::new(&settings, &site.git_dir, verb).on(site);
+        if let Some(commit) = &site.attributes {
+            // An option and not a variable, which a git too old for it would ignore.
+            git.command.args.insert(0, format!("--attr-source={commit}").into());
+        }
+        git
     }
 
     /// Starts a call on a checkout of the user's, leaving the form of its index alone.

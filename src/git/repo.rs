@@ -107,6 +107,7 @@ pub struct Repo {
     checkout: PathBuf,
     git_dir: PathBuf,
     common: PathBuf,
+    attributes: Oid,
 }
 
 impl Repo {
@@ -123,21 +124,35 @@ impl Repo {
         let real = |path: &Path| {
             path.canonicalize().map_err(|source| RepoError::State { path: path.to_owned(), source })
         };
-        let repo = Self {
-            checkout: real(checkout)?,
-            git_dir: real(library.path())?,
-            common: real(library.commondir())?,
-        };
-        match library.head().and_then(|head| head.peel_to_commit()) {
-            Ok(_) => {}
+        let checkout = real(checkout)?;
+        let head = match library.head().and_then(|head| head.peel_to_commit()) {
+            Ok(head) => named(head.id()),
             Err(e) if matches!(e.code(), ErrorCode::UnbornBranch | ErrorCode::NotFound) => {
-                return Err(RepoError::NoCommit(repo.checkout));
+                return Err(RepoError::NoCommit(checkout));
             }
             Err(source) => return Err(open(source)),
-        }
+        };
+        let repo = Self {
+            checkout,
+            git_dir: real(library.path())?,
+            common: real(library.commondir())?,
+            attributes: head,
+        };
         let state = repo.state_dir();
         make_private(&state).map_err(|source| RepoError::State { path: state, source })?;
         Ok(repo)
+    }
+
+    /// Returns the repository with a commit of the user's whose attribute files decide how the
+    /// files of agents' trees are converted; without that it is HEAD.
+    pub fn with_attributes(self, commit: &Oid) -> Self {
+        Self { attributes: commit.clone(), ..self }
+    }
+
+    /// Returns the commit whose attribute files count in agents' trees: what agents write into
+    /// theirs must not choose which of the user's filters runs on what.
+    pub fn attributes(&self) -> &Oid {
+        &self.attributes
     }
 
     /// Returns the top folder of the user's checkout.
@@ -172,6 +187,7 @@ impl Repo {
             git_dir: self.git_dir.clone(),
             work_tree: self.checkout.clone(),
             index: self.git_dir.join("index"),
+            attributes: None,
         }
     }
 

@@ -4,7 +4,7 @@
 //! files whose fingerprint changed, or was taken so close to the last change that a second change
 //! could hide behind it, are read again. Tracked files are followed whether or not a rule ignores
 //! them; untracked ones honour the ignore rules. Bytes are kept as they are unless an attribute
-//! or setting converts them; then the git program decides. Files over [`large::LIMIT`] are kept
+//! of the user's own commit or a setting converts them; then the git program decides. Files over [`large::LIMIT`] are kept
 //! beside the repository with a pointer text in the snapshot; [`Tracker::whole`] gives the tree
 //! with their real content, for a commit. Submodules keep their recorded commit.
 
@@ -58,7 +58,7 @@ pub struct Tracker {
     site: Site,
     top: OwnedFd,
     rules: Rules,
-    outside: Conversion,
+    conversion: Conversion,
     modes_count: bool,
     files: Files,
     /// The tree of the last scan.
@@ -76,10 +76,11 @@ impl Tracker {
         let library = repo.open()?;
         let config = library.config().map_err(GitError::library("read the configuration"))?;
         let base = tree_in(&library, base)?.id();
+        let conversion = attributes::in_tree(&library, &tree_in(&library, repo.attributes())?)?;
         Ok(Self {
             top: scan::open_top(tree).map_err(GitError::file("open", tree))?,
             rules: Rules::new(repo),
-            outside: attributes::outside(repo),
+            conversion: conversion.max(attributes::outside(repo)),
             modes_count: config.get_bool("core.fileMode").unwrap_or(true),
             files: load(&library, base, &site.index)?,
             tree: base,
@@ -116,14 +117,13 @@ impl Tracker {
             return Ok(named(self.tree));
         }
         let library = self.repo.open()?;
-        let conversion = self.conversion(&scan);
         let mut changes: BTreeMap<Vec<u8>, patch::Change> = BTreeMap::new();
         for path in gone {
             self.files.remove(&path);
             changes.insert(path, None);
         }
         for found in look {
-            let mut store = Store { tracker: self, library: &library, conversion, now };
+            let mut store = Store { tracker: self, library: &library, now };
             match store.read(found) {
                 Ok(entry) => {
                     let old = self.files.insert(found.path.clone(), entry.clone());
@@ -241,25 +241,6 @@ impl Tracker {
         gone.map(|(path, _)| path.clone()).collect()
     }
 
-    /// Returns what conversion is possible in this tree now.
-    fn conversion(&self, scan: &Scan) -> Conversion {
-        let files = scan.files.iter().filter(|found| {
-            found.path == b".gitattributes" || found.path.ends_with(b"/.gitattributes")
-        });
-        let of = |found: &Found| {
-            let Ok(Content::File(file)) = scan::open_file(&self.top, &found.path) else {
-                return Conversion::None;
-            };
-            let mut text = Vec::new();
-            // A file that cannot be read converts as much as any could.
-            match file.take(1 << 20).read_to_end(&mut text) {
-                Ok(_) => attributes::in_text(&text),
-                Err(_) => Conversion::Any,
-            }
-        };
-        files.map(of).max().unwrap_or_default().max(self.outside)
-    }
-
     fn mode_of(&self, found: &Found) -> u32 {
         if self.modes_count || found.mode == LINK {
             return found.mode;
@@ -275,7 +256,6 @@ impl Tracker {
 struct Store<'a> {
     tracker: &'a Tracker,
     library: &'a Repository,
-    conversion: Conversion,
     now: Duration,
 }
 
@@ -316,7 +296,7 @@ impl Store<'_> {
     }
 
     fn file(&self, path: &[u8], bytes: Vec<u8>) -> Result<git2::Oid, GitError> {
-        if !self.conversion.touches(&bytes) {
+        if !self.tracker.conversion.touches(&bytes) {
             return self.put(path, &bytes);
         }
         let git = Git::tree(&self.tracker.site, "hash-object").args(["-w", "--stdin"]);
@@ -338,7 +318,7 @@ impl Store<'_> {
     /// Returns the object a large tracked file held before if it still holds it.
     fn unchanged(&self, found: &Found, file: &fs::File) -> Result<Option<git2::Oid>, GitError> {
         let Some(entry) = self.tracker.files.get(&found.path) else { return Ok(None) };
-        let oid = if self.conversion == Conversion::Any {
+        let oid = if self.tracker.conversion == Conversion::Any {
             let git = Git::tree(&self.tracker.site, "hash-object").arg("--");
             raw(&Oid::new(git.arg(as_path(&found.path)).line()?))?
         } else {

@@ -27,7 +27,7 @@ pub fn fill(repo: &Repo, site: &Site, commit: &Oid) {
         if let (Some(oid), true) = (link_at(repo, commit, &path), git_dir.is_dir()) {
             let work_tree = site.work_tree.join(&path);
             let index = site.index.with_extension("module");
-            let inner = Site { git_dir, work_tree, index };
+            let inner = Site { git_dir, work_tree, index, attributes: None };
             let _ = Git::tree(&inner, "read-tree").args(["-u", "--reset", &oid]).ok();
             let _ = std::fs::remove_file(&inner.index);
         }

@@ -136,6 +136,7 @@ pub fn site(repo: &Repo, tree: &Path) -> Site {
         git_dir: repo.git_dir().to_owned(),
         work_tree: tree.to_owned(),
         index: beside(tree, ".index"),
+        attributes: Some(repo.attributes().clone()),
     })
 }
 

@@ -60,7 +60,8 @@ pub fn linked(repo: &Repo) -> Vec<Site> {
         .filter_map(|folder| {
             let git_dir = folder.ok()?.path();
             let dot_git = git_dir.join(path_in(&fs::read(git_dir.join("gitdir")).ok()?));
-            Some(Site { work_tree: tidy(dot_git.parent()?), index: git_dir.join("index"), git_dir })
+            let (work_tree, index) = (tidy(dot_git.parent()?), git_dir.join("index"));
+            Some(Site { work_tree, index, git_dir, attributes: Some(repo.attributes().clone()) })
         })
         .collect();
     sites.sort_by(|a, b| a.work_tree.cmp(&b.work_tree));
@@ -94,11 +95,19 @@ pub fn rebasing(repo: &Repo, branch: &str) -> Option<PathBuf> {
     all.into_iter().find(busy).map(|site| site.work_tree)
 }
 
+/// Returns what of a repository lies beside the checkout and is nobody's business in it: the git
+/// directories, with their tokens and unpublished work, and all other worktrees.
+pub fn of_others(repo: &Repo) -> Vec<PathBuf> {
+    let own = [repo.git_dir().to_owned(), repo.common_dir().to_owned()];
+    let others = main(repo).into_iter().chain(linked(repo)).map(|site| site.work_tree);
+    own.into_iter().chain(others.filter(|tree| tree != repo.checkout())).collect()
+}
+
 /// Returns the main worktree when the repository has one beside its git directory.
 fn main(repo: &Repo) -> Option<Site> {
     let git_dir = repo.common_dir().to_owned();
     let work_tree = git_dir.parent().filter(|_| git_dir.ends_with(".git"))?.to_owned();
-    Some(Site { index: git_dir.join("index"), git_dir, work_tree })
+    Some(Site { index: git_dir.join("index"), git_dir, work_tree, attributes: None })
 }
 
 fn path_in(bytes: &[u8]) -> PathBuf {

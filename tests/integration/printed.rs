@@ -72,7 +72,7 @@ fn commands_that_need_no_repository_work_without_one_and_with_the_users_own_file
     env.grafter(["workflow", "check", "mine"]).dir("home").ok();
     env.grafter(["prompt", "lint"]).dir("home").ok();
     let doctor = env.grafter(["doctor"]).dir("home").ok().stdout;
-    for text in ["(2.40 or newer is needed)", "none usable here", "config.toml (not there"] {
+    for text in ["(2.41 or newer is needed)", "none usable here", "config.toml (not there"] {
         assert!(doctor.contains(text), "{text} is missing in\n{doctor}");
     }
 }

@@ -143,7 +143,11 @@ fn carriage_returns_stay_without_attributes_and_follow_git_with_them() {
     scene.write("dos.txt", b"a\r\nB\r\n");
     let plain = tracker.snapshot().unwrap().unwrap();
     assert_eq!(scene.blob(&plain.tree, "dos.txt"), b"a\r\nB\r\n");
-    scene.write(".gitattributes", b"* text=auto\n");
+    let fixture = Fixture::small();
+    fixture.write(".gitattributes", b"* text=auto\n");
+    fixture.commit("attributes");
+    let scene = self::scene(fixture);
+    let mut tracker = scene.tracker();
     scene.write("new.txt", b"x\r\ny\r\n");
     let normal = tracker.snapshot().unwrap().unwrap();
     assert_eq!(scene.blob(&normal.tree, "new.txt"), b"x\ny\n");
@@ -167,6 +171,32 @@ fn a_filter_of_the_users_is_applied_both_ways() {
     assert_eq!(scene.blob(&snapshot.tree, "x.shout"), b"BYE\n");
     assert_eq!(scene.blob(&snapshot.tree, "plain.txt"), b"as it is\n");
     assert_eq!(snapshot.tree, scene.by_git());
+}
+
+#[test]
+fn an_agents_attributes_do_not_choose_which_filter_runs() {
+    let fixture = Fixture::small();
+    let ran = fixture.beside("ran");
+    for way in ["clean", "smudge"] {
+        let command = format!("touch {}; cat", ran.display());
+        fixture.git(&["config", &format!("filter.pwn.{way}"), &command]);
+    }
+    let scene = scene(fixture);
+    let mut tracker = scene.tracker();
+    scene.write(".gitattributes", b"* filter=pwn\n");
+    scene.write("a.txt", b"by the agent\n");
+    let snapshot = tracker.snapshot().unwrap().unwrap();
+    assert_eq!(scene.blob(&snapshot.tree, "a.txt"), b"by the agent\n");
+    tracker.restore(&scene.base).unwrap();
+    tracker.restore(&snapshot.tree).unwrap();
+    // Nor when its work is checked out for whoever verifies it.
+    let tip = scene.fixture.git(&["commit-tree", snapshot.tree.as_str(), "-m", "mine"]);
+    let tip = Oid::new(tip.trim());
+    let path = scene.fixture.beside("trees/v1");
+    let spec = TreeSpec { path: path.clone(), commit: tip, branch: None };
+    tree::make(&scene.repo, &spec).unwrap();
+    assert_eq!(fs::read(path.join("a.txt")).unwrap(), b"by the agent\n");
+    assert!(!ran.exists(), "a filter ran on the host");
 }
 
 #[test]
