@@ -48,7 +48,7 @@ impl Setup {
         let paths = Paths::from_env().or_fail(Kind::Usage)?;
         let mut notes = Vec::new();
         let trusted = match repo {
-            Some(repo) => trusted(repo, &paths, &mut notes)?,
+            Some(repo) => trusted(repo, &paths, &mut notes),
             None => None,
         };
         let settings = Settings::load(Sources {
@@ -127,24 +127,50 @@ fn folder(dir: Option<&Path>) -> Result<PathBuf, Failure> {
     }
 }
 
-fn trusted(
-    repo: &Repo,
-    paths: &Paths,
-    notes: &mut Vec<(Level, String)>,
-) -> Result<Option<PathBuf>, Failure> {
+fn trusted(repo: &Repo, paths: &Paths, notes: &mut Vec<(Level, String)>) -> Option<PathBuf> {
     let own = repo.checkout().join(".grafter");
-    let Some(hash) = trust::content_hash(&own).or_fail(Kind::Usage)? else { return Ok(None) };
-    if trust::is_trusted(&paths.state, &repo.key(), &hash) {
-        return Ok(Some(own));
-    }
-    let state = match trust::was_trusted(&paths.state, &repo.key()) {
-        true => "has changed since it was trusted",
-        false => "is not trusted",
+    let text = match trust::content_hash(&own) {
+        Ok(None) => return None,
+        Ok(Some(hash)) if trust::is_trusted(&paths.state, &repo.key(), &hash) => return Some(own),
+        Ok(Some(_)) => {
+            let state = match trust::was_trusted(&paths.state, &repo.key()) {
+                true => "has changed since it was trusted",
+                false => "is not trusted",
+            };
+            format!(
+                "this repository's .grafter folder {state} and has no effect; look at it, then run \
+                 `grafter trust`"
+            )
+        }
+        // Whatever a repository puts there must not keep its user from working.
+        Err(error) => format!(
+            "this repository's .grafter folder cannot be trusted and has no effect: {error}"
+        ),
     };
-    let text = format!(
-        "this repository's .grafter folder {state} and has no effect; look at it, then run \
-         `grafter trust`"
-    );
     notes.push((Level::Warning, text));
-    Ok(None)
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::{Paths, trusted};
+    use crate::git::fixture::Fixture;
+
+    #[test]
+    fn an_untrusted_grafter_folder_with_a_link_disables_nothing() {
+        let fixture = Fixture::small();
+        fixture.write(".grafter/config.toml", b"[run]\n");
+        symlink("/etc", fixture.root.join(".grafter/prompts")).unwrap();
+        let paths = Paths {
+            config: fixture.beside("config"),
+            state: fixture.beside("state"),
+            runtime: fixture.beside("run"),
+            home: fixture.beside("home"),
+        };
+        let mut notes = Vec::new();
+        assert_eq!(trusted(&fixture.repo(), &paths, &mut notes), None);
+        assert!(notes[0].1.contains("no plain file or folder"), "{notes:?}");
+    }
 }
