@@ -2,7 +2,10 @@
 //!
 //! No answer within five minutes is a no, so that a run never waits for ever.
 
-use std::time::Duration;
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
 
 use tokio::{sync::mpsc::UnboundedReceiver, task::spawn_blocking, time::timeout};
 
@@ -23,4 +26,15 @@ pub(super) async fn answer(screen: Screen, mut asks: UnboundedReceiver<Ask>) {
         // An agent that was stopped meanwhile does not wait for the answer.
         let _ = ask.reply.send(answer);
     }
+}
+
+/// Asks once whether agents' code may run where nothing confines it.
+pub(super) fn unconfined() -> bool {
+    let text = "? Nothing on this machine confines commands: what agents write, and the checks on \
+                it, will run with your rights. Go on?  [y/N] ";
+    let mut out = io::stderr().lock();
+    let mut answer = String::new();
+    let asked = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    asked.and_then(|()| io::stdin().read_line(&mut answer)).is_ok()
+        && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }

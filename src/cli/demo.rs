@@ -17,9 +17,10 @@ use crate::{
         args::{Cli, Command, DemoArgs, RunArgs},
         context::Context,
         exit::{Failure, Kind, OrFail},
-        run,
+        live, run,
     },
     git::init::init,
+    sandbox::probe::Backend,
 };
 
 /// The crate's files.
@@ -76,7 +77,9 @@ pub(super) async fn demo(args: &DemoArgs) -> Result<ExitCode, Failure> {
         say!("--- issue {} of {}: {issue}", number + 1, BUGS.len())?;
         let script = home.path().join(format!("session-{number}.yaml"));
         write(&script, session)?;
-        let code = run::run(Context::open(Some(&repo))?, &order(issue, &script)?).await?;
+        let context = Context::open(Some(&repo))?;
+        let order = order((issue, &script), live::backend(&context).0)?;
+        let code = run::run(context, &order).await?;
         if code != ExitCode::SUCCESS {
             return Ok(code);
         }
@@ -95,9 +98,13 @@ fn farewell(home: &Home, repo: &Path) -> Result<(), Failure> {
 }
 
 /// The same arguments a user would type.
-fn order(issue: &str, script: &Path) -> Result<RunArgs, Failure> {
+fn order((issue, script): (&str, &Path), backend: Backend) -> Result<RunArgs, Failure> {
     let model = format!("scripted:{}", script.display());
-    let words = ["grafter", "run", issue, "--into", "fixed", "--fresh", "--model", &model];
+    let mut words = vec!["grafter", "run", issue, "--into", "fixed", "--fresh", "--model", &model];
+    // All that runs here ships with grafter.
+    if backend == Backend::None {
+        words.extend(["--mode", "bypass"]);
+    }
     match Cli::try_parse_from(words).or_fail(Kind::Usage)?.command {
         Command::Run(args) => Ok(*args),
         _ => Err(Failure::usage("the demo's own order is not a run")),

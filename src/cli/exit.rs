@@ -39,7 +39,7 @@ impl Kind {
 /// An error that knows its kind and what the user can do.
 #[derive(Debug)]
 pub(super) struct Failure {
-    kind: Kind,
+    pub(super) kind: Kind,
     hint: Option<String>,
     cause: anyhow::Error,
 }

@@ -23,9 +23,9 @@ use crate::{
         control::{Ask, Command},
         start::{Ground, Handle, StartError},
     },
-    protocol::{report::RunEnd, usage::Micros},
+    protocol::{event::Level, report::RunEnd, task::Mode, usage::Micros},
     provider::{known::Options, model::Model, open},
-    sandbox::probe,
+    sandbox::probe::{self, Backend},
     settings::paths::Paths,
     ui::{
         show::{self, Screen, Style},
@@ -65,21 +65,49 @@ pub(super) fn model(context: &Context, name: Option<&str>) -> Result<Arc<dyn Mod
 pub(super) fn ground(
     context: &Context,
     model: Arc<dyn Model>,
-    output: Output,
+    (output, mode): (Output, Mode),
 ) -> Result<(Ground, Option<UnboundedReceiver<Ask>>), Failure> {
     let asked = output == Output::Text && io::stdin().is_terminal() && io::stderr().is_terminal();
+    let (backend, _) = backend(context);
+    confined(backend, mode, || asked && approve::unconfined())?;
     let (asks, receiver) = mpsc::unbounded_channel();
     let ground = Ground {
         repo: context.repo.clone(),
         model,
         trees: context.trees(),
         runtime: context.setup.paths.runtime.clone(),
-        backend: probe::backend(&context.setup.paths.state.join(TRIAL)),
+        backend,
         helper: env::current_exe().or_fail(Kind::Infrastructure)?,
         hide: vec![context.setup.paths.state.clone(), context.setup.paths.config.clone()],
         asks: asked.then_some(asks),
     };
     Ok((ground, asked.then_some(receiver)))
+}
+
+/// Refuses to run agents' code, be it by their shell or by checks, where nothing confines it,
+/// unless the user wants just that.
+fn confined(backend: Backend, mode: Mode, yes: impl FnOnce() -> bool) -> Result<(), Failure> {
+    if backend != Backend::None || mode == Mode::Bypass || yes() {
+        return Ok(());
+    }
+    let text = "nothing on this machine confines commands: what agents write would run with your \
+                rights";
+    Err(Failure::new(Kind::Refused, anyhow::anyhow!(text)).hint(
+        "use a container or a virtual machine and say --mode bypass there; `grafter doctor` says \
+         what is missing here",
+    ))
+}
+
+/// Returns what confines commands here, and what is weaker in that than it can be.
+pub(super) fn backend(context: &Context) -> (Backend, Vec<String>) {
+    probe::backend(&context.setup.paths.state.join(TRIAL))
+}
+
+/// Says what of the sandbox is weaker on this machine than it can be.
+pub(super) fn weaknesses(context: &Context) -> Option<(Level, String)> {
+    let (backend, notes) = backend(context);
+    let text = || format!("the sandbox is weaker here ({backend}): {}", notes.join("; "));
+    (!notes.is_empty()).then(|| (Level::Warning, text()))
 }
 
 /// How a run is followed.
@@ -186,5 +214,20 @@ pub(super) fn start_failure(error: StartError) -> Failure {
     match hint {
         Some(hint) => failure.hint(hint),
         None => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Backend, Kind, Mode, confined};
+
+    #[test]
+    fn where_nothing_confines_agents_code_it_runs_only_if_the_user_says_so() {
+        let none = Backend::None;
+        let failure = confined(none, Mode::Default, || false).unwrap_err();
+        assert_eq!(failure.kind, Kind::Refused);
+        assert!(confined(none, Mode::Default, || true).is_ok());
+        assert!(confined(none, Mode::Bypass, || false).is_ok());
+        assert!(confined(Backend::Landlock, Mode::Default, || false).is_ok());
     }
 }

@@ -40,7 +40,8 @@ pub(super) async fn resume(context: Context, args: &ResumeArgs) -> Result<ExitCo
         stored.change_model(name);
     }
     let model = live::model(&context, Some(&stored.started.model))?;
-    let (ground, asks) = live::ground(&context, model, args.output)?;
+    let how = (args.output, stored.options.mode);
+    let (ground, asks) = live::ground(&context, model, how)?;
     let budget = stored.options.max_cost;
     let past = View::of(stored.past());
     let handle = start::resume(ground, graph, stored).await.map_err(live::start_failure)?;

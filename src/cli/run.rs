@@ -77,7 +77,8 @@ pub(super) async fn run(context: Context, args: &RunArgs) -> Result<ExitCode, Fa
         notes,
     };
     let budget = order.options.max_cost;
-    let (ground, asks) = live::ground(&context, model, args.output)?;
+    let how = (args.output, order.options.mode);
+    let (ground, asks) = live::ground(&context, model, how)?;
     let handle = start::start(ground, order).await.map_err(live::start_failure)?;
     let watch = Watch { output: args.output, past: View::default(), budget, asks };
     live::follow(handle, watch).await
@@ -201,7 +202,7 @@ fn remarks(
     (base, model, dirty): (&Oid, &dyn Model, DirtySummary),
     options: &mut Options,
 ) -> Vec<(Level, String)> {
-    let mut notes = Vec::new();
+    let mut notes = Vec::from_iter(live::weaknesses(context));
     if dirty.is_dirty() {
         let text = format!(
             "your uncommitted work is not part of this run and stays as it is: {} changed and {} \

@@ -63,7 +63,8 @@ fn enforce(access: &Access) -> Result<RulesetStatus, landlock::RulesetError> {
     Ok(status.ruleset)
 }
 
-fn weaknesses() -> Vec<String> {
+/// Returns what rules alone do not hold.
+pub(super) fn weaknesses() -> Vec<String> {
     let mut notes = vec![
         "the tree is at its own path, not at the checkout's".to_owned(),
         "modes and times of files outside can be changed by their owner".to_owned(),

@@ -68,20 +68,22 @@ pub fn probe() -> Caps {
     .clone()
 }
 
-/// Returns the strongest backend, tried once per process; `memory` is the file in which a success
-/// is noted, so that the next process in the same surroundings need not try.
+/// Returns the strongest backend and what it does not hold, tried once per process; `memory` is
+/// the file in which a full success is noted, so that the next process in the same surroundings need not try.
 ///
 /// Without it a sandbox more would be started for each run.
-pub fn backend(memory: &Path) -> Backend {
-    static FOUND: OnceLock<Backend> = OnceLock::new();
-    *FOUND.get_or_init(|| {
+pub fn backend(memory: &Path) -> (Backend, Vec<String>) {
+    static FOUND: OnceLock<(Backend, Vec<String>)> = OnceLock::new();
+    let found = FOUND.get_or_init(|| {
         let _ = MEMORY.set(memory.to_owned());
         let here = surroundings();
         if here.is_some() && fs::read_to_string(memory).ok() == here {
-            return Backend::Namespaces;
+            return (Backend::Namespaces, Vec::new());
         }
-        let backend = probe().backend;
-        if let (Backend::Namespaces, Some(here), Some(dir)) = (backend, here, memory.parent()) {
+        let Caps { backend, notes, .. } = probe();
+        if let (Backend::Namespaces, true, Some(here), Some(dir)) =
+            (backend, notes.is_empty(), here, memory.parent())
+        {
             // A note that cannot be written costs the next process a trial.
             let _ = fs::create_dir_all(dir).and_then(|()| {
                 let mut file = tempfile::NamedTempFile::new_in(dir)?;
@@ -89,8 +91,9 @@ pub fn backend(memory: &Path) -> Backend {
                 file.persist(memory).map_err(|error| error.error)
             });
         }
-        backend
-    })
+        (backend, notes)
+    });
+    found.clone()
 }
 
 /// Forgets what was noted, because a sandbox did not start: the next process tries again.
@@ -150,6 +153,9 @@ fn caps(namespaces: Result<Vec<String>, String>) -> Caps {
     };
     if let Err(why) = &userns {
         notes.push(format!("no namespaces: {why}"));
+    }
+    if backend == Backend::Landlock {
+        notes.extend(landlock::weaknesses());
     }
     if backend == Backend::None {
         notes.push("commands are not confined at all".to_owned());
