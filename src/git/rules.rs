@@ -5,12 +5,19 @@
 
 use std::{collections::HashMap, ffi::OsStr, fs, os::unix::ffi::OsStrExt, path::Path, sync::Arc};
 
+use git2::Repository;
 use ignore::{
     Match,
     gitignore::{Gitignore, GitignoreBuilder, gitconfig_excludes_path},
 };
 
-use crate::git::repo::Repo;
+use crate::{
+    git::{
+        program::GitError,
+        repo::{Repo, tree_in},
+    },
+    protocol::ids::Oid,
+};
 
 /// The rules of one repository, with those of each folder compiled once.
 #[derive(Debug)]
@@ -34,7 +41,7 @@ impl Rules {
         let own = repo.open().and_then(|library| {
             let config = library.config().and_then(|mut config| config.snapshot());
             let path = config.and_then(|config| config.get_path("core.excludesFile"));
-            path.map_err(super::program::GitError::library("read the configuration"))
+            path.map_err(GitError::library("read the configuration"))
         });
         let files = [
             Some(repo.common_dir().join("info/exclude")),
@@ -80,6 +87,23 @@ impl Rules {
             .find(|verdict| !verdict.is_none())
             .is_some_and(|found| found.is_ignore())
     }
+}
+
+/// Returns those of the checkout's folders of which a commit holds nothing, and whose content git
+/// ignores. A Python environment is not ignored itself: a rule file in it says so of what it holds.
+pub fn free_folders<'n>(
+    repo: &Repo,
+    commit: &Oid,
+    names: &[&'n String],
+) -> Result<Vec<&'n String>, GitError> {
+    let library =
+        Repository::open(repo.git_dir()).map_err(GitError::library("open the repository"))?;
+    let tree = tree_in(&library, commit)?;
+    let is_free = |name: &Path| {
+        let ignored = library.is_path_ignored(name.join("any")).unwrap_or(false);
+        ignored && tree.get_path(name).is_err()
+    };
+    Ok(names.iter().copied().filter(|name| is_free(Path::new(name))).collect())
 }
 
 /// Compiles the rules of one file; lines that are no rules are left out, as git does.

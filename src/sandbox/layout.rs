@@ -101,14 +101,14 @@ fn view(spec: &PlaceSpec, host: &Host, tools: &Toolchains, home: &Path) -> View 
     scratch.extend(host.account_home.as_ref().and_then(|home| home.canonicalize().ok()));
     scratch.retain(|path| path.parent().is_some() && !path.starts_with(&spec.seen_as));
     scratch.remove(home);
+    let hide: Vec<&PathBuf> =
+        spec.hide.iter().filter(|path| !path.starts_with(&spec.seen_as)).collect();
+    let mut over: BTreeMap<PathBuf, Fill> =
+        hide.iter().map(|path| ((*path).clone(), Fill::Hidden)).collect();
     let masked = |path: &Path| {
-        path.starts_with(home) || scratch.iter().any(|folder| path.starts_with(folder))
+        path.starts_with(home)
+            || scratch.iter().chain(hide.iter().copied()).any(|folder| path.starts_with(folder))
     };
-
-    let mut over: BTreeMap<PathBuf, Fill> = BTreeMap::new();
-    for hidden in spec.hide.iter().filter(|path| !path.starts_with(&spec.seen_as)) {
-        over.insert(hidden.clone(), Fill::Hidden);
-    }
     for root in &tools.roots {
         let at = at_real_home(root, host.home.as_deref());
         if masked(&at) || at.starts_with(&spec.seen_as) {
@@ -120,6 +120,15 @@ fn view(spec: &PlaceSpec, host: &Host, tools: &Toolchains, home: &Path) -> View 
     over.extend(git_layers(spec));
     for (from, at) in spec.share.iter().filter(|(from, _)| from.exists()) {
         over.insert(at.clone(), Fill::Shared(resolved(from).into()));
+    }
+    // A mount point can be made in an empty folder only if that one can be written.
+    for path in hide {
+        let around = over
+            .iter()
+            .any(|(at, fill)| at != path && at.starts_with(path) && *fill != Fill::Hidden);
+        if around && over.get(path) == Some(&Fill::Hidden) {
+            over.insert(path.clone(), Fill::Scratch);
+        }
     }
 
     let scratch = scratch.iter().map(|path| (path.clone(), Fill::Scratch));
@@ -260,6 +269,25 @@ mod tests {
         /run/grafter/git Own("@/git")
         /run/grafter/objects/0 Shared("@/home/repo/.git/objects")
         @/home/repo/.git Text("gitdir: /run/grafter/git\n")
+        "#);
+    }
+
+    #[test]
+    fn a_linked_worktree_in_its_main_checkout_hides_that_and_still_has_its_place() {
+        let text = layers(|root, spec, host| {
+            host.home = None;
+            spec.hide = ["home", "home/.git", "home/other"].map(|name| root.join(name)).into();
+        });
+        let lines: Vec<_> = text.lines().filter(|line| line.contains("@/home")).collect();
+        assert_snapshot!(lines.join("\n"), @r#"
+        /run/grafter/objects/0 Shared("@/home/repo/.git/objects")
+        @/home Scratch
+        @/home/.cargo Shared("@/home/.cargo")
+        @/home/.git Hidden
+        @/home/other Hidden
+        @/home/repo Own("@/tree")
+        @/home/repo/.git Own("@/git")
+        @/home/repo/.venv Shared("@/deps")
         "#);
     }
 

@@ -5,6 +5,8 @@
 //! before and after, and is idempotent, so that a resume finds its trees as they were.
 
 use std::{
+    fs::DirBuilder,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
@@ -20,6 +22,7 @@ use crate::{
         repo::Repo,
         snapshot::Tracker,
         tree::{self, TreeSpec},
+        worktrees,
     },
     journal::writer::Journal,
     protocol::{
@@ -31,7 +34,10 @@ use crate::{
         place::{Place, PlaceSpec},
         probe::Backend,
     },
-    subagent::sweep::{self, Writer},
+    subagent::{
+        share,
+        sweep::{self, Writer},
+    },
 };
 
 /// What all places of a run have in common.
@@ -47,7 +53,7 @@ pub struct Site {
     pub helper: PathBuf,
     /// Ignored folders of the checkout that agents see read-only.
     pub share: Vec<String>,
-    /// Folders no agent may see.
+    /// Folders no agent may see, besides the repository's own.
     pub hide: Vec<PathBuf>,
 }
 
@@ -147,7 +153,7 @@ impl Housing {
             self.lock_spares().retain(|spare| *spare != path);
         }
         let discarded = task::spawn_blocking(move || {
-            tree::discard(&repo, &path)
+            sweep::discard(&repo, &path)
                 .map_err(|error| HousingError::Tree { path, cause: chain(&error) })
         });
         discarded.await.expect("removing a tree does not panic")?;
@@ -276,14 +282,15 @@ fn prepare(
         commit: wish.commit.clone(),
         branch: wish.branch.clone(),
     };
-    std::fs::create_dir_all(&site.root).map_err(io_error)?;
+    let private = |folder: &Path| DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    private(&site.root).map_err(io_error)?;
     let made = match spare {
         Some(spare) => tree::remake(&site.repo, spare, &spec),
         None => tree::make(&site.repo, &spec),
     };
     made.map_err(|error| tree_error(chain(&error)))?;
     let home = sweep::belonging(path, "home");
-    std::fs::create_dir_all(&home).map_err(io_error)?;
+    private(&home).map_err(io_error)?;
     let branch = wish.branch.as_deref().unwrap_or("work");
     let spec = PrivateSpec {
         tree: path,
@@ -293,11 +300,9 @@ fn prepare(
     };
     let git = private::make(&site.repo, &spec).map_err(|error| tree_error(chain(&error)))?;
     let checkout = site.repo.checkout().to_path_buf();
-    let share = site.share.iter().map(|name| (checkout.join(name), checkout.join(name)));
-    let share = share.filter(|(from, _)| from.is_dir()).collect();
-    // In a linked worktree it lies outside the checkout, so the tree over that does not cover it.
-    let mut hide = site.hide.clone();
-    hide.push(site.repo.common_dir().to_path_buf());
+    let share = share::folders(&site.repo, &site.share, &wish.commit);
+    // In a linked worktree they lie outside the checkout, so the tree over that covers them not.
+    let hide = site.hide.iter().cloned().chain(worktrees::of_others(&site.repo)).collect();
     Ok(PlaceSpec {
         tree: path.to_path_buf(),
         seen_as: checkout,
@@ -350,6 +355,8 @@ mod tests {
         let wish = Wish { name: "base".to_owned(), commit, branch: None };
         let spec = prepare(&site, &wish, (&site.root.join("base"), None)).unwrap();
         assert!(!site.repo.common_dir().starts_with(&spec.seen_as), "or the test shows nothing");
-        assert_eq!(spec.hide, [site.repo.common_dir()]);
+        for hidden in [site.repo.common_dir(), site.repo.git_dir(), &fixture.root] {
+            assert!(spec.hide.iter().any(|path| path == hidden), "{}", hidden.display());
+        }
     }
 }

@@ -4,4 +4,5 @@
 //! tree for readers, a throw-away tree for a verifier. `sweep` takes away what a run leaves behind.
 
 pub mod housing;
+mod share;
 pub mod sweep;

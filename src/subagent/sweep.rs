@@ -96,7 +96,7 @@ pub fn belonging(tree: &Path, what: &str) -> PathBuf {
 
 /// Takes away what belongs to a tree: its home and its private git directory.
 pub fn beside(tree: &Path) -> Result<(), TreeError> {
-    for what in ["home", "git", "git.file"] {
+    for what in ["home", "git", "git.file", "git.half"] {
         tree::erase(&belonging(tree, what))?;
     }
     Ok(())
@@ -121,5 +121,26 @@ fn fate(run: Option<&RunDir>) -> Option<Writer> {
         Some(RunState::Running { .. }) => None,
         Some(RunState::Finished(RunEnd::Landed { .. })) => Some(Writer::Landed),
         _ => Some(Writer::Stays),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::fixture::Fixture;
+
+    #[test]
+    fn a_killed_check_leaves_its_home_to_nobody() {
+        let fixture = Fixture::small();
+        let (repo, path) = (fixture.repo(), fixture.beside("trees/checks"));
+        let commit = fixture.oid("HEAD");
+        let spec = tree::TreeSpec { path: path.clone(), commit, branch: None };
+        tree::make(&repo, &spec).unwrap();
+        for what in ["home", "git", "git.half"] {
+            fs::create_dir(belonging(&path, what)).unwrap();
+        }
+        discard(&repo, &path).unwrap();
+        assert_eq!(fs::read_dir(fixture.beside("trees")).unwrap().count(), 0);
+        discard(&repo, &path).unwrap();
     }
 }

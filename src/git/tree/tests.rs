@@ -268,6 +268,7 @@ fn links_that_an_agent_planted_in_its_git_directory_are_not_followed() {
     fs::write(&victim, "precious").unwrap();
     let planted = ["HEAD", "config", "index", "info/exclude", "refs/heads/x"];
     for name in planted {
+        fs::create_dir_all(dir.join(name).parent().unwrap()).unwrap();
         let _ = fs::remove_file(dir.join(name));
         fs::create_dir_all(dir.join(name).parent().unwrap()).unwrap();
         std::os::unix::fs::symlink(&victim, dir.join(name)).unwrap();
