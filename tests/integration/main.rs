@@ -10,6 +10,7 @@ mod crash;
 mod env;
 mod examples;
 mod front;
+mod hostile;
 mod landing;
 mod lists;
 mod models;
