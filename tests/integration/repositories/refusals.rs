@@ -14,7 +14,7 @@ fn refused(env: &Env, dir: &str, more: &[&str]) -> String {
     assert_eq!(output.stdout, "");
     let state = env.root().join("state/grafter");
     // The note of which sandbox works here may be there; it is no tree.
-    let made = std::fs::read_dir(&state).into_iter().flatten().flatten();
+    let made = fs::read_dir(&state).into_iter().flatten().flatten();
     let trees = made.filter(|entry| entry.path().is_dir()).count();
     assert_eq!(trees, 0, "trees were made by a run that was refused");
     env.clean(&output.stderr)
