@@ -107,6 +107,7 @@ impl Dispatcher {
     pub(super) async fn run(mut self) -> Result<RunEnd, JournalError> {
         loop {
             self.drain();
+            self.watch_clock();
             if let Some(end) = self.state.end.clone() {
                 self.tasks.shutdown().await;
                 self.shared.journal.sync().await?;
@@ -159,12 +160,17 @@ impl Dispatcher {
             }
             Some(command) = self.wires.commands.recv() => self.command(command).await?,
             () = grace, if !self.shared.halt.is_cancelled() => self.shared.halt.cancel(),
-            () = sleep_until(self.deadline), if self.busy.stop.is_none() => {
-                let minutes = self.shared.options.timeout_ms / 60_000;
-                self.stop(RunEnd::Budget(format!("{minutes} min are over (--timeout)")));
-            }
+            () = sleep_until(self.deadline), if self.busy.stop.is_none() => self.watch_clock(),
         }
         Ok(())
+    }
+
+    /// Nothing new begins once the time is up, whatever else has happened at that moment.
+    fn watch_clock(&mut self) {
+        if self.busy.stop.is_none() && Instant::now() >= self.deadline {
+            let minutes = self.shared.options.timeout_ms / 60_000;
+            self.stop(RunEnd::Budget(format!("{minutes} min are over (--timeout)")));
+        }
     }
 
     fn stop(&mut self, end: RunEnd) {
