@@ -170,20 +170,27 @@ fn sample(child: &mut Child) -> Outcome<f64> {
     let page = rustix::param::page_size() as f64;
     let mut peak: f64 = 0.0;
     while child.try_wait()?.is_none() {
-        let mut open = vec![(child.id(), String::new())];
+        let mut open = vec![child.id()];
         let mut sum = 0.0;
-        while let Some((pid, parent)) = open.pop() {
-            let own = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
-            if own != parent {
-                let pages = own.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok());
-                sum += pages.unwrap_or(0.0) * page;
-            }
-            open.extend(children(pid).into_iter().map(|pid| (pid, own.clone())));
+        while let Some(pid) = open.pop() {
+            sum += resident(pid).unwrap_or(0.0) * page;
+            open.extend(children(pid));
         }
         peak = peak.max(sum);
         thread::sleep(Duration::from_micros(500));
     }
     Ok(peak / 1e6)
+}
+
+/// Returns the resident pages of a process, none before its own program has begun.
+fn resident(pid: u32) -> Option<f64> {
+    /// The kernel's flag for a process that was made and has not begun a program.
+    const FORKED: u32 = 0x40;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let flags: u32 = fields.nth(6)?.parse().ok()?;
+    let pages = fields.nth(14)?.parse().ok()?;
+    (flags & FORKED == 0).then_some(pages)
 }
 
 fn children(pid: u32) -> Vec<u32> {

@@ -52,9 +52,6 @@ pub struct PrivateSpec<'a> {
 pub struct PrivateGit {
     /// The directory; bound writable at [`INSIDE_GIT`].
     pub dir: PathBuf,
-    /// A file holding [`GITFILE`]; bound read-only over `<tree>/.git`. Throw-away trees carry the
-    /// same file already, so that the binding may be left out for them.
-    pub file: PathBuf,
     /// The repository's object folders, alternates of alternates included; the one at index N is
     /// bound read-only at [`INSIDE_OBJECTS`]`/N`.
     pub objects: Vec<PathBuf>,
@@ -64,9 +61,7 @@ pub struct PrivateGit {
 /// unless it is none any more.
 pub fn make(repo: &Repo, spec: &PrivateSpec<'_>) -> Result<PrivateGit, GitError> {
     let dir = &spec.dir;
-    let made =
-        PrivateGit { dir: dir.clone(), file: beside(dir, ".file"), objects: object_folders(repo) };
-    fs::write(&made.file, GITFILE).map_err(GitError::file("write", &made.file))?;
+    let made = PrivateGit { dir: dir.clone(), objects: object_folders(repo) };
     if is_whole(dir) {
         return Ok(made);
     }
@@ -91,16 +86,16 @@ fn is_whole(dir: &Path) -> bool {
 }
 
 fn build(repo: &Repo, spec: &PrivateSpec<'_>, (dir, lent): (&Path, usize)) -> Result<(), GitError> {
-    for folder in ["refs", "objects/info", "info"] {
+    for folder in ["refs", "objects/info"] {
         let folder = dir.join(folder);
         fs::create_dir_all(&folder).map_err(GitError::file("make", &folder))?;
     }
     let site = tree::site(repo, spec.tree);
     copy(&site.index, &dir.join("index"))?;
     copy(&repo.common_dir().join("shallow"), &dir.join("shallow"))?;
-    copy(&repo.common_dir().join("info/exclude"), &dir.join("info/exclude"))?;
-    copy(&repo.common_dir().join("info/attributes"), &dir.join("info/attributes"))?;
-    copy(&site.git_dir.join("info/sparse-checkout"), &dir.join("info/sparse-checkout"))?;
+    copy_rules(&repo.common_dir().join("info/exclude"), dir)?;
+    copy_rules(&repo.common_dir().join("info/attributes"), dir)?;
+    copy_rules(&site.git_dir.join("info/sparse-checkout"), dir)?;
     let alternates: String = (0..lent).map(|n| format!("{INSIDE_OBJECTS}/{n}\n")).collect();
     write(dir, "objects/info/alternates", &alternates)?;
     write(dir, "config", &config(repo)?)?;
@@ -181,6 +176,18 @@ fn copy(from: &Path, to: &Path) -> Result<(), GitError> {
         Err(e) if e.kind() != ErrorKind::NotFound => Err(GitError::file("copy", from)(e)),
         _ => Ok(()),
     }
+}
+
+/// Copies a file of rules into the private `info` folder, unless it says nothing.
+fn copy_rules(from: &Path, dir: &Path) -> Result<(), GitError> {
+    let text = fs::read(from).unwrap_or_default();
+    let lines = || text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let (info, name) = (dir.join("info"), from.file_name().unwrap_or_default());
+    if lines().all(|line| line.is_empty() || line.starts_with(b"#")) {
+        return Ok(());
+    }
+    fs::create_dir_all(&info).map_err(GitError::file("make", &info))?;
+    copy(from, &info.join(name))
 }
 
 fn write(dir: &Path, name: &str, text: &str) -> Result<(), GitError> {

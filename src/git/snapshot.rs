@@ -166,14 +166,17 @@ impl Tracker {
     /// Makes the working tree equal to a snapshot's tree; files that its rules ignore are left
     /// alone. Nothing may run in the tree meanwhile.
     pub fn restore(&mut self, tree: &Oid) -> Result<(), GitError> {
+        let wanted = self.repo.tree_of(tree)?;
+        let mut current = self.current()?;
         // The second round takes what only the rules of the state left behind ignored.
         for _ in 0..2 {
-            let current = self.current()?;
-            self.switch(&current, tree)?;
-            if self.current()? == self.repo.tree_of(tree)? {
+            if current == wanted {
                 break;
             }
+            self.switch(&current, tree)?;
+            current = self.current()?;
         }
+        self.told = self.tree;
         Ok(())
     }
 

@@ -1,17 +1,16 @@
-//! The thread that owns a journal's file.
+//! The pen that writes a journal's file, one record at a time.
 //!
-//! It gives each record its number and its time, writes it with one `write`, hands it to the sink
-//! and answers, in this order; so the sink sees the order of the file. A record that could not be
+//! It gives each record its number and its time, writes it with one `write` and hands it to the
+//! sink, in this order; so the sink sees the order of the file. A record that could not be
 //! written whole is cut off again, and the next one takes its place in the chain.
 
 use std::{
     fs::File,
     io::{self, Write},
-    sync::mpsc::Receiver,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use tokio::sync::{mpsc::UnboundedSender, oneshot};
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
     journal::{flush::Flusher, lock::RunLock, record::Chain},
@@ -21,23 +20,11 @@ use crate::{
     },
 };
 
-/// The answer to an append.
-pub(super) type Written = Result<Event, io::Error>;
-
-/// What a handle asks of the thread.
-pub(super) enum Order {
-    /// Write a record.
-    Append(Box<Entry>),
-    /// Give file, lock and sink back, then answer.
-    Close(oneshot::Sender<()>),
-}
-
 /// A record to be written.
 pub(super) struct Entry {
     pub(super) node: Option<NodeId>,
     pub(super) agent: Option<AgentId>,
     pub(super) what: What,
-    pub(super) reply: oneshot::Sender<Written>,
 }
 
 /// A file that can lose its end again.
@@ -53,6 +40,7 @@ impl Tape for File {
 }
 
 /// The file and the place where the next record goes.
+#[derive(Debug)]
 pub(super) struct Pen<T> {
     pub(super) run: RunId,
     pub(super) tape: T,
@@ -65,11 +53,11 @@ pub(super) struct Pen<T> {
 
 impl<T: Tape> Pen<T> {
     /// Writes one record.
-    pub(super) fn write(&mut self, entry: Entry, at: i64) -> (Written, oneshot::Sender<Written>) {
-        let Entry { node, agent, what, reply } = entry;
+    pub(super) fn write(&mut self, entry: Entry, at: i64) -> io::Result<Event> {
+        let Entry { node, agent, what } = entry;
         let run = self.run.clone();
         let event = Event { seq: self.chain.next, at, run, node, agent, what };
-        (self.put(&event).map(|()| event), reply)
+        self.put(&event).map(|()| event)
     }
 
     fn put(&mut self, event: &Event) -> io::Result<()> {
@@ -88,42 +76,38 @@ impl<T: Tape> Pen<T> {
     }
 }
 
-/// What the thread works with.
+/// A pen with all that takes note of what it writes.
+#[derive(Debug)]
 pub(super) struct Desk {
-    pub(super) pen: Pen<File>,
-    pub(super) sink: UnboundedSender<Event>,
-    pub(super) flusher: Flusher,
-    /// Held while the thread lives.
-    pub(super) _lock: RunLock,
+    pen: Pen<File>,
+    sink: UnboundedSender<Event>,
+    flusher: Flusher,
+    failpoint: Failpoint,
+    /// Held while the journal is open.
+    _lock: RunLock,
 }
 
 impl Desk {
-    /// Serves until it is told to close or the last handle is gone.
-    pub(super) fn serve(mut self, inbox: &Receiver<Order>) {
-        let mut failpoint = Failpoint::from_env();
-        while let Ok(order) = inbox.recv() {
-            match order {
-                Order::Append(entry) => self.append(*entry, &mut failpoint),
-                Order::Close(done) => {
-                    drop(self);
-                    done.send(()).ok();
-                    return;
-                }
-            }
-        }
+    /// Returns a desk at which this pen writes.
+    pub(super) fn new(
+        pen: Pen<File>,
+        sink: UnboundedSender<Event>,
+        flusher: Flusher,
+        lock: RunLock,
+    ) -> Self {
+        Self { pen, sink, flusher, failpoint: Failpoint::from_env(), _lock: lock }
     }
 
-    fn append(&mut self, entry: Entry, failpoint: &mut Failpoint) {
-        failpoint.pass("before");
-        let (written, reply) = self.pen.write(entry, now());
-        if let Ok(event) = &written {
-            failpoint.pass("after");
-            failpoint.count += 1;
-            self.flusher.grown();
-            // Nobody has to listen: a run goes on when its view is gone.
-            self.sink.send(event.clone()).ok();
-        }
-        reply.send(written).ok();
+    /// Writes a record, and tells the sink.
+    pub(super) fn append(&mut self, entry: Entry) -> io::Result<Event> {
+        self.failpoint.pass("before");
+        let event = self.pen.write(entry, now())?;
+        self.failpoint.pass("after");
+        self.failpoint.count += 1;
+        self.flusher.grown();
+        // Nobody has to listen: a run goes on when its view is gone.
+        self.sink.send(event.clone()).ok();
+        Ok(event)
     }
 }
 
@@ -201,9 +185,8 @@ mod tests {
     }
 
     fn write(pen: &mut Pen<Disk>, text: &str) -> io::Result<Event> {
-        let (reply, _) = oneshot::channel();
         let what = What::Note { level: Level::Info, text: text.to_owned() };
-        pen.write(Entry { node: None, agent: None, what, reply }, 0).0
+        pen.write(Entry { node: None, agent: None, what }, 0)
     }
 
     fn texts(bytes: &[u8]) -> Vec<u64> {

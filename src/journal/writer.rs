@@ -1,19 +1,19 @@
 //! The handle through which a run writes its journal.
 //!
-//! All handles of a journal feed one thread (`pen`). An append that is cancelled while it waits is
-//! written nevertheless; only its answer is lost.
+//! All handles of a journal share one pen, and whoever appends writes: a record takes microseconds,
+//! which is less than to wake a thread for it. Bringing the bytes to the disk, which can take long,
+//! is another thread's business (`flush`).
 
 use std::{
     fs::{File, OpenOptions},
     io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::mpsc::{self, Sender},
-    thread,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use thiserror::Error;
-use tokio::sync::{mpsc::UnboundedSender, oneshot};
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
     journal::{
@@ -21,7 +21,7 @@ use crate::{
         flush::Flusher,
         folder,
         lock::{self, RunLock, Taken},
-        pen::{Desk, Entry, Order, Pen},
+        pen::{Desk, Entry, Pen},
         read::{FILE, ReadError, scan},
         record::Chain,
     },
@@ -34,8 +34,8 @@ use crate::{
 /// A run's journal, open for writing.
 #[derive(Clone, Debug)]
 pub struct Journal {
-    // Without a limit: every sender waits for its answer before it sends again.
-    orders: Sender<Order>,
+    // None once it is closed.
+    desk: Arc<Mutex<Option<Desk>>>,
     flusher: Flusher,
     blobs: Blobs,
     run: RunId,
@@ -142,7 +142,7 @@ impl Journal {
         let journal = Self::start(run_dir, pen, lock, sink)?;
         if scan.torn > 0 {
             // Writing it cuts the torn bytes off first.
-            journal.order(None, None, torn_note(scan.torn))?;
+            journal.write(Entry { node: None, agent: None, what: torn_note(scan.torn) })?;
         }
         Ok((journal, scan.events))
     }
@@ -154,8 +154,7 @@ impl Journal {
         agent: Option<&AgentId>,
         what: What,
     ) -> Result<Event, JournalError> {
-        let answer = self.order(node.cloned(), agent.cloned(), what)?;
-        answer.await.map_err(|_| JournalError::Closed)?.map_err(JournalError::Write)
+        self.write(Entry { node: node.cloned(), agent: agent.cloned(), what })
     }
 
     /// Waits until everything appended and kept so far is on the disk.
@@ -166,11 +165,11 @@ impl Journal {
     /// Brings everything to the disk, gives the lock back and drops the sink; other handles can
     /// append no more.
     pub async fn close(self) -> Result<(), JournalError> {
-        let (done, closed) = oneshot::channel();
         let flushed = self.sync().await;
-        self.orders.send(Order::Close(done)).map_err(|_| JournalError::Closed)?;
-        closed.await.map_err(|_| JournalError::Closed)?;
-        flushed
+        match self.desk().take() {
+            Some(_) => flushed,
+            None => Err(JournalError::Closed),
+        }
     }
 
     /// Keeps a text for use in a record: itself when short, else as a blob that is in its place
@@ -202,24 +201,19 @@ impl Journal {
         let failed = open_error(run_dir);
         let flusher = pen.tape.try_clone().and_then(Flusher::start).map_err(&failed)?;
         let run = pen.run.clone();
-        let desk = Desk { pen, sink, flusher: flusher.clone(), _lock: lock };
-        let (orders, inbox) = mpsc::channel();
-        let thread = thread::Builder::new().name("journal".to_owned());
-        thread.spawn(move || desk.serve(&inbox)).map_err(&failed)?;
+        let desk = Desk::new(pen, sink, flusher.clone(), lock);
         let state_dir = run_dir.ancestors().nth(2).unwrap_or(run_dir);
-        Ok(Self { orders, flusher, blobs: Blobs::of(state_dir), run })
+        let blobs = Blobs::of(state_dir);
+        Ok(Self { desk: Arc::new(Mutex::new(Some(desk))), flusher, blobs, run })
     }
 
-    fn order(
-        &self,
-        node: Option<NodeId>,
-        agent: Option<AgentId>,
-        what: What,
-    ) -> Result<oneshot::Receiver<io::Result<Event>>, JournalError> {
-        let (reply, answer) = oneshot::channel();
-        let entry = Box::new(Entry { node, agent, what, reply });
-        self.orders.send(Order::Append(entry)).map_err(|_| JournalError::Closed)?;
-        Ok(answer)
+    fn write(&self, entry: Entry) -> Result<Event, JournalError> {
+        let mut desk = self.desk();
+        desk.as_mut().ok_or(JournalError::Closed)?.append(entry).map_err(JournalError::Write)
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Option<Desk>> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

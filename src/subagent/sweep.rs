@@ -96,7 +96,7 @@ pub fn belonging(tree: &Path, what: &str) -> PathBuf {
 
 /// Takes away what belongs to a tree: its home and its private git directory.
 pub fn beside(tree: &Path) -> Result<(), TreeError> {
-    for what in ["home", "git", "git.file", "git.half"] {
+    for what in ["home", "git", "git.half"] {
         tree::erase(&belonging(tree, what))?;
     }
     Ok(())

@@ -70,7 +70,7 @@ fn what_a_run_keeps_is_the_users_alone_and_no_more_than_its_writers() {
     let mut names: Vec<_> =
         names.map(|entry| entry.file_name().into_string().expect("text")).collect();
     names.sort();
-    assert_eq!(names, [".writer.git", ".writer.git.file", ".writer.home", "writer"]);
+    assert_eq!(names, [".writer.git", ".writer.home", "writer"]);
     for path in [root.clone(), root.join(".writer.home"), root.join(".writer.git")] {
         let mode = fs::metadata(&path).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o700, "{}", path.display());
