@@ -15,6 +15,7 @@ use crate::{
         run::{Cmd, RanEnd, RunError},
     },
     tools::answer::{Done, Effect},
+    verify::slots::slots,
 };
 
 /// Deadline of a command that names none.
@@ -89,7 +90,9 @@ pub(super) async fn run_tests(
             deadline: CHECK_DEADLINE,
             max_output: MAX_TAIL / chosen.len(),
         };
+        let slot = slots().one(cancel).await;
         let said = run(place, cmd, cancel).await?;
+        drop(slot);
         content.push_str(&format!("$ {}\n{said}\n", check.command));
     }
     let rest = "run one check by its number to see more of it";

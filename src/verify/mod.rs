@@ -1,7 +1,7 @@
 //! Checks and the verdict over them.
 //!
 //! `detect` finds check commands, `run` runs them in a place and `parse` reads test ids out of what
-//! they print. `change` compares one check on the candidate with the same one on the base,
+//! they print; `slots` bounds how many run at once. `change` compares one check on the candidate with the same one on the base,
 //! `verdict` decides over all of them and the reviews; both are pure. `touched` tells reviewers
 //! which tests a patch edits or deletes.
 
@@ -9,5 +9,6 @@ pub mod change;
 pub mod detect;
 pub mod parse;
 pub mod run;
+pub mod slots;
 pub mod touched;
 pub mod verdict;

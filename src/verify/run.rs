@@ -15,7 +15,10 @@ use crate::{
         place::Place,
         run::{Cmd, Ran, RanEnd, RunError},
     },
-    verify::parse::{any, pytest, results::plain},
+    verify::{
+        parse::{any, pytest, results::plain},
+        slots::slots,
+    },
 };
 
 /// Output read for test ids; the ids of a cut listing are not used.
@@ -36,7 +39,7 @@ pub struct CheckError {
     pub source: RunError,
 }
 
-/// Runs the checks one after another, each failing one a second time.
+/// Runs the checks one after another, each failing one a second time and then alone.
 pub async fn run(
     place: &Place,
     checks: &[Check],
@@ -45,11 +48,11 @@ pub async fn run(
 ) -> Result<CheckReport, CheckError> {
     let mut report = CheckReport::default();
     for check in checks {
-        let first = once(place, check, deadline, cancel).await?;
+        let first = once(place, check, deadline, (cancel, Company::Others)).await?;
         // A hang would only hang for a second deadline, and a missing command stays missing.
         let again = matches!(first.end, CheckEnd::Exit(1..) | CheckEnd::Signal(_));
         report.runs.push(if again {
-            settle(first, once(place, check, deadline, cancel).await?)
+            settle(first, once(place, check, deadline, (cancel, Company::None)).await?)
         } else {
             first
         });
@@ -57,12 +60,25 @@ pub async fn run(
     Ok(report)
 }
 
+/// What else may run beside a check.
+#[derive(Clone, Copy)]
+enum Company {
+    Others,
+    None,
+}
+
 async fn once(
     place: &Place,
     check: &Check,
     deadline: Duration,
-    cancel: &CancellationToken,
+    (cancel, company): (&CancellationToken, Company),
 ) -> Result<CheckRun, CheckError> {
+    let failed = |source| CheckError { command: check.command.clone(), source };
+    let slot = match company {
+        Company::Others => slots().one(cancel).await,
+        Company::None => slots().all(cancel).await,
+    };
+    let _slot = slot.ok_or_else(|| failed(RunError::Cancelled))?;
     let (name, value) = pytest::ADDOPTS;
     let cmd = Cmd {
         script: check.command.clone(),
@@ -71,10 +87,7 @@ async fn once(
         deadline,
         max_output: MAX_OUTPUT,
     };
-    let ran = place
-        .run(cmd, cancel)
-        .await
-        .map_err(|source| CheckError { command: check.command.clone(), source })?;
+    let ran = place.run(cmd, cancel).await.map_err(failed)?;
     Ok(read(check, &ran, deadline))
 }
 
