@@ -18,8 +18,9 @@ use crate::{
         ids::{AgentId, NodeId, Oid},
         report::{CheckEnd, CheckReport, RunEnd},
     },
+    sandbox::place::Place,
     subagent::housing::Wish,
-    verify,
+    verify::{self, flaky, run::CheckError},
 };
 
 /// Says in each commit that an agent helped, and which version of grafter led it.
@@ -54,7 +55,9 @@ async fn check_base(shared: &Shared) -> Result<(), RunEnd> {
 async fn check_candidate(shared: &Shared, state: &RunState) -> Result<(), RunEnd> {
     let Some(made) = &state.candidate else { return Ok(()) };
     let who = (NodeId::new("candidate"), AgentId::new("candidate@1"));
-    let (report, reused) = checks(shared, (&who.0, &who.1), (&made.candidate, &made.tree)).await?;
+    let on = (&made.candidate, &made.tree);
+    let base = state.base_report.as_ref();
+    let (report, reused) = checks_against(shared, (&who.0, &who.1), on, base).await?;
     let (on, commit) = (CheckedTree::Candidate, made.candidate.clone());
     let what = What::ChecksFinished { on, report, commit, reused };
     shared.journal.append(None, None, what).await.map_err(|error| broken(&error))?;
@@ -74,21 +77,59 @@ pub(super) async fn checks(
     if let Some(report) = stored {
         return Ok((report, true));
     }
-    let name = who.1.as_str().replace(['@', '~'], "-");
-    let wish = Wish { name: format!("checks-{name}"), commit: commit.clone(), branch: None };
-    let lodging = shared.housing.pristine(who, &wish).await.map_err(|error| broken(&error))?;
-    let place = lodging.place;
+    let place = place(shared, who, commit).await?;
     let deadline = Duration::from_millis(options.check_timeout_ms);
     let report = verify::run::run(&place, &options.checks, deadline, &shared.halt).await;
-    shared.housing.discard(place);
-    if shared.halt.is_cancelled() {
-        return Err(RunEnd::Interrupted);
-    }
-    let report = report.map_err(|error| broken(&error))?;
+    let report = ended(shared, place, report)?;
     if report.runs.iter().all(|run| run.end.is_success() && !run.flaky) {
         key::store(shared, &key, &report);
     }
     Ok((report, false))
+}
+
+/// Runs all checks on a candidate; where tests fail that passed on the base, it asks the base again
+/// and clears those that fail there now and then.
+pub(super) async fn checks_against(
+    shared: &Shared,
+    who: (&NodeId, &AgentId),
+    on: (&Oid, &Oid),
+    base: Option<&CheckReport>,
+) -> Result<(CheckReport, bool), RunEnd> {
+    let (mut report, reused) = checks(shared, who, on).await?;
+    let Some(base) = base else { return Ok((report, reused)) };
+    let suspects = flaky::suspects(base, &report);
+    if !suspects.is_empty() {
+        let place = place(shared, who, &shared.started.base).await?;
+        let deadline = Duration::from_millis(shared.options.check_timeout_ms);
+        let again = verify::run::again(&place, &suspects, deadline, &shared.halt).await;
+        flaky::excuse(&mut report, base, &ended(shared, place, again)?);
+    }
+    Ok((report, reused))
+}
+
+/// Returns a throw-away place for checks on a commit.
+async fn place(
+    shared: &Shared,
+    who: (&NodeId, &AgentId),
+    commit: &Oid,
+) -> Result<Arc<Place>, RunEnd> {
+    let name = who.1.as_str().replace(['@', '~'], "-");
+    let wish = Wish { name: format!("checks-{name}"), commit: commit.clone(), branch: None };
+    let lodging = shared.housing.pristine(who, &wish).await.map_err(|error| broken(&error))?;
+    Ok(lodging.place)
+}
+
+/// Takes the place away and returns what came of the checks, unless the run was halted.
+fn ended<T>(
+    shared: &Shared,
+    place: Arc<Place>,
+    result: Result<T, CheckError>,
+) -> Result<T, RunEnd> {
+    shared.housing.discard(place);
+    if shared.halt.is_cancelled() {
+        return Err(RunEnd::Interrupted);
+    }
+    result.map_err(|error| broken(&error))
 }
 
 async fn make_candidate(shared: &Shared, state: &RunState) -> Result<(), RunEnd> {

@@ -75,8 +75,9 @@ async fn checks(shared: &Shared, brief: &Brief) -> Result<(Outcome, bool), RunEn
     }
     let agent = brief.agent();
     let on = (&candidate.candidate, &candidate.tree);
-    let (report, reused) = jobs::checks(shared, (&brief.id, &agent), on).await?;
     let base = brief.base_report.as_ref();
+    let who = (&brief.id, &agent);
+    let (report, reused) = jobs::checks_against(shared, who, on, base).await?;
     let outcome = match verdict::compare(base, &report, &[], verdict::Unverified::Allow) {
         Verdict::Red { reasons } => Outcome::failed(Failure::NotResolved, reasons.join("; ")),
         Verdict::Green { grade, fixed } => {

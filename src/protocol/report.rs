@@ -33,6 +33,8 @@ pub enum TestStatus {
     Failed,
     /// It was skipped or is expected to fail.
     Skipped,
+    /// It passed and failed on one and the same tree.
+    Flaky,
 }
 
 /// One test's result.

@@ -2,11 +2,13 @@
 //!
 //! `detect` finds check commands, `run` runs them in a place and `parse` reads test ids out of what
 //! they print; `slots` bounds how many run at once. `change` compares one check on the candidate with the same one on the base,
-//! `verdict` decides over all of them and the reviews; both are pure. `touched` tells reviewers
+//! `flaky` clears tests that fail on the base now and then, `verdict` decides over all of them and
+//! the reviews; all three are pure. `touched` tells reviewers
 //! which tests a patch edits or deletes.
 
 pub mod change;
 pub mod detect;
+pub mod flaky;
 pub mod parse;
 pub mod run;
 pub mod slots;

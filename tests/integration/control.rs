@@ -2,10 +2,10 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
-use grafter::protocol::event::{Event, What};
+use grafter::protocol::event::{CheckedTree, Event, What};
 use rustix::process::Signal;
 
-use crate::story::{RIGHT, Story, kind, paid_once};
+use crate::story::{FIXED, RIGHT, Story, kind, paid_once, script};
 
 /// Returns whether the writer is at its checks, which wait for the gate.
 fn is_at_the_gate(events: &[Event]) -> bool {
@@ -172,4 +172,28 @@ fn two_runs_at_once_land_each_on_a_branch_of_its_own() {
         assert_eq!(story.env.git(["show", &format!("{landed}:a.txt")]), RIGHT.trim_end());
         assert_eq!(story.env.git(["rev-list", &format!("main..{landed}")]).lines().count(), 1);
     }
+}
+
+#[test]
+fn a_test_that_fails_on_the_base_now_and_then_does_not_keep_a_change_from_landing() {
+    let story = Story::new();
+    // It passes on the base at first, and fails everywhere once the gate is open.
+    let check = "if grep -q right a.txt; then \
+                 until [ -e node_modules/go ]; do sleep 0.01; done; fi; echo TAP version 13; \
+                 if [ -e node_modules/go ]; then echo not ok 1 - moody; exit 1; fi; \
+                 echo ok 1 - moody";
+    let flags = ["--verify", check, "--verify", FIXED, "--into", "fixed"];
+    let running = story.run_with(&flags, &script()).start();
+    story.wait_until(|events| {
+        events.iter().any(|event| match &event.what {
+            What::ChecksFinished { on, .. } => *on == CheckedTree::Base,
+            _ => false,
+        })
+    });
+    story.open_gate();
+    let said = running.finish();
+    assert_eq!(said.status.code(), Some(0), "{}", said.stderr);
+    assert!(said.stdout.contains("(flaky)"), "{}", said.stdout);
+    story.close_gate();
+    story.is_whole();
 }

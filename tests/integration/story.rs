@@ -22,7 +22,7 @@ use crate::env::{Env, Fingerprint, process::Run};
 /// The one file that counts, after the run.
 pub(crate) const RIGHT: &str = "say right\n";
 /// Fails before the run, and passes after it.
-const FIXED: &str = "grep -q right a.txt";
+pub(crate) const FIXED: &str = "grep -q right a.txt";
 /// Passes before the run and after it, and fails on the first implementation.
 const KEPT: &str = "! grep -q wrung a.txt";
 

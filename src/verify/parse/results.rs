@@ -61,7 +61,7 @@ pub const UNNAMED: &str = "#";
 
 fn weight(status: TestStatus) -> u8 {
     match status {
-        TestStatus::Skipped => 0,
+        TestStatus::Skipped | TestStatus::Flaky => 0,
         TestStatus::Passed => 1,
         TestStatus::Failed => 2,
     }
