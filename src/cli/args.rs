@@ -140,24 +140,32 @@ pub(super) struct RunArgs {
     /// How much agents may do without asking.
     #[arg(long, value_name = "MODE")]
     pub(super) mode: Option<ModeName>,
-    /// The most dollars to spend, or `none` [default: 3]. A cap needs a model with a known price.
-    #[arg(long, value_name = "USD")]
-    pub(super) max_cost: Option<String>,
-    /// The most tokens to use, in and out.
-    #[arg(long, value_name = "N")]
-    pub(super) max_tokens: Option<u64>,
-    /// The most model calls [default: 250].
-    #[arg(long, value_name = "N")]
-    pub(super) max_turns: Option<u32>,
-    /// The most minutes to take [default: 60].
-    #[arg(long, value_name = "MINUTES")]
-    pub(super) timeout: Option<u64>,
+    /// What it may use up.
+    #[command(flatten)]
+    pub(super) caps: CapArgs,
     /// Run every node, even where the result of an earlier run would do.
     #[arg(long)]
     pub(super) fresh: bool,
     /// What to print.
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(super) output: Output,
+}
+
+/// The caps of a run; a resume may set new ones, and keeps those that are not named.
+#[derive(Debug, Args)]
+pub(super) struct CapArgs {
+    /// The most dollars to spend, or `none` [a new run: 3]. A cap needs a model with a known price.
+    #[arg(long, value_name = "USD")]
+    pub(super) max_cost: Option<String>,
+    /// The most tokens to use, in and out.
+    #[arg(long, value_name = "N")]
+    pub(super) max_tokens: Option<u64>,
+    /// The most model calls [a new run: 250].
+    #[arg(long, value_name = "N")]
+    pub(super) max_turns: Option<u32>,
+    /// The most minutes to take, all processes of the run together [a new run: 60].
+    #[arg(long, value_name = "MINUTES")]
+    pub(super) timeout: Option<u64>,
 }
 
 /// Edit formats by name.
@@ -205,18 +213,9 @@ pub(super) struct ResumeArgs {
     /// Go on with another model.
     #[arg(short, long, value_name = "MODEL")]
     pub(super) model: Option<String>,
-    /// A new cap in dollars, or `none`.
-    #[arg(long, value_name = "USD")]
-    pub(super) max_cost: Option<String>,
-    /// A new cap of tokens.
-    #[arg(long, value_name = "N")]
-    pub(super) max_tokens: Option<u64>,
-    /// A new cap of model calls.
-    #[arg(long, value_name = "N")]
-    pub(super) max_turns: Option<u32>,
-    /// New minutes for the whole run.
-    #[arg(long, value_name = "MINUTES")]
-    pub(super) timeout: Option<u64>,
+    /// What it may use up.
+    #[command(flatten)]
+    pub(super) caps: CapArgs,
     /// What to print.
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(super) output: Output,
@@ -325,7 +324,7 @@ pub(super) enum Picture {
 pub(super) enum PromptCommand {
     /// Show the prompt of a role, assembled.
     #[command(
-        after_help = "Examples:\n  grafter prompt show --role reviewer\n  grafter prompt show --role implementer --edit-format blocks"
+        after_help = "Examples:\n  grafter prompt show --role reviewer\n  grafter prompt show --role implementer --edit-format blocks\n  grafter prompt show --words > ~/.config/grafter/prompts/words.yaml"
     )]
     Show {
         /// The role, such as researcher, coordinator, implementer, reviewer, solo, delegate.
