@@ -333,6 +333,9 @@ pub(super) enum PromptCommand {
         /// The edit format.
         #[arg(long, value_name = "FORMAT", default_value = "tools")]
         edit_format: Format,
+        /// Show instead what agents are told between their turns.
+        #[arg(long, conflicts_with_all = ["role", "edit_format"])]
+        words: bool,
     },
     /// Check all prompt files.
     Lint,
