@@ -54,11 +54,10 @@ pub fn missing(
     }
     missing.extend(carries(contract, input));
     match contract.phase {
-        Phase::Research => {
-            missing.extend(done.findings.is_empty().then(|| words.no_finding.clone()))
-        }
+        Phase::Research if done.findings.is_empty() => missing.push(words.no_finding.clone()),
+        Phase::Implementation if !done.changed => missing.push(words.no_change.clone()),
+        Phase::Research | Phase::Implementation => {}
         Phase::Synthesis => missing.extend(synthesis(words, contract, (done, input))),
-        Phase::Implementation => missing.extend((!done.changed).then(|| words.no_change.clone())),
         Phase::Verification => missing.extend(verification(words, input)),
     }
     missing

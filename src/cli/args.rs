@@ -246,7 +246,7 @@ pub(super) struct StatusArgs {
 /// Arguments of `logs`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  grafter logs latest --follow\n  grafter logs 1122 --agent implement@1"
+    after_help = "Examples:\n  grafter logs latest --follow\n  grafter logs 1122 --agent implement@1\n  grafter logs latest --session > session.yaml   # for: grafter run … --model scripted:session.yaml"
 )]
 pub(super) struct LogsArgs {
     /// The run, or the beginning of its name.
@@ -261,6 +261,9 @@ pub(super) struct LogsArgs {
     /// Print events as JSON lines.
     #[arg(long)]
     pub(super) json: bool,
+    /// Print the model's answers as a session that `--model scripted:FILE` plays.
+    #[arg(long, conflicts_with_all = ["agent", "follow", "json"])]
+    pub(super) session: bool,
 }
 
 /// Arguments of `rescue`.

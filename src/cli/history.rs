@@ -14,7 +14,7 @@ use crate::{
         args::{JournalCommand, LogsArgs, RunName, StatusArgs},
         context::Context,
         exit::{Failure, Kind, OrFail},
-        out,
+        out, session,
     },
     coordinator::control,
     journal::{
@@ -117,6 +117,10 @@ pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<ExitCode, F
 /// Shows what happened in a run.
 pub(super) async fn logs(context: &Context, args: &LogsArgs) -> Result<ExitCode, Failure> {
     let (found, events) = events(context, &args.run)?;
+    if args.session {
+        session::print(context, &found.id, &events)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut printer = Printer {
         view: View::default(),
         blobs: Blobs::of(&context.repo.state_dir()),

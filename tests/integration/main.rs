@@ -17,6 +17,7 @@ mod models;
 mod printed;
 mod prompts;
 mod readme;
+mod recorded;
 mod repositories;
 mod reuse;
 mod sandbox;
