@@ -80,9 +80,13 @@ pub(super) async fn checks(
     let place = lodging.place;
     let deadline = Duration::from_millis(options.check_timeout_ms);
     let report = verify::run::run(&place, &options.checks, deadline, &shared.halt).await;
+    let no_space = place.no_space().map(str::to_owned);
     shared.housing.discard(place);
     if shared.halt.is_cancelled() {
         return Err(RunEnd::Interrupted);
+    }
+    if let Some(why) = no_space {
+        return Err(RunEnd::Infrastructure(why));
     }
     let report = report.map_err(|error| broken(&error))?;
     if report.runs.iter().all(|run| run.end.is_success() && !run.flaky) {
