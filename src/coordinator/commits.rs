@@ -6,13 +6,14 @@ use crate::{
     coordinator::{
         brief::Brief,
         jobs::message,
-        shared::{self, Shared, blocking, broken, chain},
+        shared::{self, Shared, blocking, broken},
     },
     git::{
         commit::{self, CommitSpec},
         refs,
     },
     protocol::{
+        cause::chain,
         event::{Level, What},
         ids::{Key, Oid},
         outcome::{Failure, Outcome},
