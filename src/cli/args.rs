@@ -372,15 +372,16 @@ pub(super) enum RiskName {
 pub(super) enum WorktreeCommand {
     /// List the trees.
     Ls,
-    /// Remove trees whose work has landed; branches stay.
+    /// Remove trees and task branches whose work has landed, and snapshots of old landings.
     ///
-    /// Trees of live runs stay too. Files that are not committed are saved to a ref below
-    /// refs/grafter/orphan first.
+    /// What live runs need stays, and so do the branches `landed` and `rescued`. Files that are not
+    /// committed, and commits that are nowhere else, are saved to a ref below refs/grafter/orphan
+    /// first. Snapshots go 30 days after the landing.
     #[command(
         after_help = "Examples:\n  grafter worktree clean          # what has landed\n  grafter worktree clean --all    # everything, unlanded work saved to a ref first"
     )]
     Clean {
-        /// Also remove trees with work that has not landed, after saving it.
+        /// Also remove trees and branches with work that has not landed, after saving it.
         #[arg(long)]
         all: bool,
     },

@@ -2,7 +2,6 @@
 
 use std::{
     io::{self, Write},
-    path::PathBuf,
     process::ExitCode,
 };
 
@@ -25,6 +24,7 @@ use crate::{
     },
     protocol::{
         event::{Event, Kept, What},
+        ids::RunId,
         message::{Block, Reply},
     },
     ui::{
@@ -56,11 +56,11 @@ pub(super) fn events(context: &Context, name: &str) -> Result<(RunDir, Vec<Event
     Ok((found, events))
 }
 
-/// Returns the tree folders of runs that a process works on.
-pub(super) fn live_folders(context: &Context) -> Result<Vec<PathBuf>, Failure> {
+/// Returns the runs that a process works on.
+pub(super) fn live_runs(context: &Context) -> Result<Vec<RunId>, Failure> {
     let runs = RunDir::list(&context.repo.state_dir()).or_fail(Kind::Infrastructure)?;
     let live = runs.into_iter().filter(|run| matches!(run.state(), RunState::Running { .. }));
-    Ok(live.map(|run| context.trees().join(run.id.as_str())).collect())
+    Ok(live.map(|run| run.id).collect())
 }
 
 fn state_words(state: &RunState) -> String {
