@@ -16,6 +16,7 @@ mod lists;
 mod models;
 mod printed;
 mod prompts;
+mod protocols;
 mod readme;
 mod recorded;
 mod repositories;
