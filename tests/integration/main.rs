@@ -25,4 +25,5 @@ mod sandbox;
 mod server;
 mod solo;
 mod story;
+mod terminal;
 mod trust;
