@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    agent::words,
+    prompt::words::Words,
     protocol::{
         ids::CallId,
         message::{Block, Message, Reply, Speaker, StopReason, ToolCall},
@@ -21,20 +21,31 @@ pub enum Said {
     /// The model calls tools; the message holds exactly these calls.
     Calls(Message, Vec<ToolCall>),
     /// It calls none; the text says what to tell it.
-    Nothing(Message, &'static str),
+    Nothing(Message, String),
 }
 
-/// Returns what the reply of a turn says to one who knows these tools; `taken` are the ids of the
-/// conversation so far.
-pub fn read(reply: &Reply, turn: u32, tools: &[&str], taken: &mut BTreeSet<CallId>) -> Said {
+/// Who reads a reply.
+#[derive(Clone, Copy, Debug)]
+pub struct Hearer<'a> {
+    /// The turn of the reply.
+    pub turn: u32,
+    /// The names of the tools it may call.
+    pub tools: &'a [&'a str],
+    /// What it is told.
+    pub words: &'a Words,
+}
+
+/// Returns what a reply says; `taken` are the ids of the conversation so far.
+pub fn read(reply: &Reply, hearer: Hearer<'_>, taken: &mut BTreeSet<CallId>) -> Said {
+    let Hearer { turn, tools, words } = hearer;
     let mut message = reply.message.clone();
     message.speaker = Speaker::Assistant;
-    let mut why = words::NO_CALL;
+    let mut why = &words.no_call;
     // A cut text may hold the first half of a call, which must not be mended into a whole one.
     if message.calls().next().is_none() && reply.stop != StopReason::MaxTokens {
         match tolerant::calls_in_text(&message.text(), tools) {
             Found::Calls(calls, rest) => message = told(&message, calls, rest),
-            Found::Ambiguous => why = words::AMBIGUOUS,
+            Found::Ambiguous => why = &words.ambiguous,
             Found::None => {}
         }
     }
@@ -46,9 +57,9 @@ pub fn read(reply: &Reply, turn: u32, tools: &[&str], taken: &mut BTreeSet<CallI
         return Said::Calls(message, calls);
     }
     if message.text().is_empty() {
-        message.blocks.push(Block::Text(words::EMPTY.to_owned()));
+        message.blocks.push(Block::Text(words.empty.clone()));
     }
-    Said::Nothing(message, why)
+    Said::Nothing(message, why.clone())
 }
 
 /// Returns the message with calls that were found in its text.

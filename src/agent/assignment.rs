@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     journal::writer::Journal,
+    prompt::words::Words,
     protocol::{
         event::Event,
         ids::{AgentId, NodeId, Oid},
@@ -32,6 +33,8 @@ pub struct Assignment {
     pub system: Vec<Segment>,
     /// The first user message: the task and what belongs to it.
     pub opening: String,
+    /// What it is told between its turns.
+    pub words: Arc<Words>,
     /// The tools it may call, by name.
     pub tools: Vec<String>,
     /// What it must hand in.

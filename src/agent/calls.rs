@@ -20,9 +20,9 @@ use crate::{
         reading,
         session::{Session, Stop},
         turn::millis,
-        words,
     },
     guard::decide::{Cleared, NO_APPROVAL},
+    prompt::words::fill,
     protocol::{
         event::What,
         message::{ToolCall, ToolResult},
@@ -92,9 +92,10 @@ impl Session {
     /// Runs one call, if it may run.
     async fn perform(&self, at: At, call: &ToolCall) -> Result<Ended, Stop> {
         if self.progress.finish.is_some() || at.index >= MAX_CALLS {
-            let why =
-                if self.progress.finish.is_some() { words::AFTER_FINISH } else { words::TOO_MANY };
-            return Ok(refused(call, why.to_owned(), Deed::Nothing));
+            let words = &self.assignment.words;
+            let after = self.progress.finish.is_some();
+            let why = if after { &words.after_finish } else { &words.too_many };
+            return Ok(refused(call, why.clone(), Deed::Nothing));
         }
         let start = Instant::now();
         let Prepared { class, title, outcome } =
@@ -186,11 +187,13 @@ impl Session {
             read: &self.progress.read,
             changed: self.chain.as_ref().is_some_and(Chain::changed),
         };
-        let missing = contract::missing(&self.assignment.contract, done, input);
+        let words = &self.assignment.words;
+        let missing = contract::missing(words, &self.assignment.contract, (done, input));
         if !missing.is_empty() {
             ended.deed = Deed::Bounced;
             ended.is_error = true;
-            ended.content = words::bounced(&missing);
+            let list: Vec<_> = missing.iter().map(|text| format!("- {text}")).collect();
+            ended.content = fill(&words.bounced, &[("missing", &list.join("\n"))]);
         }
     }
 
@@ -212,11 +215,12 @@ impl Session {
         let known = reading::known(&self.bench.desk, &ended.deed);
         let memo = Memo { digest, bytes: ended.content.len(), deed: ended.deed, known };
         let (repeated, streak) = self.note(at.turn, call, &memo);
+        let words = &self.assignment.words;
         if let Some(turn) = repeated {
-            ended.content = words::same_as(turn);
+            ended.content = fill(&words.same_as, &[("turn", &(turn + 1).to_string())]);
         }
         if streak >= NUDGED {
-            ended.content = format!("{}\n\n{}", ended.content, words::NUDGE);
+            ended.content = format!("{}\n\n{}", ended.content, words.nudge);
         }
         let json = serde_json::to_string(&memo)
             .map_err(|error| Stop::broken(format!("a memo cannot be recorded: {error}")))?;

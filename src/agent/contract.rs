@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::{
     agent::{assignment::Contract, similarity::similarity},
+    prompt::words::{Words, fill},
     protocol::{
         outcome::{Evidence, Finding, Status},
         task::Phase,
@@ -39,20 +40,25 @@ pub struct Done<'a> {
 /// Returns what is missing, one sentence each; nothing if the node may finish.
 ///
 /// An agent that says it failed owes no work, only the words.
-pub fn missing(contract: &Contract, done: Done<'_>, input: &FinishInput) -> Vec<String> {
+pub fn missing(
+    words: &Words,
+    contract: &Contract,
+    (done, input): (Done<'_>, &FinishInput),
+) -> Vec<String> {
     let mut missing = Vec::new();
     if input.summary.trim().is_empty() {
-        missing.push("`summary` is empty; say in a few sentences what you found or did".into());
+        missing.push(words.no_summary.clone());
     }
     if input.status == Status::Failed {
         return missing;
     }
     missing.extend(carries(contract, input));
     match contract.phase {
-        Phase::Research => missing.extend(research(done)),
-        Phase::Synthesis => missing.extend(synthesis(contract, done, input)),
-        Phase::Implementation => missing.extend(implementation(done)),
-        Phase::Verification => missing.extend(verification(input)),
+        Phase::Research if done.findings.is_empty() => missing.push(words.no_finding.clone()),
+        Phase::Implementation if !done.changed => missing.push(words.no_change.clone()),
+        Phase::Research | Phase::Implementation => {}
+        Phase::Synthesis => missing.extend(synthesis(words, contract, (done, input))),
+        Phase::Verification => missing.extend(verification(words, input)),
     }
     missing
 }
@@ -116,44 +122,37 @@ fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-fn research(done: Done<'_>) -> Option<String> {
-    done.findings.is_empty().then(|| {
-        "no finding was reported; call report_finding with a claim and the lines that show it, \
-         or finish with status `failed`"
-            .into()
-    })
-}
-
-fn synthesis(contract: &Contract, done: Done<'_>, input: &FinishInput) -> Vec<String> {
+fn synthesis(
+    words: &Words,
+    contract: &Contract,
+    (done, input): (Done<'_>, &FinishInput),
+) -> Vec<String> {
     let mut missing = Vec::new();
     for finding in &contract.findings {
-        missing.extend(weighed(finding, done.read, input));
-        missing.extend(copied(finding, input));
+        missing.extend(weighed(words, finding, (done.read, input)));
+        missing.extend(copied(words, finding, input));
     }
     let taken = |finding: &Finding| {
         input.findings_used.iter().any(|used| used.id == finding.id && used.r#use != Use::Rejected)
     };
     if missing.is_empty() && !contract.findings.is_empty() && !contract.findings.iter().any(taken) {
-        missing.push(
-            "every finding is rejected, so nothing carries the result; use or merge at least one, \
-             or finish with status `failed`"
-                .into(),
-        );
+        missing.push(words.all_rejected.clone());
     }
     missing
 }
 
 /// Says what is missing for one finding to count as weighed.
-fn weighed(finding: &Finding, read: &[Evidence], input: &FinishInput) -> Option<String> {
-    let id = &finding.id;
-    let Some(used) = input.findings_used.iter().find(|used| used.id == *id) else {
-        return Some(format!(
-            "finding `{id}` is not weighed; add it to `findings_used` with `use` (used, merged or \
-             rejected) and a `reason`"
-        ));
+fn weighed(
+    words: &Words,
+    finding: &Finding,
+    (read, input): (&[Evidence], &FinishInput),
+) -> Option<String> {
+    let id = ("id", finding.id.as_str());
+    let Some(used) = input.findings_used.iter().find(|used| used.id == finding.id) else {
+        return Some(fill(&words.not_weighed, &[id]));
     };
     if used.reason.trim().is_empty() {
-        return Some(format!("`findings_used` gives no `reason` for finding `{id}`"));
+        return Some(fill(&words.no_reason, &[id]));
     }
     if used.r#use == Use::Rejected {
         return None;
@@ -162,10 +161,7 @@ fn weighed(finding: &Finding, read: &[Evidence], input: &FinishInput) -> Option<
     (!unread.is_empty()).then(|| {
         let lines: Vec<_> =
             unread.iter().map(|at| format!("{}:{}-{}", at.path, at.from, at.to)).collect();
-        format!(
-            "finding `{id}` is used, but you have not read its evidence yourself: read {} first",
-            lines.join(", ")
-        )
+        fill(&words.not_read, &[id, ("lines", &lines.join(", "))])
     })
 }
 
@@ -185,38 +181,22 @@ pub fn covered(read: &[Evidence], lines: &Evidence) -> bool {
     next > lines.to
 }
 
-fn copied(finding: &Finding, input: &FinishInput) -> Option<String> {
+fn copied(words: &Words, finding: &Finding, input: &FinishInput) -> Option<String> {
     let texts =
         input.carry.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
     let mut texts = [("summary", input.summary.as_str())].into_iter().chain(texts);
     let (name, _) = texts.find(|(_, text)| similarity(text, &finding.claim) > COPY)?;
-    Some(format!(
-        "`{name}` repeats finding `{}` nearly word for word; weigh the findings and say in your \
-         own words what shall be done and why",
-        finding.id
-    ))
+    Some(fill(&words.copied, &[("name", name), ("id", &finding.id)]))
 }
 
-fn implementation(done: Done<'_>) -> Option<String> {
-    (!done.changed).then(|| {
-        "nothing changed: your tree is the same as at the start; make the change, or finish with \
-         status `failed` and say why none is needed"
-            .into()
-    })
-}
-
-fn verification(input: &FinishInput) -> Option<String> {
-    match input.verdict {
-        None => Some("`verdict` is missing; it must be `pass` or `fail`".into()),
-        Some(Verdict::Fail) if input.must_fix.is_empty() => {
-            Some("`verdict` is `fail`, so `must_fix` must say what has to be mended".into())
-        }
-        Some(Verdict::Pass) if !input.must_fix.is_empty() => Some(
-            "`verdict` is `pass`, but `must_fix` is not empty; say `fail`, or leave it empty"
-                .into(),
-        ),
-        Some(_) => None,
-    }
+fn verification(words: &Words, input: &FinishInput) -> Option<String> {
+    let text = match input.verdict {
+        None => &words.no_verdict,
+        Some(Verdict::Fail) if input.must_fix.is_empty() => &words.no_must_fix,
+        Some(Verdict::Pass) if !input.must_fix.is_empty() => &words.must_fix_of_pass,
+        Some(_) => return None,
+    };
+    Some(text.clone())
 }
 
 #[cfg(test)]
@@ -225,6 +205,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn missing(contract: &Contract, done: Done<'_>, input: &FinishInput) -> Vec<String> {
+        super::missing(Words::shipped(), contract, (done, input))
+    }
 
     const NOTHING: Done<'_> = Done { findings: &[], read: &[], changed: false };
 

@@ -25,6 +25,7 @@ use crate::{
     },
     guard::decide::Policy,
     journal::writer::Journal,
+    prompt::words::Words,
     protocol::{
         event::Event,
         ids::{AgentId, NodeId, Oid, RunId},
@@ -274,6 +275,7 @@ fn assignment(phase: Phase, repo: &Repo) -> Assignment {
         },
         system: vec![Segment { id: "base".into(), cache: CacheScope::Static, text }],
         opening: "the task".into(),
+        words: Arc::new(Words::shipped().clone()),
         tools: ["read", "write", "edit", "bash", "report_finding"].map(str::to_owned).to_vec(),
         contract: Contract { phase, gives: BTreeMap::new(), findings: Vec::new() },
         edit_format: EditFormat::Tools,

@@ -32,22 +32,9 @@ pub fn known(desk: &Desk, deed: &Deed) -> BTreeMap<String, String> {
 
 /// Tells a new desk what the agent knew after a call.
 pub fn recall(reads: &ReadSet, memo: &Memo) {
-    let hash = |path: &str| Hash::from_hex(memo.known.get(path)?).ok();
-    match &memo.deed {
-        Deed::Read(lines) => {
-            for lines in lines {
-                reads.shown(lines, hash(&lines.path));
-            }
-        }
-        Deed::Wrote(paths) => {
-            for path in paths {
-                match hash(path) {
-                    Some(hash) => reads.written(path, hash),
-                    None => reads.gone(path),
-                }
-            }
-        }
-        _ => {}
+    for path in paths(&memo.deed) {
+        let known = memo.known.get(path).and_then(|hash| Hash::from_hex(hash).ok());
+        reads.note(path, known);
     }
 }
 

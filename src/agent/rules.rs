@@ -9,6 +9,7 @@ use crate::{
         play::{HangUp, Stage},
         words,
     },
+    prompt::words::{Words, fill},
     protocol::{
         event::What,
         ids::CallId,
@@ -71,7 +72,7 @@ fn two_answers_without_a_call_are_forgiven_and_the_third_is_not() {
     assert_eq!(forgiven.outcome.failure, None);
     let required: Vec<_> = forgiven.asks.iter().map(|ask| ask.require_tool).collect();
     assert_eq!(required, [false, true, true]);
-    assert_eq!(forgiven.asks[1].messages[2].text(), words::NO_CALL);
+    assert_eq!(forgiven.asks[1].messages[2].text(), Words::shipped().no_call);
     let failed = ends(3);
     assert_eq!(failed.outcome.failure, Some(Failure::NotResolved));
     assert_eq!(failed.outcome.summary, "3 answers in a row called no tool");
@@ -94,7 +95,7 @@ fn a_call_in_the_text_is_run_and_an_ambiguous_one_is_not() {
     assert_eq!(played.asks[1].messages[1].calls().count(), 1, "the history holds a native call");
     let played = play(&ambiguous);
     assert_eq!(played.files.len(), 1, "nothing was written: {:?}", played.files.keys());
-    assert_eq!(played.asks[1].messages[2].text(), words::AMBIGUOUS);
+    assert_eq!(played.asks[1].messages[2].text(), Words::shipped().ambiguous);
 }
 
 #[test]
@@ -104,7 +105,7 @@ fn the_turn_limit_grants_one_last_turn() {
     let mut stage = stage.turn(calls(&[read("a.txt")])).turn(calls(&[read("b.txt")]));
     let last = stage.play_with(calls(&[finding(), ("finish", done())]));
     assert_eq!(last.outcome.failure, None);
-    assert!(last.asks[2].messages.last().unwrap().text().contains(words::LAST_TURN));
+    assert!(last.asks[2].messages.last().unwrap().text().contains(&Words::shipped().last_turn));
     let failed = stage.play_with(calls(&[finding()]));
     assert_eq!(failed.outcome.failure, Some(Failure::NotResolved));
     assert_eq!(failed.outcome.summary, "not finished after 2 turns, its limit");
@@ -213,8 +214,8 @@ fn a_call_that_was_cut_is_not_run_and_the_model_is_told() {
         .play();
     assert_eq!(played.files[std::path::Path::new("b.txt")], b"b\n");
     assert_eq!(played.shown().len(), 1);
-    assert!(played.asks[1].messages.last().unwrap().text().contains(words::CUT));
-    assert!(played.asks[2].messages.last().unwrap().text().contains(words::CUT));
+    assert!(played.asks[1].messages.last().unwrap().text().contains(&Words::shipped().cut));
+    assert!(played.asks[2].messages.last().unwrap().text().contains(&Words::shipped().cut));
 }
 
 #[test]
@@ -253,7 +254,8 @@ fn the_same_call_over_and_over_is_nudged_and_then_ended() {
     let played = stage.play();
     assert_eq!(played.outcome.failure, Some(Failure::NotResolved));
     assert_eq!(played.outcome.summary, "the same call was repeated without any new result");
-    let nudged: Vec<_> = played.shown().iter().map(|text| text.contains(words::NUDGE)).collect();
+    let nudged: Vec<_> =
+        played.shown().iter().map(|text| text.contains(&Words::shipped().nudge)).collect();
     assert_eq!(nudged, [false, false, true, true, true]);
 }
 
@@ -267,7 +269,7 @@ fn an_identical_read_is_a_reference_and_a_changed_one_is_not() {
         .turn(calls(&[("finish", done())]))
         .play();
     let shown = played.shown();
-    assert_eq!(shown[1], words::same_as(0));
+    assert_eq!(shown[1], fill(&Words::shipped().same_as, &[("turn", "1")]));
     assert!(shown[3].contains("new"), "{}", shown[3]);
 }
 
@@ -312,7 +314,8 @@ fn a_turn_of_too_many_calls_runs_the_first_ones() {
         .turn(calls(&many))
         .turn(calls(&[("finish", json!({ "status": "failed", "summary": "no" }))]))
         .play();
-    let refused: Vec<_> = played.shown().iter().map(|text| text == words::TOO_MANY).collect();
+    let refused: Vec<_> =
+        played.shown().iter().map(|text| *text == Words::shipped().too_many).collect();
     assert_eq!(refused, (0..70).map(|n| n >= 64).collect::<Vec<_>>());
 }
 

@@ -8,8 +8,8 @@ use crate::{
     agent::{
         actor::{calls, reply, says},
         play::Stage,
-        words,
     },
+    prompt::words::Words,
     protocol::{
         message::{Block, StopReason},
         outcome::Failure,
@@ -61,7 +61,7 @@ fn an_unchanged_answer_is_refused_and_asked_for_again_warmer() {
 fn a_cut_answer_is_not_applied() {
     let half = vec![Block::Text(fenced(NEW))];
     let played = writer().turn(reply(half, StopReason::MaxTokens)).turn(says(&fenced(NEW))).play();
-    assert!(played.asks[1].messages[0].text().contains(words::CUT));
+    assert!(played.asks[1].messages[0].text().contains(&Words::shipped().cut));
     assert_eq!(played.asks.len(), 2);
 }
 

@@ -17,6 +17,7 @@ use crate::{
         turn::{Form, millis},
         words,
     },
+    prompt::words::fill,
     protocol::{
         event::What,
         ids::Oid,
@@ -49,7 +50,8 @@ impl Session {
         for answer in 0..answers {
             let mut opening = self.assignment.opening.clone();
             if answer > 0 {
-                opening.push_str(&words::wrong(&wrong));
+                let told = fill(&self.assignment.words.wrong, &[("why", &wrong)]);
+                opening.push_str(&format!("\n\n{told}\n"));
             }
             self.begin(&opening, &[]);
             let reply = self.ask(answer, &self.sampled(answer)).await?;
@@ -91,7 +93,7 @@ impl Session {
         let Some(chain) = self.chain.as_mut() else {
             return Err(Stop::broken("a writer without a tree of its own"));
         };
-        let snapshot = settle(chain, &mut applied).await?;
+        let snapshot = settle(chain, &mut applied, &self.assignment.words.unchanged).await?;
         let content = applied.clone().unwrap_or_else(|why| why);
         self.record(What::ToolResult {
             turn,
@@ -110,7 +112,7 @@ impl Session {
 
     async fn apply(&self, reply: &Reply) -> Result<Result<String, String>, Stop> {
         if reply.stop == StopReason::MaxTokens {
-            return Ok(Err(words::CUT.to_owned()));
+            return Ok(Err(self.assignment.words.cut.clone()));
         }
         let (desk, format) = (&self.bench.desk, self.assignment.edit_format);
         let paths = take(desk, format, &reply.message.text()).await;
@@ -138,13 +140,14 @@ impl Session {
 async fn settle(
     chain: &mut Chain,
     applied: &mut Result<String, String>,
+    unchanged: &str,
 ) -> Result<Option<Oid>, Stop> {
     if let Ok(what) = applied {
         let snapshot = chain.take(what).await?;
         if snapshot.is_some() {
             return Ok(snapshot);
         }
-        *applied = Err(words::UNCHANGED.to_owned());
+        *applied = Err(unchanged.to_owned());
     }
     chain.restore().await?;
     Ok(None)

@@ -104,23 +104,18 @@ impl Session {
     async fn send(&self, turn: u32, form: &Form) -> Result<Reply, Unanswered> {
         self.unanswered(turn).await?;
         let max_tokens = self.max_tokens();
-        let (reserved, tokens) = self.reserve(u64::from(max_tokens)).await?;
-        self.record(What::ModelIntent { turn, reserved, tokens }).await?;
+        self.intend(turn, max_tokens).await?;
         let ask = self.request(turn, form, max_tokens);
         let start = Instant::now();
-        let (answer, mut lost) = self.patient(&ask).await?;
+        let answer = self.patient(turn, &ask).await?;
         let took_ms = millis(start);
         let reply = match answer {
             Ok(reply) => reply,
-            Err(error) => {
-                lost += error.usage;
-                return Err(self.failed(turn, (&error, lost)).await);
-            }
+            Err(error) => return Err(self.failed(turn, &error).await),
         };
         let json = serde_json::to_string(&reply)
             .map_err(|error| Stop::broken(format!("a reply cannot be recorded: {error}")))?;
-        let (stop, mut usage) = (reply.stop, reply.usage);
-        usage += lost;
+        let (stop, usage) = (reply.stop, reply.usage);
         let in_flight = self.earlier.was_in_flight(turn);
         self.record(What::ModelResult {
             turn,
@@ -153,33 +148,38 @@ impl Session {
         Err(Stop { failure: Failure::Budget, why })
     }
 
-    /// Asks, and notes each wait for another attempt, so that nobody wonders why nothing moves;
-    /// returns besides the answer what the attempts before it are estimated to have used.
-    async fn patient(&self, ask: &Ask) -> Result<(Result<Reply, ModelError>, Usage), Stop> {
+    /// Reserves the worst case of the next request, and writes down that it will be sent.
+    async fn intend(&self, turn: u32, max_tokens: u32) -> Result<(), Stop> {
+        let (reserved, tokens) = self.reserve(u64::from(max_tokens)).await?;
+        Ok(self.record(What::ModelIntent { turn, reserved, tokens }).await?)
+    }
+
+    /// Asks, and tells of each wait for another attempt, so that nobody wonders why nothing moves.
+    async fn patient(&self, turn: u32, ask: &Ask) -> Result<Result<Reply, ModelError>, Stop> {
         let (tell, mut waits) = mpsc::unbounded_channel();
         let sink = move |delta| {
             if let Delta::Retry { wait, why, usage } = delta {
                 // The receiver lives as long as the question.
-                let _ = tell.send((words::again(wait, &why), usage));
+                let _ = tell.send((wait, why, usage));
             }
         };
         let mut answer = self.bench.model.ask(ask, &sink, &self.bench.cancel);
-        let mut lost = Usage::default();
         loop {
             tokio::select! {
                 // Whatever came before the answer is taken in before it.
                 biased;
-                Some((text, usage)) = waits.recv() => {
-                    lost += usage;
+                Some((wait, why, usage)) = waits.recv() => {
+                    let text = words::again(wait, &why);
                     self.record(What::Note { level: Level::Info, text }).await?;
-                }
-                answer = &mut answer => {
-                    while let Ok((text, usage)) = waits.try_recv() {
-                        lost += usage;
-                        self.record(What::Note { level: Level::Info, text }).await?;
+                    if usage != Usage::default() {
+                        // While this waits nothing is sent: the next attempt may be paid as well,
+                        // so it needs a reservation of its own.
+                        let cost = self.cost(&usage);
+                        self.record(What::ModelFailed { turn, error: why, usage, cost }).await?;
+                        self.intend(turn, ask.max_tokens).await?;
                     }
-                    return Ok((answer, lost));
                 }
+                answer = &mut answer => return Ok(answer),
             }
         }
     }
@@ -213,7 +213,7 @@ impl Session {
     }
 
     /// Records a failed call, gives its reservation back, and says how the agent ends.
-    async fn failed(&self, turn: u32, (error, usage): (&ModelError, Usage)) -> Unanswered {
+    async fn failed(&self, turn: u32, error: &ModelError) -> Unanswered {
         let agent = self.assignment.agent.clone();
         // The dispatcher may be gone already; then nobody counts any more.
         let _ = self.bench.requests.send(Request::Release { agent });
@@ -223,7 +223,8 @@ impl Session {
         }
         let overflow = matches!(error.kind, ErrorKind::ContextOverflow { .. });
         let mark = if overflow { OVERFLOW } else { "" };
-        let (cost, text) = (self.cost(&usage), format!("{mark}{error}"));
+        let (usage, text) = (error.usage, format!("{mark}{error}"));
+        let cost = self.cost(&usage);
         let record = What::ModelFailed { turn, error: text, usage, cost };
         if let Err(error) = self.record(record).await {
             return error.into();

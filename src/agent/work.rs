@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     agent::{
-        answer::{self, Said},
+        answer::{self, Hearer, Said},
         assignment::{Assignment, Bench},
         contract,
         session::{Session, Stop},
@@ -50,7 +50,7 @@ impl Session {
             }
             self.must_go_on(silent)?;
             if turn + 1 == limit {
-                answered.push(Block::Text(words::LAST_TURN.to_owned()));
+                answered.push(Block::Text(self.assignment.words.last_turn.clone()));
             }
             self.context.push(turn, said, Message { speaker: Speaker::User, blocks: answered });
         }
@@ -71,7 +71,9 @@ impl Session {
         }
         let tools = self.tools.clone();
         let names: Vec<_> = tools.iter().map(|spec| spec.name.as_str()).collect();
-        let (said, mut answered) = match answer::read(&reply, turn, &names, &mut self.ids) {
+        let words = self.assignment.words.clone();
+        let who = Hearer { turn, tools: &names, words: &words };
+        let (said, mut answered) = match answer::read(&reply, who, &mut self.ids) {
             Said::Calls(said, calls) => {
                 *silent = 0;
                 let results = self.calls(turn, &calls).await?;
@@ -79,11 +81,11 @@ impl Session {
             }
             Said::Nothing(said, why) => {
                 *silent += 1;
-                (said, vec![Block::Text(why.to_owned())])
+                (said, vec![Block::Text(why)])
             }
         };
         if reply.stop == StopReason::MaxTokens {
-            answered.push(Block::Text(words::CUT.to_owned()));
+            answered.push(Block::Text(self.assignment.words.cut.clone()));
         }
         Ok((said, answered))
     }

@@ -140,24 +140,32 @@ pub(super) struct RunArgs {
     /// How much agents may do without asking.
     #[arg(long, value_name = "MODE")]
     pub(super) mode: Option<ModeName>,
-    /// The most dollars to spend, or `none` [default: 3]. A cap needs a model with a known price.
-    #[arg(long, value_name = "USD")]
-    pub(super) max_cost: Option<String>,
-    /// The most tokens to use, in and out.
-    #[arg(long, value_name = "N")]
-    pub(super) max_tokens: Option<u64>,
-    /// The most model calls [default: 250].
-    #[arg(long, value_name = "N")]
-    pub(super) max_turns: Option<u32>,
-    /// The most minutes to take [default: 60].
-    #[arg(long, value_name = "MINUTES")]
-    pub(super) timeout: Option<u64>,
+    /// What it may use up.
+    #[command(flatten)]
+    pub(super) caps: CapArgs,
     /// Run every node, even where the result of an earlier run would do.
     #[arg(long)]
     pub(super) fresh: bool,
     /// What to print.
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(super) output: Output,
+}
+
+/// The caps of a run; a resume may set new ones, and keeps those that are not named.
+#[derive(Debug, Args)]
+pub(super) struct CapArgs {
+    /// The most dollars to spend, or `none` [a new run: 3]. A cap needs a model with a known price.
+    #[arg(long, value_name = "USD")]
+    pub(super) max_cost: Option<String>,
+    /// The most tokens to use, in and out.
+    #[arg(long, value_name = "N")]
+    pub(super) max_tokens: Option<u64>,
+    /// The most model calls [a new run: 250].
+    #[arg(long, value_name = "N")]
+    pub(super) max_turns: Option<u32>,
+    /// The most minutes to take, all processes of the run together [a new run: 60].
+    #[arg(long, value_name = "MINUTES")]
+    pub(super) timeout: Option<u64>,
 }
 
 /// Edit formats by name.
@@ -205,18 +213,9 @@ pub(super) struct ResumeArgs {
     /// Go on with another model.
     #[arg(short, long, value_name = "MODEL")]
     pub(super) model: Option<String>,
-    /// A new cap in dollars, or `none`.
-    #[arg(long, value_name = "USD")]
-    pub(super) max_cost: Option<String>,
-    /// A new cap of tokens.
-    #[arg(long, value_name = "N")]
-    pub(super) max_tokens: Option<u64>,
-    /// A new cap of model calls.
-    #[arg(long, value_name = "N")]
-    pub(super) max_turns: Option<u32>,
-    /// New minutes for the whole run.
-    #[arg(long, value_name = "MINUTES")]
-    pub(super) timeout: Option<u64>,
+    /// What it may use up.
+    #[command(flatten)]
+    pub(super) caps: CapArgs,
     /// What to print.
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(super) output: Output,
@@ -247,7 +246,7 @@ pub(super) struct StatusArgs {
 /// Arguments of `logs`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  grafter logs latest --follow\n  grafter logs 1122 --agent implement@1"
+    after_help = "Examples:\n  grafter logs latest --follow\n  grafter logs 1122 --agent implement@1\n  grafter logs latest --session > session.yaml   # for: grafter run … --model scripted:session.yaml"
 )]
 pub(super) struct LogsArgs {
     /// The run, or the beginning of its name.
@@ -262,6 +261,9 @@ pub(super) struct LogsArgs {
     /// Print events as JSON lines.
     #[arg(long)]
     pub(super) json: bool,
+    /// Print the model's answers as a session that `--model scripted:FILE` plays.
+    #[arg(long, conflicts_with_all = ["agent", "follow", "json"])]
+    pub(super) session: bool,
 }
 
 /// Arguments of `rescue`.
@@ -325,7 +327,7 @@ pub(super) enum Picture {
 pub(super) enum PromptCommand {
     /// Show the prompt of a role, assembled.
     #[command(
-        after_help = "Examples:\n  grafter prompt show --role reviewer\n  grafter prompt show --role implementer --edit-format blocks"
+        after_help = "Examples:\n  grafter prompt show --role reviewer\n  grafter prompt show --role implementer --edit-format blocks\n  grafter prompt show --words > ~/.config/grafter/prompts/words.yaml"
     )]
     Show {
         /// The role, such as researcher, coordinator, implementer, reviewer, solo, delegate.
@@ -334,6 +336,9 @@ pub(super) enum PromptCommand {
         /// The edit format.
         #[arg(long, value_name = "FORMAT", default_value = "tools")]
         edit_format: Format,
+        /// Show instead what agents are told between their turns.
+        #[arg(long, conflicts_with_all = ["role", "edit_format"])]
+        words: bool,
     },
     /// Check all prompt files.
     Lint,
@@ -367,15 +372,16 @@ pub(super) enum RiskName {
 pub(super) enum WorktreeCommand {
     /// List the trees.
     Ls,
-    /// Remove trees whose work has landed; branches stay.
+    /// Remove trees and task branches whose work has landed, and snapshots of old landings.
     ///
-    /// Trees of live runs stay too. Files that are not committed are saved to a ref below
-    /// refs/grafter/orphan first.
+    /// What live runs need stays, and so do the branches `landed` and `rescued`. Files that are not
+    /// committed, and commits that are nowhere else, are saved to a ref below refs/grafter/orphan
+    /// first. Snapshots go 30 days after the landing.
     #[command(
         after_help = "Examples:\n  grafter worktree clean          # what has landed\n  grafter worktree clean --all    # everything, unlanded work saved to a ref first"
     )]
     Clean {
-        /// Also remove trees with work that has not landed, after saving it.
+        /// Also remove trees and branches with work that has not landed, after saving it.
         #[arg(long)]
         all: bool,
     },

@@ -2,7 +2,6 @@
 
 use std::{
     io::{self, Write},
-    path::PathBuf,
     process::ExitCode,
 };
 
@@ -14,7 +13,7 @@ use crate::{
         args::{JournalCommand, LogsArgs, RunName, StatusArgs},
         context::Context,
         exit::{Failure, Kind, OrFail},
-        out,
+        out, session,
     },
     coordinator::control,
     journal::{
@@ -25,6 +24,7 @@ use crate::{
     },
     protocol::{
         event::{Event, Kept, What},
+        ids::RunId,
         message::{Block, Reply},
     },
     ui::{
@@ -56,11 +56,11 @@ pub(super) fn events(context: &Context, name: &str) -> Result<(RunDir, Vec<Event
     Ok((found, events))
 }
 
-/// Returns the tree folders of runs that a process works on.
-pub(super) fn live_folders(context: &Context) -> Result<Vec<PathBuf>, Failure> {
+/// Returns the runs that a process works on.
+pub(super) fn live_runs(context: &Context) -> Result<Vec<RunId>, Failure> {
     let runs = RunDir::list(&context.repo.state_dir()).or_fail(Kind::Infrastructure)?;
     let live = runs.into_iter().filter(|run| matches!(run.state(), RunState::Running { .. }));
-    Ok(live.map(|run| context.trees().join(run.id.as_str())).collect())
+    Ok(live.map(|run| run.id).collect())
 }
 
 fn state_words(state: &RunState) -> String {
@@ -117,6 +117,10 @@ pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<ExitCode, F
 /// Shows what happened in a run.
 pub(super) async fn logs(context: &Context, args: &LogsArgs) -> Result<ExitCode, Failure> {
     let (found, events) = events(context, &args.run)?;
+    if args.session {
+        session::print(context, &found.id, &events)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut printer = Printer {
         view: View::default(),
         blobs: Blobs::of(&context.repo.state_dir()),

@@ -1,7 +1,8 @@
 //! The command line.
 //!
 //! `args` is what clap sees and `dispatch` the door; `context` opens what a command stands on, and
-//! each command has a file or shares one with its kin (`history`: status, logs, cancel, journal;
+//! each command has a file or shares one with its kin (`history`: status, logs, cancel, journal, with `session` for what
+//! `logs --session` prints;
 //! `land`: undo, rescue; `lists`: tools, models; `workflow`: workflow, prompt). `run`, `resume` and
 //! `demo` follow a live run through `live`. Errors become message, cause, hint and exit code in
 //! `exit` and nowhere else.
@@ -23,6 +24,7 @@ mod lists;
 mod live;
 mod resume;
 mod run;
+mod session;
 mod settings;
 mod trust;
 mod workflow;

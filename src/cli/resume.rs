@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::{
     cli::{
-        args::ResumeArgs,
+        args::{CapArgs, ResumeArgs},
         context::Context,
         exit::Failure,
         history,
@@ -22,13 +22,14 @@ pub(super) async fn resume(context: Context, args: &ResumeArgs) -> Result<ExitCo
     let found = history::find(&context, &args.run)?;
     let mut stored = start::open(&found).await.map_err(live::start_failure)?;
     // The caps are the only options that a resume may change: they are why many runs end.
-    if let Some(cost) = &args.max_cost {
+    let CapArgs { max_cost, max_tokens, max_turns, timeout } = &args.caps;
+    if let Some(cost) = max_cost {
         let caps = RunSettings { max_cost: Some(cost.clone()), ..RunSettings::default() };
         stored.options.max_cost = caps.options(Reuse::Known).map_err(Failure::usage)?.max_cost;
     }
-    stored.options.max_tokens = args.max_tokens.or(stored.options.max_tokens);
-    stored.options.max_turns = args.max_turns.unwrap_or(stored.options.max_turns);
-    let minutes = args.timeout.map(|minutes| minutes.saturating_mul(60_000));
+    stored.options.max_tokens = max_tokens.or(stored.options.max_tokens);
+    stored.options.max_turns = max_turns.unwrap_or(stored.options.max_turns);
+    let minutes = timeout.map(|minutes| minutes.saturating_mul(60_000));
     stored.options.timeout_ms = minutes.unwrap_or(stored.options.timeout_ms);
     let source = Source {
         name: stored.started.workflow.clone(),

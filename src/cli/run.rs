@@ -52,7 +52,7 @@ pub(super) async fn run(context: Context, args: &RunArgs) -> Result<ExitCode, Fa
     let graph = workflows::graph(&workflow, &prompts)?;
     let reuse = if args.fresh { Reuse::Fresh } else { Reuse::Known };
     let mut options = settings.options(reuse).map_err(Failure::usage)?;
-    workflows::limit(&mut options, &graph, args);
+    workflows::limit(&mut options, &graph, &args.caps);
     targets(&context.repo, args.into.as_deref())?;
     let base = base(&context, args)?;
     let dirty = dirty.await.or_fail(Kind::Infrastructure)?.or_fail(Kind::Infrastructure)?;
@@ -119,13 +119,13 @@ fn read_capped(from: impl Read) -> io::Result<String> {
 
 /// Lays the flags over the settings.
 fn overlay(mut settings: RunSettings, args: &RunArgs) -> RunSettings {
-    let RunArgs { model, workflow, max_cost, .. } = args;
+    let RunArgs { model, workflow, caps, .. } = args;
     settings.model = model.clone().or(settings.model);
     settings.workflow = workflow.clone().or(settings.workflow);
-    settings.max_cost = max_cost.clone().or(settings.max_cost);
-    settings.max_tokens = args.max_tokens.or(settings.max_tokens);
-    settings.max_turns = args.max_turns.unwrap_or(settings.max_turns);
-    settings.timeout_minutes = args.timeout.unwrap_or(settings.timeout_minutes);
+    settings.max_cost = caps.max_cost.clone().or(settings.max_cost);
+    settings.max_tokens = caps.max_tokens.or(settings.max_tokens);
+    settings.max_turns = caps.max_turns.unwrap_or(settings.max_turns);
+    settings.timeout_minutes = caps.timeout.unwrap_or(settings.timeout_minutes);
     settings.check_seconds = args.check_timeout.unwrap_or(settings.check_seconds);
     settings.edit_format = args.edit_format.map(edit_format).or(settings.edit_format);
     settings.allow_unverified |= args.allow_unverified;

@@ -52,7 +52,12 @@ pub(super) fn workflow(setup: &Setup, command: &WorkflowCommand) -> Result<ExitC
 pub(super) fn prompt(setup: &Setup, command: &PromptCommand) -> Result<ExitCode, Failure> {
     let set = setup.prompts()?;
     match command {
-        PromptCommand::Show { role, edit_format: format } => {
+        PromptCommand::Show { words: true, .. } => {
+            for (name, text) in set.words().by_name() {
+                say!("{name}: {}", Value::from(text))?;
+            }
+        }
+        PromptCommand::Show { role, edit_format: format, .. } => {
             let scene = Scene {
                 role: role.clone(),
                 phase: phase(role),

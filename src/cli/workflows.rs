@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::{
     cli::{
-        args::RunArgs,
+        args::CapArgs,
         context::Setup,
         exit::{Failure, Kind, OrFail},
     },
@@ -65,15 +65,15 @@ pub(super) fn graph(source: &Source, prompts: &PromptSet) -> Result<Graph, Failu
 }
 
 /// Lays the workflow's own limits below what the user said on the command line.
-pub(super) fn limit(options: &mut Options, graph: &Graph, args: &RunArgs) {
+pub(super) fn limit(options: &mut Options, graph: &Graph, caps: &CapArgs) {
     let limits = &graph.limits;
-    if let (Some(usd), None, Some(cap)) = (limits.usd, &args.max_cost, options.max_cost) {
+    if let (Some(usd), None, Some(cap)) = (limits.usd, &caps.max_cost, options.max_cost) {
         options.max_cost = Some(cap.min(usd));
     }
-    if let (Some(minutes), None) = (limits.minutes, args.timeout) {
+    if let (Some(minutes), None) = (limits.minutes, caps.timeout) {
         options.timeout_ms = options.timeout_ms.min(minutes.saturating_mul(60_000));
     }
-    if let (Some(turns), None) = (limits.turns, args.max_turns) {
+    if let (Some(turns), None) = (limits.turns, caps.max_turns) {
         options.max_turns = options.max_turns.min(turns);
     }
 }

@@ -9,9 +9,13 @@ use crate::{
         exit::{Failure, Kind, OrFail},
         history, out,
     },
-    git::tree::{self, State},
+    git::{
+        refs,
+        tree::{self, State},
+    },
+    protocol::ids::RunId,
     sandbox::host,
-    subagent::sweep,
+    subagent::{retention, sweep},
     ui::{
         tables::{Align, render},
         text::Colour,
@@ -59,10 +63,11 @@ fn list(context: &Context) -> Result<ExitCode, Failure> {
 }
 
 fn clean(context: &Context, all: bool) -> Result<ExitCode, Failure> {
-    let live = history::live_folders(context)?;
+    let live = history::live_runs(context)?;
+    let folders: Vec<_> = live.iter().map(|run| context.trees().join(run.as_str())).collect();
     let (mut removed, mut kept) = (0, 0);
     for tree in tree::list(&context.repo) {
-        let in_use = live.iter().any(|folder| tree.path.starts_with(folder));
+        let in_use = folders.iter().any(|folder| tree.path.starts_with(folder));
         // Only what is known to be clean and integrated goes without being asked for.
         let safe = tree.integrated && matches!(tree.dirty, State::Clean | State::Missing);
         if in_use || !(safe || all || tree.branch.is_none()) {
@@ -87,7 +92,41 @@ fn clean(context: &Context, all: bool) -> Result<ExitCode, Failure> {
     if kept > 0 && !all {
         say!("kept trees hold work that has not landed; --all saves and removes them too")?;
     }
+    branches(context, &live, all)?;
+    match retention::forget(&context.repo, retention::now()).or_fail(Kind::Infrastructure)? {
+        0 => {}
+        runs => say!("forgot the snapshots of {runs} runs that landed more than 30 days ago")?,
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Removes task branches that no tree needs any more; those that are named for people stay.
+fn branches(context: &Context, live: &[RunId], all: bool) -> Result<(), Failure> {
+    let repo = &context.repo;
+    let mut removed = 0;
+    for (name, _) in refs::list(repo, "refs/heads/grafter/").or_fail(Kind::Infrastructure)? {
+        let branch = name.trim_start_matches("refs/heads/");
+        let Some((run, task)) = branch["grafter/".len()..].split_once('/') else { continue };
+        let needed = live.iter().any(|id| id.as_str() == run)
+            || matches!(task, "landed" | "rescued")
+            || repo.branch_checked_out(branch).is_some();
+        if needed || !(all || tree::is_integrated(repo, branch).or_fail(Kind::Infrastructure)?) {
+            continue;
+        }
+        match tree::remove_branch(repo, branch) {
+            Ok(gone) => {
+                removed += 1;
+                if let Some(name) = gone.orphan {
+                    say!("saved {branch} as {name}")?;
+                }
+            }
+            Err(error) => say!("kept {branch}: {error}")?,
+        }
+    }
+    if removed > 0 {
+        say!("removed {removed} task branches")?;
+    }
+    Ok(())
 }
 
 fn enter(context: &Context, run: &str, print: bool) -> Result<ExitCode, Failure> {

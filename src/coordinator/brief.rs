@@ -41,7 +41,7 @@ pub(super) struct Brief {
 impl Brief {
     /// Returns the orders of an instance; none if the graph has no such node.
     pub(super) fn of(shared: &Shared, state: &RunState, id: &NodeId) -> Option<Self> {
-        let (name, index) = split(id);
+        let (name, index) = id.place();
         let node = shared.graph.get(name)?.clone();
         let run = state.nodes.get(id)?;
         let mut carries = Map::new();
@@ -80,16 +80,9 @@ fn ancestor(shared: &Shared, state: &RunState, from: &str, carry: &str) -> Optio
     })
 }
 
-fn split(id: &NodeId) -> (&str, u32) {
-    match id.as_str().rsplit_once('.') {
-        Some((name, index)) => (name, index.parse().unwrap_or(0)),
-        None => (id.as_str(), 0),
-    }
-}
-
 /// Returns the record that starts an instance; none if the graph has no such node.
 pub(super) fn started(shared: &Shared, state: &RunState, id: &NodeId) -> Option<What> {
-    let node = shared.graph.get(split(id).0)?;
+    let node = shared.graph.get(id.place().0)?;
     let run = state.nodes.get(id);
     Some(What::NodeStarted {
         attempt: run.map_or(1, |run| run.attempt + 1),
@@ -102,7 +95,7 @@ pub(super) fn started(shared: &Shared, state: &RunState, id: &NodeId) -> Option<
 
 /// Returns what the writer is told about the nodes that sent its work back.
 pub(super) fn feedback(shared: &Shared, state: &RunState, failed: &[NodeId]) -> String {
-    let phase = |id: &NodeId| shared.graph.get(split(id).0).map(|node| node.phase);
+    let phase = |id: &NodeId| shared.graph.get(id.place().0).map(|node| node.phase);
     let is_check = |id: &NodeId| phase(id) == Some(Phase::Verification);
     let silent = |id: &NodeId| {
         let run = state.nodes.get(id);

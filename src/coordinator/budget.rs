@@ -59,7 +59,7 @@ impl Reserved {
     }
 }
 
-/// Says what is set aside for calls that were in flight when a process ended.
+/// Says what is set aside for calls that broke off or were in flight when a process ended.
 fn lost(any: bool, amount: &dyn std::fmt::Display) -> String {
     if any {
         format!("; {amount} may have gone to calls that never answered")
@@ -70,10 +70,17 @@ fn lost(any: bool, amount: &dyn std::fmt::Display) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{
+        collection::vec,
+        prelude::{prop_assert, proptest},
+    };
+
     use super::*;
     use crate::protocol::{
-        event::{Event, What},
+        event::{Event, Kept, Paid, What},
         ids::RunId,
+        message::StopReason,
+        usage::Usage,
     };
 
     #[test]
@@ -111,6 +118,78 @@ mod tests {
         let told = reserved.take(&options, &state, (&agent, Micros(50), 0)).unwrap_err();
         assert!(told.contains("may have gone to calls that never answered"), "{told}");
         assert_eq!(reserved.take(&options, &state, (&agent, Micros(40), 0)), Ok(()));
+    }
+
+    fn event(agent: &AgentId, what: What) -> Event {
+        let (run, agent) = (RunId::new("r"), Some(agent.clone()));
+        Event { seq: 0, at: 0, run, node: None, agent, what }
+    }
+
+    /// Up to its reservation, what a request is billed is known only from its whole answer.
+    #[derive(Default)]
+    struct Bills {
+        open: BTreeMap<AgentId, u64>,
+        sum: u64,
+    }
+
+    proptest! {
+        #[test]
+        fn calls_that_break_off_and_are_sent_again_never_pass_the_cap(
+            steps in vec((0..3_usize, 0..5_u8, 1..60_u64, 0..=100_u64), 1..60),
+        ) {
+            let options = Options { max_cost: Some(Micros(200)), ..Options::default() };
+            let agents = ["a", "b", "c"].map(AgentId::new);
+            let (mut state, mut reserved) = (RunState::default(), Reserved::default());
+            let mut bills = Bills::default();
+            for (who, step, worst, percent) in steps {
+                let agent = &agents[who];
+                let held = bills.open.get(agent).copied();
+                let part = Micros(held.unwrap_or(0) * percent / 100);
+                let usage = Usage { input: 1, ..Usage::default() };
+                let what = match (step, held) {
+                    // It is sent if there is room for all that it may cost.
+                    (0 | 1, None) => {
+                        if reserved.take(&options, &state, (agent, Micros(worst), 0)).is_err() {
+                            continue;
+                        }
+                        bills.open.insert(agent.clone(), worst);
+                        What::ModelIntent { turn: 0, reserved: Micros(worst), tokens: 0 }
+                    }
+                    // The process dies with all that is in flight.
+                    (4, _) => {
+                        bills.sum += std::mem::take(&mut bills.open).into_values().sum::<u64>();
+                        reserved = Reserved::default();
+                        What::RunResumed { pid: 1, model: None, options: None }
+                    }
+                    (_, None) => continue,
+                    // It breaks off: a part is charged, and all of it may be billed.
+                    (2, Some(worst)) => {
+                        bills.sum += worst;
+                        bills.open.remove(agent);
+                        What::ModelFailed { turn: 0, error: "cut".into(), usage, cost: part }
+                    }
+                    (_, Some(_)) => {
+                        bills.sum += part.0;
+                        bills.open.remove(agent);
+                        What::ModelResult {
+                            turn: 0,
+                            reply: Kept::Inline(String::new()),
+                            stop: StopReason::EndTurn,
+                            usage,
+                            cost: part,
+                            paid: Paid::Once,
+                            took_ms: 0,
+                        }
+                    }
+                };
+                if !matches!(what, What::ModelIntent { .. }) {
+                    reserved.release(agent);
+                }
+                state.apply(&event(agent, what));
+                let possible = bills.sum + bills.open.values().sum::<u64>();
+                prop_assert!(possible <= 200, "{possible}");
+            }
+        }
     }
 
     #[test]

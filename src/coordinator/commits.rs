@@ -6,20 +6,25 @@ use crate::{
     coordinator::{
         brief::Brief,
         jobs::message,
-        shared::{self, Shared, blocking, broken, chain},
+        shared::{self, Shared, blocking, broken},
     },
     git::{
         commit::{self, CommitSpec},
         refs,
     },
     protocol::{
-        event::What,
+        cause::chain,
+        event::{Level, What},
         ids::{Key, Oid},
         outcome::{Failure, Outcome},
-        report::RunEnd,
+        report::{DiffStat, RunEnd},
     },
     subagent::housing::Lodging,
 };
+
+/// Said of a change that would choose filters or line ends for itself.
+const ATTRIBUTES: &str = "the change edits .gitattributes: the base's own count as long as grafter \
+                          works, the new ones once it is merged";
 
 /// Commits a writer's tree; work that equals the base is no work.
 pub(super) async fn commit(
@@ -66,16 +71,28 @@ async fn write(shared: &Shared, brief: &Brief, lodging: &Lodging) -> Result<Opti
 pub(super) async fn record(shared: &Shared, brief: &Brief, commit: &Oid) -> Result<(), RunEnd> {
     let (repo, to) = (shared.repo.clone(), commit.clone());
     let (base, branch) = (shared.started.base.clone(), shared.branch());
-    let stat = blocking(move || -> Result<_, String> {
+    let before = brief.commit.clone();
+    let looked = blocking(move || -> Result<_, String> {
         point(&repo, &format!("refs/heads/{branch}"), &to)?;
-        shared::stat(&repo, (&base, &to))
+        let stat = shared::stat(&repo, (&base, &to))?;
+        // A repair is not told of what its first attempt was.
+        let news = sets_attributes(&stat)
+            && match &before {
+                Some(before) => !sets_attributes(&shared::stat(&repo, (&base, before))?),
+                None => true,
+            };
+        Ok((stat, news))
     });
-    let stat = stat.await.map_err(RunEnd::Infrastructure)?;
+    let (stat, news) = looked.await.map_err(RunEnd::Infrastructure)?;
     let known = brief.earlier.iter().any(
         |event| matches!(&event.what, What::CommitMade { commit: made, .. } if made == commit),
     );
     if known {
         return Ok(());
+    }
+    if news {
+        let text = ATTRIBUTES.to_owned();
+        append(shared, brief, What::Note { level: Level::Info, text }).await?;
     }
     append(
         shared,
@@ -83,6 +100,10 @@ pub(super) async fn record(shared: &Shared, brief: &Brief, commit: &Oid) -> Resu
         What::CommitMade { commit: commit.clone(), branch: shared.branch(), stat },
     )
     .await
+}
+
+fn sets_attributes(stat: &DiffStat) -> bool {
+    stat.files.iter().any(|(path, ..)| path.rsplit('/').next() == Some(".gitattributes"))
 }
 
 /// Points a ref of ours at a commit, wherever it stood; nobody else moves it.

@@ -6,7 +6,7 @@ use crate::{
     coordinator::{
         key,
         plan::Job,
-        shared::{self, Ended, Shared, blocking, broken, chain},
+        shared::{self, Ended, Shared, blocking, broken},
         state::{Candidate, RunState},
     },
     merge::{
@@ -14,6 +14,7 @@ use crate::{
         land,
     },
     protocol::{
+        cause::chain,
         event::{CheckedTree, Level, What},
         ids::{AgentId, NodeId, Oid},
         report::{CheckEnd, CheckReport, RunEnd},
@@ -125,9 +126,13 @@ fn ended<T>(
     place: Arc<Place>,
     result: Result<T, CheckError>,
 ) -> Result<T, RunEnd> {
+    let no_space = place.no_space().map(str::to_owned);
     shared.housing.discard(place);
     if shared.halt.is_cancelled() {
         return Err(RunEnd::Interrupted);
+    }
+    if let Some(why) = no_space {
+        return Err(RunEnd::Infrastructure(why));
     }
     result.map_err(|error| broken(&error))
 }
@@ -157,9 +162,7 @@ async fn make_candidate(shared: &Shared, state: &RunState) -> Result<(), RunEnd>
         candidate::Candidate::Clean { commit: candidate, tree } => {
             What::CandidateMade { candidate, tree, tip, commit }
         }
-        candidate::Candidate::Conflict { paths, .. } => {
-            What::CandidateConflict { paths, tip: stand }
-        }
+        candidate::Candidate::Conflict { paths } => What::CandidateConflict { paths, tip: stand },
         candidate::Candidate::Empty => {
             let text = "the target already contains this change: nothing is left to land";
             return Err(RunEnd::NotResolved(text.to_owned()));

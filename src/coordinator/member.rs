@@ -94,11 +94,13 @@ impl Member<'_> {
         let sample = format!("{}/{}", brief.index, brief.attempt);
         let commands = self.shared.options.checks.iter().map(|check| check.command.as_str());
         let commands = commands.collect::<Vec<_>>().join("\n");
+        let words = serde_json::to_string(&**self.shared.prompts.words()).unwrap_or_default();
         key::of_agent(
             self.shared,
             &[
                 ("node", &node),
                 ("prompt", prompt),
+                ("words", &words),
                 ("base", base),
                 ("start", start.as_str()),
                 ("sample", &sample),
@@ -165,6 +167,7 @@ impl Member<'_> {
             cue: self.cue(),
             system: scene.system,
             opening: scene.opening,
+            words: shared.prompts.words().clone(),
             tools: self.agent.tools.clone(),
             contract: Contract {
                 phase: brief.node.phase,

@@ -8,13 +8,14 @@ use crate::{
     coordinator::{
         brief::Brief,
         focus,
-        shared::{Shared, blocking, broken, chain},
+        shared::{Shared, blocking, broken},
         unit::shown,
     },
     git::{diff, facts},
     graph::node::AgentWork,
     prompt::assemble::{Assembled, Scene, assemble},
     protocol::{
+        cause::chain,
         ids::Oid,
         report::RunEnd,
         task::{EditFormat, Phase},

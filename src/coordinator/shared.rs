@@ -12,6 +12,7 @@ use crate::{
     journal::{results::Store, writer::Journal},
     prompt::set::PromptSet,
     protocol::{
+        cause::chain,
         event::RunStarted,
         ids::{Oid, RunId},
         report::{DiffStat, RunEnd},
@@ -65,18 +66,6 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(_) => unreachable!("blocking work is never aborted"),
     }
-}
-
-/// Returns an error with all its causes in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }
 
 /// Returns the lines changed from one commit to another.

@@ -18,7 +18,7 @@ use crate::{
         control::{self, Ask, Command, SocketGuard},
         dispatch::{Dispatcher, Wires},
         options::Options,
-        shared::{Shared, blocking, chain},
+        shared::{Shared, blocking},
         state::RunState,
     },
     git::repo::Repo,
@@ -30,6 +30,7 @@ use crate::{
     },
     prompt::set::PromptSet,
     protocol::{
+        cause::chain,
         event::{Event, Level, RunStarted, What},
         ids::{Oid, RunId},
         report::RunEnd,

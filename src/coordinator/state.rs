@@ -95,7 +95,8 @@ pub struct RunState {
     pub turns: u32,
     /// Reservations of calls that have neither an answer nor a failure yet.
     pub open: BTreeMap<(AgentId, u32), (Micros, u64)>,
-    /// Reservations of calls that were in flight when a process ended: possibly paid.
+    /// What may have been paid besides: reservations of calls that were in flight when a process
+    /// ended, and what is left of those whose answer broke off.
     pub maybe: (Micros, u64),
     /// Whether the user asked to stop.
     pub cancelled: bool,
@@ -147,7 +148,13 @@ impl RunState {
                 self.turns += 1;
             }
             What::ModelFailed { turn, usage, cost, .. } => {
-                self.answered(event, *turn, (*usage, *cost));
+                let (reserved, tokens) = self.answered(event, *turn, (*usage, *cost));
+                // What it used is a guess where an answer broke off; nobody knows what is billed.
+                if *usage != Usage::default() {
+                    let rest = tokens.saturating_sub(usage.total());
+                    self.maybe.0 += reserved.saturating_sub(*cost);
+                    self.maybe.1 = self.maybe.1.saturating_add(rest);
+                }
             }
             What::NodesReset { nodes, feedback } => self.reset(nodes, feedback),
             _ => {
@@ -157,10 +164,17 @@ impl RunState {
         }
     }
 
-    fn answered(&mut self, event: &Event, turn: u32, (usage, cost): (Usage, Micros)) {
+    /// Counts what a request used, and returns what was reserved for it.
+    fn answered(
+        &mut self,
+        event: &Event,
+        turn: u32,
+        (usage, cost): (Usage, Micros),
+    ) -> (Micros, u64) {
         self.usage += usage;
         self.cost += cost;
-        self.open.retain(|(agent, sent), _| event.agent.as_ref() != Some(agent) || *sent != turn);
+        let sent = event.agent.clone().and_then(|agent| self.open.remove(&(agent, turn)));
+        sent.unwrap_or_default()
     }
 
     fn tick(&mut self, event: &Event) {

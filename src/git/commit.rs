@@ -41,5 +41,5 @@ pub fn write(repo: &Repo, spec: &CommitSpec) -> Result<Oid, GitError> {
         // The library's own `commit` does not tell when the object could not be written.
         library.odb()?.write(ObjectType::Commit, &text)
     };
-    Ok(named(commit(&library).map_err(GitError::library("write a commit"))?))
+    Ok(named(commit(&library).map_err(GitError::storing("write a commit", &library))?))
 }

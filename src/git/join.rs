@@ -29,8 +29,6 @@ pub enum Joined {
     Clean(Oid),
     /// They contradict each other.
     Conflict {
-        /// The tree with conflict markers in its files.
-        tree: Oid,
         /// The files that conflict, sorted.
         paths: Vec<String>,
     },
@@ -48,10 +46,10 @@ pub fn join(repo: &Repo, sides: Sides<'_>) -> Result<Joined, GitError> {
     let tree = fields.next().and_then(|field| str::from_utf8(field).ok()).map(Oid::new);
     match (output.code, tree) {
         (Some(0), Some(tree)) => Ok(Joined::Clean(tree)),
-        (Some(1), Some(tree)) => {
+        (Some(1), Some(_)) => {
             let paths: BTreeSet<String> =
                 fields.map(|field| String::from_utf8_lossy(field).into_owned()).collect();
-            Ok(Joined::Conflict { tree, paths: paths.into_iter().collect() })
+            Ok(Joined::Conflict { paths: paths.into_iter().collect() })
         }
         _ => Err(GitError::Failed { verb: "merge-tree".to_owned(), words: words(&output) }),
     }

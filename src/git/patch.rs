@@ -21,7 +21,7 @@ pub(super) fn apply(
         Some(tree) => Ok(tree),
         None => library.treebuilder(None)?.write(),
     };
-    write().map_err(GitError::library("write a tree"))
+    write().map_err(GitError::storing("write a tree", library))
 }
 
 #[derive(Default)]

@@ -16,7 +16,10 @@ use thiserror::Error;
 use crate::{
     git::repo::Repo,
     protocol::ids::Oid,
-    sandbox::host::{self, HostCommand, HostError, HostOutput},
+    sandbox::{
+        disk,
+        host::{self, HostCommand, HostError, HostOutput},
+    },
 };
 
 /// Less free space than this is told with a failure, in bytes.
@@ -99,6 +102,19 @@ impl GitError {
     pub(super) fn library(doing: &str) -> impl FnOnce(git2::Error) -> Self {
         let doing = doing.to_owned();
         move |source| Self::Library { doing, source }
+    }
+
+    /// Returns a function that wraps the error of storing something; the library does not always
+    /// say that there is no space.
+    pub(super) fn storing(
+        doing: &str,
+        library: &git2::Repository,
+    ) -> impl FnOnce(git2::Error) -> Self {
+        let (doing, dir) = (doing.to_owned(), library.path().to_owned());
+        move |error| {
+            let text = format!("{}{}", error.message(), scarce(&[dir]));
+            Self::Library { doing, source: git2::Error::from_str(&text) }
+        }
     }
 }
 
@@ -222,16 +238,7 @@ impl Git {
 
 /// Git often says that it cannot write, and not why: a disk that is all but full is named.
 fn scarce(disks: &[PathBuf]) -> String {
-    let free = disks.iter().filter_map(|dir| {
-        let disk = rustix::fs::statvfs(dir).ok()?;
-        Some((disk.f_bavail.saturating_mul(disk.f_frsize), dir))
-    });
-    match free.min().filter(|(free, _)| *free < SCARCE) {
-        Some((free, dir)) => {
-            format!("; only {} KiB are left on the disk of {}", free >> 10, dir.display())
-        }
-        None => String::new(),
-    }
+    disk::scarce(disks, SCARCE).map(|told| format!("; {told}")).unwrap_or_default()
 }
 
 /// Returns git's own words about a failure, or its exit code when it said nothing.

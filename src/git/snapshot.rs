@@ -315,7 +315,7 @@ impl Store<'_> {
         if self.tracker.files.get(path).is_some_and(|entry| entry.oid == oid) {
             return Ok(oid);
         }
-        self.library.blob(bytes).map_err(GitError::library("store a file's content"))
+        self.library.blob(bytes).map_err(GitError::storing("store a file's content", self.library))
     }
 
     /// Returns the object a large tracked file held before if it still holds it.

@@ -228,6 +228,15 @@ fn hand_over(repo: &Repo, spare: &Path, spec: &TreeSpec) -> Result<(), GitError>
     Ok(())
 }
 
+/// Returns whether what a branch of grafter's brings is also elsewhere: on the run's landed branch,
+/// on another branch, or in HEAD.
+pub fn is_integrated(repo: &Repo, branch: &str) -> Result<bool, GitError> {
+    match repo.tip(branch)? {
+        Some(tip) => integrated(repo, &tip, branch),
+        None => Ok(true),
+    }
+}
+
 /// Removes a branch of grafter's; commits that are nowhere else are first kept by a ref.
 pub fn remove_branch(repo: &Repo, branch: &str) -> Result<Removed, TreeError> {
     let Some(tip) = repo.tip(branch)? else { return Ok(Removed::default()) };

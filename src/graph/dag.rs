@@ -43,19 +43,8 @@ impl Graph {
 
     /// Returns the ids of a node and of all that depend on it, in the order of the file.
     pub fn downstream(&self, id: &str) -> Vec<String> {
-        self.names(id, Direction::Outgoing)
-    }
-
-    /// Returns the ids of all that a node depends on, in the order of the file.
-    pub fn upstream(&self, id: &str) -> Vec<String> {
-        let mut names = self.names(id, Direction::Incoming);
-        names.retain(|name| name != id);
-        names
-    }
-
-    fn names(&self, id: &str, direction: Direction) -> Vec<String> {
         let Some(at) = self.nodes.iter().position(|node| node.id == id) else { return Vec::new() };
-        let reached = self.edges.reached(at, direction);
+        let reached = self.edges.reached(at, Direction::Outgoing);
         reached.into_iter().map(|at| self.nodes[at].id.clone()).collect()
     }
 }

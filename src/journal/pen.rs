@@ -120,7 +120,8 @@ fn now() -> i64 {
 /// A place to die, for tests of crashes, in builds with debug assertions only.
 ///
 /// `GRAFTER_FAILPOINT=before:N` aborts the process just before record N is written, `after:N` just
-/// after, before anyone hears of it. N counts the records that this process writes, from 0.
+/// after, before anyone hears of it; `hang:N` writes no record from N on, so that a test can kill
+/// the process when it likes. N counts the records that this process writes, from 0.
 #[derive(Debug, Default)]
 struct Failpoint {
     place: Option<(String, u64)>,
@@ -141,8 +142,12 @@ impl Failpoint {
     }
 
     fn pass(&self, side: &str) {
-        if self.place.as_ref().is_some_and(|(at, n)| at == side && *n == self.count) {
-            std::process::abort();
+        match &self.place {
+            Some((at, n)) if *n == self.count && at == side => std::process::abort(),
+            Some((at, n)) if *n == self.count && at == "hang" => loop {
+                std::thread::park();
+            },
+            _ => {}
         }
     }
 }

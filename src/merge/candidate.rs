@@ -43,8 +43,6 @@ pub enum Candidate {
     Conflict {
         /// The files that conflict, sorted.
         paths: Vec<String>,
-        /// The tree with conflict markers in them, for whoever resolves it.
-        marked: Oid,
     },
 }
 
@@ -58,7 +56,7 @@ pub fn build(repo: &Repo, proposal: &Proposal<'_>) -> Result<Candidate, GitError
         join::join(repo, sides)?
     };
     let tree = match joined {
-        Joined::Conflict { tree, paths } => return Ok(Candidate::Conflict { paths, marked: tree }),
+        Joined::Conflict { paths } => return Ok(Candidate::Conflict { paths }),
         Joined::Clean(tree) if tree == repo.tree_of(tip)? => return Ok(Candidate::Empty),
         Joined::Clean(tree) => tree,
     };
@@ -146,11 +144,7 @@ mod tests {
         let commit = work(&fixture, &base, "a.txt", b"agent\n");
         fixture.write("a.txt", b"user\n");
         let tip = fixture.commit("user");
-        let Candidate::Conflict { paths, marked } = candidate(&fixture, Some(&tip), &commit, &base)
-        else {
-            panic!("it must conflict");
-        };
-        assert_eq!(paths, ["a.txt"]);
-        assert!(fixture.git(&["show", &format!("{marked}:a.txt")]).contains("<<<<<<<"));
+        let conflict = Candidate::Conflict { paths: vec!["a.txt".to_owned()] };
+        assert_eq!(candidate(&fixture, Some(&tip), &commit, &base), conflict);
     }
 }

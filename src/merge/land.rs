@@ -173,7 +173,7 @@ fn revert(repo: &Repo, landing: &Landing, tip: &Oid) -> Result<Undone, GitError>
             return Ok(Undone::Refused { why: "it has been taken back already".to_owned() });
         }
         Joined::Clean(tree) => tree,
-        Joined::Conflict { paths, .. } => return Ok(Undone::Conflict { paths }),
+        Joined::Conflict { paths } => return Ok(Undone::Conflict { paths }),
     };
     let message = format!("Revert what grafter landed\n\nThis reverts commit {}.\n", landing.to);
     let spec = CommitSpec { tree, parents: vec![tip.clone()], message, identity: repo.identity() };

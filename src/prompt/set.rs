@@ -8,10 +8,18 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
-    prompt::{section::Section, shipped::FILES, vars::VarError},
+    prompt::{
+        section::Section,
+        shipped::FILES,
+        vars::VarError,
+        words::{self, Words},
+    },
     settings::yaml::YamlError,
 };
 
@@ -27,6 +35,14 @@ const MAX_FILES: usize = 500;
 pub struct PromptSet {
     files: BTreeMap<String, String>,
     sections: Vec<Section>,
+    words: Arc<Words>,
+}
+
+/// A set as it lies in a run's blobs.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    files: BTreeMap<String, String>,
+    words: Words,
 }
 
 /// Why prompts could not be loaded or assembled.
@@ -96,22 +112,36 @@ impl PromptSet {
     pub fn load(layers: &[PathBuf]) -> Result<Self, PromptError> {
         let mut files: BTreeMap<String, String> =
             FILES.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
+        let mut words = Words::shipped().clone();
         for layer in layers {
             for folder in FOLDERS {
                 overlay(layer, folder, &mut files)?;
             }
+            let path = layer.join(words::PATH);
+            if fs::symlink_metadata(&path).is_ok() {
+                let shown = path.display().to_string();
+                let text = read(&path).map_err(|source| PromptError::Read { path, source })?;
+                words = words.overlaid(&shown, &text)?;
+            }
         }
-        Self::new(files)
+        Self::new(files, words)
     }
 
     /// Returns the set stored as JSON.
     pub fn from_json(text: &str) -> Result<Self, PromptError> {
-        Self::new(serde_json::from_str(text)?)
+        let Stored { files, words } = serde_json::from_str(text)?;
+        Self::new(files, words)
     }
 
     /// Returns the set as JSON.
     pub fn to_json(&self) -> String {
-        serde_json::to_string(&self.files).expect("a map of strings is JSON")
+        let stored = Stored { files: self.files.clone(), words: (*self.words).clone() };
+        serde_json::to_string(&stored).expect("tables of strings are JSON")
+    }
+
+    /// Returns what models are told between their turns.
+    pub fn words(&self) -> &Arc<Words> {
+        &self.words
     }
 
     /// Returns the sections in the order of the prompt.
@@ -125,7 +155,7 @@ impl PromptSet {
         roles.filter_map(|name| name.strip_suffix(".md")).collect()
     }
 
-    fn new(files: BTreeMap<String, String>) -> Result<Self, PromptError> {
+    fn new(files: BTreeMap<String, String>, words: Words) -> Result<Self, PromptError> {
         let parsed = files.iter().map(|(path, text)| Section::parse(path, text));
         let mut sections = parsed.collect::<Result<Vec<_>, _>>()?;
         sections.sort_by(|a, b| (a.order, &a.path).cmp(&(b.order, &b.path)));
@@ -142,7 +172,7 @@ impl PromptSet {
                 return Err(PromptError::Order { earlier, later });
             }
         }
-        Ok(Self { files, sections })
+        Ok(Self { files, sections, words: Arc::new(words) })
     }
 }
 
@@ -213,6 +243,9 @@ mod tests {
     #[test]
     fn survives_json() {
         let set = overlaid("roles/poet.md", &section("role.poet", "static")).unwrap();
+        assert_eq!(PromptSet::from_json(&set.to_json()).unwrap(), set);
+        let set = overlaid("words.yaml", "cut: too long\n").unwrap();
+        assert_eq!(set.words().cut, "too long");
         assert_eq!(PromptSet::from_json(&set.to_json()).unwrap(), set);
         assert!(PromptSet::from_json("{\"sections/x.md\": \"\"}").is_err());
         assert!(PromptSet::from_json("nonsense").is_err());

@@ -56,6 +56,15 @@ id!(
     Key
 );
 
+impl NodeId {
+    /// Returns the workflow's node, and which instance of its fan-out this is; 0 without one.
+    pub fn place(&self) -> (&str, u32) {
+        let split = self.0.rsplit_once('.');
+        let instance = split.and_then(|(node, index)| Some((node, index.parse().ok()?)));
+        instance.unwrap_or((&self.0, 0))
+    }
+}
+
 impl Oid {
     /// Returns the first ten digits, for people.
     pub fn short(&self) -> &str {

@@ -17,8 +17,6 @@ pub struct Spot {
     pub node: String,
     /// Position in the node's fan-out.
     pub index: u32,
-    /// Sample number.
-    pub sample: u32,
     /// Attempt, from 1.
     pub attempt: u32,
     /// The agent's turn, from 0.
@@ -28,12 +26,10 @@ pub struct Spot {
 /// What the session says about itself.
 #[derive(Clone, Debug)]
 pub struct Title {
-    /// Comment lines for its head: the model, the task, the date.
+    /// Comment lines for its head: the model, the task.
     pub about: String,
     /// The edit format it was recorded with.
     pub edit_format: EditFormat,
-    /// The model's window.
-    pub window: u64,
 }
 
 /// Returns the session's text: one entry a line. A provider's own blocks are left out, for they
@@ -44,8 +40,7 @@ pub fn session(title: &Title, replies: &[(Spot, Reply)]) -> String {
         let line: String = line.chars().filter(|c| !c.is_control()).collect();
         text.push_str(&format!("# {line}\n"));
     }
-    let (edit_format, window) = (title.edit_format.name(), title.window);
-    text.push_str(&format!("edit_format: {edit_format}\nwindow: {window}\nentries:\n"));
+    text.push_str(&format!("edit_format: {}\nentries:\n", title.edit_format.name()));
     for (spot, reply) in replies {
         text.push_str(&format!("- {}\n", line(&entry(spot, reply))));
     }
@@ -63,7 +58,8 @@ fn entry(spot: &Spot, reply: &Reply) -> Entry {
         role: None,
         phase: None,
         index: Some(spot.index),
-        sample: Some(spot.sample),
+        // A turn is one sample.
+        sample: None,
         attempt: Some(spot.attempt),
         turn: Some(spot.turn),
         reply: Line {
@@ -131,9 +127,9 @@ mod tests {
     }
 
     fn played(text: &str) -> Reply {
-        let spot = Spot { node: "fix".into(), index: 1, sample: 0, attempt: 2, turn: 3 };
+        let spot = Spot { node: "fix".into(), index: 1, attempt: 2, turn: 3 };
         let about = "made by hand\nof nothing".to_owned();
-        let title = Title { about, edit_format: EditFormat::WholeFunction, window: 8192 };
+        let title = Title { about, edit_format: EditFormat::WholeFunction };
         let session = session(&title, &[(spot, reply(text))]);
         let model = Scripted::parse("scripted:x", "x", &session).expect("the session reads");
         assert_eq!(model.info().edit_format, EditFormat::WholeFunction);

@@ -5,7 +5,7 @@
 //! A [`place::Place`] opens a tree and offers its files beneath one descriptor. Its first command
 //! starts a helper (`grafter __sandbox`, [`child`]), which confines itself as [`probe`] found the
 //! machine to allow and then serves commands over a socket. [`host`] runs grafter's own programs,
-//! such as git, which need no confinement but a deadline.
+//! such as git, which need no confinement but a deadline. [`disk`] says when what failed had no space.
 //!
 //! The helper is the running program itself, so a program that uses this library begins its `main`
 //! with [`child::dispatch`]. On grafter's side `layout` says what a sandbox shows, `launch` and
@@ -16,6 +16,7 @@ mod beneath;
 mod capture;
 pub mod child;
 mod client;
+pub mod disk;
 pub mod file_error;
 pub mod files;
 pub mod host;

@@ -21,13 +21,17 @@ use tokio_util::sync::CancellationToken;
 use crate::sandbox::{
     beneath::Beneath,
     client::Client,
+    disk,
     file_error::FileError,
     files::{Entry, Files, Meta},
     layout,
     probe::{self, Backend},
-    run::{Cmd, Ran, RunError},
+    run::{Cmd, Ran, RanEnd, RunError},
     toolchain::Host,
 };
+
+/// Less free space than this is none, in bytes: what needs any fails.
+const FULL: u64 = 64 << 10;
 
 /// What a place is made of. All paths are on the host.
 #[derive(Clone, Debug)]
@@ -179,11 +183,19 @@ impl Place {
             let why = format!("`{}` is not a directory in the tree", cmd.cwd);
             return Err(RunError::Refused { why });
         }
-        tokio::select! {
+        let ran = tokio::select! {
             biased;
             () = self.closed.cancelled() => Err(RunError::Closed),
             ran = self.run_in_turn(cmd, cancel) => ran,
+        }?;
+        // That the disk is full says nothing about the command.
+        let folders = [self.spec.tree.clone(), self.spec.home.clone()];
+        if ran.end != RanEnd::Exit(0)
+            && let Some(full) = disk::scarce(&folders, FULL)
+        {
+            let _ = self.no_space.set(format!("a command failed: {full}"));
         }
+        Ok(ran)
     }
 
     /// Ends the sandbox and everything in it; returns when it has ended.
@@ -249,7 +261,7 @@ impl Place {
         written
     }
 
-    /// Returns the write that failed because the disk is full, which no agent can help.
+    /// Returns what failed because the disk is full, which no agent can help.
     pub fn no_space(&self) -> Option<&str> {
         self.no_space.get().map(String::as_str)
     }

@@ -26,6 +26,7 @@ use crate::{
     },
     journal::writer::Journal,
     protocol::{
+        cause::chain,
         event::What,
         ids::{AgentId, NodeId, Oid},
     },
@@ -319,17 +320,6 @@ fn prepare(
 
 fn millis(begin: Instant) -> u64 {
     u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX)
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

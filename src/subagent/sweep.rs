@@ -19,6 +19,7 @@ use crate::{
     },
     journal::runs::{RunDir, RunState},
     protocol::{ids::RunId, report::RunEnd},
+    subagent::retention,
 };
 
 /// What becomes of a writer's tree.
@@ -30,8 +31,12 @@ pub enum Writer {
     Landed,
 }
 
-/// Takes away the trees of all runs that have ended or were killed, below `trees`.
+/// Takes away the trees of all runs that have ended or were killed, below `trees`, and snapshots
+/// that are no longer kept.
 pub fn others(repo: &Repo, trees: &Path, own: &RunId) {
+    if let Err(error) = retention::forget(repo, retention::now()) {
+        tracing::warn!(%error, "old snapshots stay");
+    }
     let folders = folders(trees, own);
     if folders.is_empty() {
         return;

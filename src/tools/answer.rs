@@ -72,7 +72,7 @@ impl Done {
 #[derive(Debug)]
 pub(super) enum Mark {
     /// It was shown these lines of the file with this hash; no hash for a file too large to edit.
-    Shown(Evidence, Option<blake3::Hash>),
+    Shown(String, Option<blake3::Hash>),
     /// It gave the file a new content; the model knows it if it knew the old one.
     Written {
         /// The file.

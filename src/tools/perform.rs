@@ -178,15 +178,13 @@ fn parsed<A: DeserializeOwned>(input: &Value) -> Result<A, String> {
 
 pub(super) fn remember(reads: &ReadSet, mark: Mark) {
     match mark {
-        Mark::Shown(lines, hash) => {
-            reads.shown(&lines, hash);
-        }
+        Mark::Shown(path, hash) => reads.note(&path, hash),
         Mark::Written { path, before, after } => {
             let known = before.is_none_or(|before| reads.knows(&path, &before) == Known::Current);
             if known {
-                reads.written(&path, after);
+                reads.note(&path, Some(after));
             }
         }
-        Mark::Gone(path) => reads.gone(&path),
+        Mark::Gone(path) => reads.note(&path, None),
     }
 }

@@ -89,9 +89,7 @@ fn done(windows: Vec<(&str, Window)>) -> Done {
         if window.shown > 0 || window.lines == 0 {
             read.push(Evidence { path: path.to_owned(), from, to });
         }
-        // Lines behind the end hold nothing that was not shown.
-        let to = if window.ended { u32::MAX } else { to };
-        done.marks.push(Mark::Shown(Evidence { path: path.to_owned(), from, to }, window.hash));
+        done.marks.push(Mark::Shown(path.to_owned(), window.hash));
     }
     if sanitise(&done.content) != done.content {
         done.content.push_str("[there are invisible or control characters, which are not shown]\n");

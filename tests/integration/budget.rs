@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     env::Env,
-    server::{Server, finish, mend, object, solo, world},
+    server::{Answer, Server, finish, mend, object, solo, world},
 };
 
 /// A provider of the user's own on that server: 3 $ a million tokens in, 15 $ out.
@@ -76,6 +76,20 @@ fn a_budget_is_reserved_before_it_is_spent_and_a_resume_may_raise_it() {
     assert!(message.contains("only $0.0010 of $0.0010 are left (--max-cost)"), "{message}");
     let end = object(env.grafter(["resume", "--max-cost", "1", "--output", "json"]), 0);
     assert_eq!(end["cost"], json!(6600));
+}
+
+#[test]
+fn an_answer_that_broke_off_was_asked_for_again_beyond_the_cap() {
+    let cut = Answer::Cut(vec![json!({ "choices": [{ "delta": { "content": "He" } }] })]);
+    let (env, server) = (world(), Server::new([cut, mend(), finish()]));
+    priced(&env, &server);
+    // Room for one call, but not for a second one beside what the first may have cost.
+    let end = object(solo(&env, "mine/sized", &["--max-cost", "0.05", "--output", "json"]), 4);
+    assert_eq!(server.received().len(), 1);
+    let message = end["message"].as_str().expect("words");
+    assert!(message.contains("may have gone to calls that never answered"), "{message}");
+    object(env.grafter(["resume", "--max-cost", "1", "--output", "json"]), 0);
+    assert_eq!(server.received().len(), 3);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What models are sent: how large, in what form, and always the same.
 
+use std::fs;
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -159,4 +161,21 @@ fn a_model_that_only_says_what_is_there_does_not_resolve() {
     let message = end["message"].as_str().expect("words");
     assert!(message.contains("nothing changed: the code in the answer is the same"), "{message}");
     assert!(end["commit"].is_null());
+}
+
+#[test]
+fn what_is_said_between_turns_is_the_users_to_change_and_a_resume_keeps_it() {
+    let (env, server) = (world(), Server::new([say("hm"), mend(), finish()]));
+    let folder = env.root().join("config/grafter/prompts");
+    fs::create_dir_all(&folder).expect("a new folder");
+    fs::write(folder.join("words.yaml"), "no_call: 'Use a tool, please.'\n").expect("a new file");
+    let shown = env.grafter(["prompt", "show", "--words"]).ok().stdout;
+    assert!(shown.contains("\nno_call: \"Use a tool, please.\"\n"), "{shown}");
+    solo(&env, &server.model(), &["--max-turns", "1"]).code(4);
+    fs::write(folder.join("words.yaml"), "no_cal: 'Never mind.'\n").expect("a file");
+    let wrong = env.grafter(["prompt", "lint"]).code(2).stderr;
+    assert!(wrong.contains("there is no text `no_cal`; did you mean `no_call`?"), "{wrong}");
+    env.grafter(["resume", "--max-turns", "9"]).ok();
+    let told = server.received()[1].json()["messages"].to_string();
+    assert!(told.contains("Use a tool, please."), "{told}");
 }

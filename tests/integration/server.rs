@@ -1,4 +1,5 @@
-//! A model server of the test's own: OpenAI chat completions on 127.0.0.1, answers in a queue.
+//! A model server of the test's own on 127.0.0.1, answers in a queue: OpenAI chat completions, or
+//! whatever events a test gives it.
 //!
 //! The last answer is given again and again. Nothing here waits for a clock: a stalled answer lasts
 //! until the client goes away.
@@ -160,7 +161,6 @@ impl Answer {
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     /// Request line and headers.
-    #[expect(dead_code, reason = "for the message of a failing test")]
     pub(crate) head: String,
     /// The body's bytes.
     pub(crate) body: String,

@@ -3,14 +3,19 @@
 use std::{
     ffi::OsStr,
     fs::{self, File},
+    io,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus},
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::{
+    process::{Pid, Signal, kill_process, kill_process_group},
+    pty::{self, OpenptFlags},
+    termios::{Winsize, tcsetwinsize},
+};
 
 use super::Env;
 
@@ -103,13 +108,41 @@ impl Run<'_> {
         self.command
             .stdin(File::open(&stdin).expect("the file just written"))
             .stdout(File::create(&stdout).expect("a new file"))
-            .stderr(File::create(&stderr).expect("a new file"))
-            .process_group(0);
+            .stderr(File::create(&stderr).expect("a new file"));
+        self.spawn((stdout, stderr), None)
+    }
+
+    /// Starts it on a terminal of its own; all that is written there is its standard output.
+    #[track_caller]
+    pub(crate) fn start_on_terminal(mut self) -> Running {
+        let (stdout, stderr) = (self.env.new_file("terminal"), self.env.new_file("stderr"));
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let ours = pty::openpt(flags).expect("a terminal");
+        pty::unlockpt(&ours).expect("an own terminal");
+        let theirs = pty::ioctl_tiocgptpeer(&ours, flags).expect("its other end");
+        let size = Winsize { ws_row: 40, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&ours, size).expect("an own terminal");
+        let end = || theirs.try_clone().expect("a copy of the descriptor");
+        self.command.stdin(end()).stdout(end()).stderr(end());
+        fs::write(&stderr, "").expect("a new file");
+        let mut file = File::create(&stdout).expect("a new file");
+        // It ends with an error once nobody holds the other end.
+        let copy = thread::spawn(move || drop(io::copy(&mut File::from(ours), &mut file)));
+        self.spawn((stdout, stderr), Some(copy))
+    }
+
+    #[track_caller]
+    fn spawn(
+        mut self,
+        (stdout, stderr): (PathBuf, PathBuf),
+        copy: Option<JoinHandle<()>>,
+    ) -> Running {
         let line = format!("{:?}", self.command.get_program());
         let line = self.command.get_args().fold(line, |line, arg| format!("{line} {arg:?}"));
-        let child = self.command.spawn().unwrap_or_else(|error| panic!("{line}: {error}"));
+        let child = self.command.process_group(0).spawn();
+        let child = child.unwrap_or_else(|error| panic!("{line}: {error}"));
         let end = Instant::now() + self.deadline;
-        Running { child, line, end, stdout, stderr, is_reaped: false }
+        Running { child, line, end, stdout, stderr, copy, is_reaped: false }
     }
 }
 
@@ -120,6 +153,8 @@ pub(crate) struct Running {
     end: Instant,
     stdout: PathBuf,
     stderr: PathBuf,
+    /// What brings a terminal's text into the file.
+    copy: Option<JoinHandle<()>>,
     is_reaped: bool,
 }
 
@@ -130,6 +165,9 @@ impl Running {
         loop {
             if let Some(status) = self.child.try_wait().expect("an own child") {
                 self.is_reaped = true;
+                if let Some(copy) = self.copy.take() {
+                    copy.join().expect("it only copies");
+                }
                 return self.output(status);
             }
             self.check_deadline();

@@ -2,10 +2,12 @@
 
 use std::fs;
 
+use serde_json::{Value, json};
+
 use super::small;
 use crate::{
     env::Env,
-    solo::{Story, landed, solo},
+    solo::{Story, landed, report, solo},
 };
 
 /// Returns whether the agent's shell is confined on this machine; says so if it is not.
@@ -79,11 +81,29 @@ fn what_lands_is_exactly_the_tree_that_was_checked() {
 
 /// Returns what the check on the candidate printed.
 fn candidate_tail(stream: &str) -> String {
-    let events = stream
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("an event"));
+    let events = stream.lines().map(|line| serde_json::from_str::<Value>(line).expect("an event"));
     let mut tails = events.filter(|event| event["body"]["on"] == "candidate").map(|event| {
         event["body"]["report"]["runs"][0]["tail"].as_str().expect("its output").to_owned()
     });
     tails.next().expect("checks ran on the candidate")
+}
+
+#[test]
+fn a_change_of_attributes_is_told_once() {
+    let env = small();
+    let entry = |attempt: u32, turn: u32, name: &str, input: Value| json!({ "attempt": attempt, "turn": turn, "reply": { "calls": [{ "name": name, "input": input }] } });
+    let write = |path: &str| json!({ "path": path, "content": "*.txt text eol=crlf\n" });
+    let done = || json!({ "status": "succeeded", "summary": "as told" });
+    let entries = [
+        entry(1, 0, "write", write("sub/.gitattributes")),
+        entry(1, 1, "finish", done()),
+        entry(2, 0, "write", write(".gitattributes")),
+        entry(2, 1, "finish", done()),
+    ];
+    // The first candidate is sent back, so that there is a second one.
+    let check = "test ! -e sub || test -e .gitattributes";
+    let story = json!({ "entries": entries }).to_string();
+    let output = solo(&env, &story, &[check], &["--output", "json"]).ok();
+    let notes = report(&output)["notes"].to_string();
+    assert_eq!(notes.matches("the change edits .gitattributes").count(), 1, "{notes}");
 }

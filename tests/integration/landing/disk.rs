@@ -80,6 +80,39 @@ fn no_space_for_what_the_agent_writes() {
     assert_eq!(env.fingerprint(), before);
 }
 
+/// An agent's command, or a check.
+#[test]
+fn no_space_for_what_a_command_writes() {
+    let env = Env::new();
+    env.write("a.txt", "one\n");
+    env.commit("start");
+    let before = env.fingerprint();
+    let fill = "head -c 9M /dev/zero > large.bin && echo done > small.txt && rm large.bin";
+    for (story, check) in [
+        (Story::new().bash(fill), "test -f small.txt"),
+        (Story::new().write("small.txt", "x\n"), "head -c 2M /dev/zero > large.bin"),
+    ] {
+        let flags = script(&env, &story.finish());
+        let output = with_disk(
+            &env,
+            "8m",
+            &format!(
+                "export XDG_STATE_HOME=$disk; head -c 6400K /dev/zero > $disk/filler; \
+                 $grafter run 'do it' {flags} --verify '{check}'; code; \
+                 mount -o remount,size=64m $disk; rm $disk/filler; $grafter resume; code"
+            ),
+        );
+        let Some(output) = output else { return };
+        let codes: Vec<_> = output.stdout.lines().filter(|line| line.starts_with("code")).collect();
+        assert_eq!(codes, ["code 6", "code 0"], "{}", output.text());
+        // Beside a check that fills the disk the agent's own write may be the first to fail.
+        let told = ["a command failed: only", "No space left on device"];
+        assert!(told.iter().any(|told| output.stderr.contains(told)), "{}", output.text());
+        assert!(output.stdout.contains("grafter resume"), "{}", output.text());
+        assert_eq!(env.fingerprint(), before);
+    }
+}
+
 /// The repository itself, with its objects and the journal, is on the full disk: wherever in the
 /// run the space ends, the run says so, and goes on when there is space.
 #[test]

@@ -111,3 +111,31 @@ fn a_tree_whose_folder_was_removed_by_hand_is_no_trouble() {
     assert!(said.starts_with("removed 1, kept 0"), "{said}");
     assert_eq!(worktrees(&env), 0);
 }
+
+/// Returns the branches that grafter made, without the names of their runs.
+fn branches(env: &Env) -> String {
+    let names = env.git(["for-each-ref", "--format=%(refname:lstrip=4)", "refs/heads/grafter"]);
+    let mut names: Vec<_> = names.lines().collect();
+    names.sort_unstable();
+    names.join(" ")
+}
+
+#[test]
+fn clean_takes_task_branches_that_are_integrated_and_all_saves_the_others() {
+    let env = small();
+    solo(&env, &writes("new.txt", "new\n"), &["true"], &[]).ok();
+    // A commit was made of it, and no check lets it land.
+    let check = "test ! -e other.txt";
+    solo(&env, &writes("other.txt", "x\n"), &[check], &["--max-turns", "2"]).start().finish();
+    assert_eq!(branches(&env), "do-it do-it landed");
+    let snapshots = env.git(["for-each-ref", "refs/grafter/snap"]);
+    env.grafter(["worktree", "clean"]).ok();
+    assert_eq!(branches(&env), "do-it landed", "the tree of the second is there");
+    let said = env.grafter(["worktree", "clean", "--all"]).ok().stdout;
+    assert!(said.ends_with("removed 1 task branches\n"), "{said}");
+    assert_eq!(branches(&env), "landed");
+    let orphans = env.git(["for-each-ref", "--format=%(refname)", "refs/grafter/orphan"]);
+    let saved = |name: &str| env.git(["ls-tree", "--name-only", name]).contains("other.txt");
+    assert!(orphans.lines().any(saved), "{orphans}");
+    assert_eq!(env.git(["for-each-ref", "refs/grafter/snap"]), snapshots, "nothing is old");
+}
