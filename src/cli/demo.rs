@@ -1,7 +1,9 @@
-//! `grafter demo`: a small crate with three bugs goes through the whole graph, three times.
+//! `grafter demo`: a small crate with three bugs goes through the whole graph, three times, and a
+//! recorded run of a small model is played once more.
 //!
-//! The sessions are hand-written files; that no model is asked is said at the start and in every
-//! summary. Everything else is real: git, worktrees, sandbox, checks, landings.
+//! Three sessions are hand-written files, one is what a model said; that no model is asked now is
+//! said at the start and in every summary. Everything else is real: git, worktrees, sandbox,
+//! checks, landings.
 
 use std::{
     fs,
@@ -32,11 +34,36 @@ const FILES: [(&str, &str); 5] = [
     ("tests/tally.rs", include_str!("demo/tests.rs.txt")),
 ];
 
-/// The issues and what the script answers to them.
-const BUGS: [(&str, &str); 3] = [
-    ("the median of an even list is wrong", include_str!("demo/median.session.yaml")),
-    ("percent(0, 0) panics with a division by zero", include_str!("demo/percent.session.yaml")),
-    ("window_sums leaves out the last window", include_str!("demo/window.session.yaml")),
+/// A run of the demo.
+struct Part {
+    issue: &'static str,
+    session: &'static str,
+    workflow: &'static str,
+    into: &'static str,
+    said: &'static str,
+}
+
+const fn by_hand(issue: &'static str, session: &'static str) -> Part {
+    Part { issue, session, workflow: "resolve", into: "fixed", said: "" }
+}
+
+/// The runs, in order; each branch grows from the first commit.
+const PARTS: [Part; 4] = [
+    by_hand("the median of an even list is wrong", include_str!("demo/median.session.yaml")),
+    by_hand(
+        "percent(0, 0) panics with a division by zero",
+        include_str!("demo/percent.session.yaml"),
+    ),
+    by_hand("window_sums leaves out the last window", include_str!("demo/window.session.yaml")),
+    Part {
+        issue: "percent(0, 0) panics with a division by zero",
+        session: include_str!("demo/recorded.session.yaml"),
+        workflow: "small",
+        into: "by-small-model",
+        said: "Once more from the start, with what a model of 1.5 billion parameters on a laptop's \
+               processor\nanswered when it was asked for real (Qwen2.5-Coder 1.5B, recorded \
+               2026-11-22).\n",
+    },
 ];
 
 /// Where the demo's repository lies.
@@ -54,7 +81,7 @@ impl Home {
     }
 }
 
-/// Repairs the demo's crate; succeeds only if all three commits landed.
+/// Repairs the demo's crate; succeeds only if all commits landed.
 pub(super) async fn demo(args: &DemoArgs) -> Result<ExitCode, Failure> {
     let home = match &args.keep {
         Some(path) => Home::Kept(path.clone()),
@@ -70,15 +97,15 @@ pub(super) async fn demo(args: &DemoArgs) -> Result<ExitCode, Failure> {
     init(&repo, "tally: small statistics").or_fail(Kind::Infrastructure)?;
     say!(
         "A crate with three bugs and a red test for each is in {}.\n\
-         No model is asked: a script plays the agents' words. All else is real.\n",
+         No model is asked: scripts play the agents' words. All else is real.\n",
         repo.display()
     )?;
-    for (number, (issue, session)) in BUGS.iter().enumerate() {
-        say!("--- issue {} of {}: {issue}", number + 1, BUGS.len())?;
+    for (number, part) in PARTS.iter().enumerate() {
+        say!("--- run {} of {}: {}\n{}", number + 1, PARTS.len(), part.issue, part.said)?;
         let script = home.path().join(format!("session-{number}.yaml"));
-        write(&script, session)?;
+        write(&script, part.session)?;
         let context = Context::open(Some(&repo))?;
-        let order = order((issue, &script), live::backend(&context).0)?;
+        let order = order(part, &script, live::backend(&context).0)?;
         let code = run::run(context, &order).await?;
         if code != ExitCode::SUCCESS {
             return Ok(code);
@@ -89,7 +116,10 @@ pub(super) async fn demo(args: &DemoArgs) -> Result<ExitCode, Failure> {
 }
 
 fn farewell(home: &Home, repo: &Path) -> Result<(), Failure> {
-    say!("\nAll three issues are resolved on the branch `fixed`.")?;
+    say!(
+        "\nAll three issues are resolved on the branch `fixed`; what the small model made is on \
+         `by-small-model`."
+    )?;
     match home {
         Home::Kept(_) => say!("Look around: git -C {} log -p fixed", repo.display())?,
         Home::Thrown(_) => say!("Keep the repository next time: grafter demo --keep DIR")?,
@@ -98,9 +128,10 @@ fn farewell(home: &Home, repo: &Path) -> Result<(), Failure> {
 }
 
 /// The same arguments a user would type.
-fn order((issue, script): (&str, &Path), backend: Backend) -> Result<RunArgs, Failure> {
+fn order(part: &Part, script: &Path, backend: Backend) -> Result<RunArgs, Failure> {
     let model = format!("scripted:{}", script.display());
-    let mut words = vec!["grafter", "run", issue, "--into", "fixed", "--fresh", "--model", &model];
+    let mut words = vec!["grafter", "run", part.issue, "--workflow", part.workflow];
+    words.extend(["--into", part.into, "--fresh", "--model", &model]);
     // All that runs here ships with grafter.
     if backend == Backend::None {
         words.extend(["--mode", "bypass"]);

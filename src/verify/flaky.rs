@@ -12,7 +12,7 @@ use crate::protocol::report::{Check, CheckEnd, CheckReport, CheckRun, TestStatus
 pub fn suspects(base: &CheckReport, now: &CheckReport) -> Vec<Check> {
     let broke = |run: &&CheckRun| {
         let before = base.runs.iter().find(|base| base.check.command == run.check.command);
-        before.is_some_and(|before| with(before, TestStatus::Passed).any(|id| fails(run, id)))
+        before.is_some_and(|before| with(before, TestStatus::Passed).any(|id| fails(run, &id)))
     };
     now.runs.iter().filter(broke).map(|run| run.check.clone()).collect()
 }
@@ -25,16 +25,17 @@ pub fn excuse(now: &mut CheckReport, base: &CheckReport, again: &[CheckRun]) {
             base.runs.iter().filter(same).flat_map(|run| with(run, TestStatus::Passed)).collect();
         let failed: BTreeSet<String> =
             again.iter().filter(same).flat_map(|run| with(run, TestStatus::Failed)).collect();
-        let mut left = 0;
+        let (mut excused, mut left) = (false, 0);
         for test in run.tests.iter_mut().filter(|test| test.status == TestStatus::Failed) {
             if passed.contains(&test.id) && failed.contains(&test.id) {
                 test.status = TestStatus::Flaky;
-                run.flaky = true;
+                excused = true;
             } else {
                 left += 1;
             }
         }
-        if run.flaky && left == 0 && matches!(run.end, CheckEnd::Exit(_)) {
+        run.flaky |= excused;
+        if excused && left == 0 && matches!(run.end, CheckEnd::Exit(_)) {
             run.end = CheckEnd::Exit(0);
         }
     }
@@ -44,7 +45,7 @@ fn with(run: &CheckRun, status: TestStatus) -> impl Iterator<Item = String> {
     run.tests.iter().filter(move |test| test.status == status).map(|test| test.id.clone())
 }
 
-fn fails(run: &CheckRun, id: String) -> bool {
+fn fails(run: &CheckRun, id: &str) -> bool {
     with(run, TestStatus::Failed).any(|failed| failed == id)
 }
 

@@ -19,6 +19,7 @@ mod prompts;
 mod protocols;
 mod readme;
 mod recorded;
+mod recorded;
 mod repositories;
 mod reuse;
 mod sandbox;
