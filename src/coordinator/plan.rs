@@ -168,7 +168,8 @@ fn gate(graph: &Graph, options: &Options, state: &RunState, node: &Node) -> bool
         // no tools to find it out; whether it does must not depend on who is faster.
         (Phase::Verification, _) => base && state.candidate.is_some(),
         (Phase::Implementation, Work::Agent(agent)) => {
-            let format = options.edit_format.or(agent.edit_format).unwrap_or_default();
+            let own = options.edit_format.or(agent.edit_format);
+            let format = own.unwrap_or(options.model_format);
             base || format == EditFormat::Tools
         }
         (Phase::Synthesis, _) => has_findings(graph, state, node),

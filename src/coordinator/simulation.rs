@@ -20,7 +20,7 @@ use crate::{
         ids::{NodeId, Oid, RunId},
         outcome::{Evidence, Failure, Finding, Outcome, Review},
         report::{Check, CheckEnd, CheckReport, CheckRun, DiffStat, Origin, RunEnd},
-        task::{AgentKind, Phase, Task},
+        task::{AgentKind, EditFormat, Phase, Task},
         usage::{Micros, Usage},
     },
     tools::catalogue::catalogue,
@@ -322,6 +322,16 @@ impl World {
         }
         let outcome = Box::new(outcome);
         self.record(Some(id), What::NodeFinished { attempt, outcome, reused: false });
+    }
+}
+
+#[test]
+fn a_writer_whose_model_answers_in_text_began_with_or_without_what_is_red_already() {
+    for (model_format, begins) in [(EditFormat::Tools, true), (EditFormat::Blocks, false)] {
+        let options = Options { model_format, checks: vec![check()], ..Options::default() };
+        let graph = shipped("solo");
+        let effects = plan::step(&graph, &options, &RunState::default(), &Busy::default());
+        assert_eq!(effects.contains(&Effect::Start(NodeId::new("solve"))), begins);
     }
 }
 

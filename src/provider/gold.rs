@@ -126,7 +126,8 @@ impl Gold {
             .into_iter()
             .map(|id| json!({ "id": id, "use": "used", "reason": "the patch touches these lines" }))
             .collect();
-        let plan = format!("Apply the known solution, which touches {}.", self.paths());
+        // The paths stand in the findings; a plan that is mostly these would be a copy.
+        let plan = format!("Apply the known solution; it changes {} files.", self.files.len());
         let more = json!({
             "findings_used": used,
             "evidence": evidence(&ranges),

@@ -5,6 +5,7 @@ use std::thread;
 use serde_json::json;
 
 use crate::{
+    env::Env,
     server::{
         Answer, Closed, Server, call, calls, finish, landed, mend, object, refusal, say, solo,
         world,
@@ -217,4 +218,24 @@ fn a_changed_script_behind_the_same_name_replayed_the_old_result() {
         solo(&env, &model, &[]).ok();
         assert_eq!(landed(&env, "note.txt"), note);
     }
+}
+
+#[test]
+fn a_known_solution_of_many_files_was_taken_for_a_copy_of_its_own_finding() {
+    let env = Env::new();
+    let paths: Vec<_> = (0..40).map(|n| format!("src/file{n}.txt")).collect();
+    paths.iter().for_each(|path| env.write(path, "wrong\n"));
+    env.commit("start");
+    paths.iter().for_each(|path| env.write(path, "right\n"));
+    let patch = env.git(["diff"]) + "\n";
+    env.git(["checkout", "-q", "."]);
+    let file = env.root().join("gold.patch");
+    std::fs::write(&file, patch).expect("a new file");
+    let model = format!("gold:{}", file.display());
+    let check = "! grep -rq wrong src";
+    let run = ["run", "put it right", "--model", &model, "--verify", check, "--output", "json"];
+    let end = object(env.grafter(run), 0);
+    let nodes = end["nodes"].as_array().expect("nodes").iter();
+    let synthesis = nodes.clone().find(|node| node["node"] == "synthesis").expect("a synthesis");
+    assert_eq!(synthesis["turns"], 2, "nothing was sent back: {synthesis}");
 }
