@@ -77,23 +77,25 @@ fn sandbox() -> Result<(), Failure> {
     let caps = probe::probe();
     say!("sandbox      {}", caps.backend.name())?;
     say!("  {}", promise(caps.backend))?;
-    match caps.landlock_abi {
-        Some(abi) => say!("  landlock   ABI {abi}")?,
-        None => say!("  landlock   not available")?,
+    for held in &caps.held {
+        say!("  {held}")?;
+    }
+    if caps.landlock_abi.is_none() {
+        say!("  landlock: not available")?;
     }
     for note in &caps.notes {
         say!("  {note}")?;
     }
-    say!("  not there yet: system call filter, limits on memory and processes, chosen hosts")
+    Ok(())
 }
 
 /// Says what holds for commands of agents and for checks.
 fn promise(backend: Backend) -> &'static str {
     match backend {
-        Backend::Namespaces => {
-            "enforced: own tree and home writable, no network, checkout not seen"
+        Backend::Namespaces | Backend::Bubblewrap => {
+            "enforced: own tree and home writable, checkout not seen, no network beyond `hosts`"
         }
-        Backend::Landlock => "weaker: own tree and home writable, no TCP from Landlock ABI 4 on",
+        Backend::Landlock => "weaker: own tree and home writable, no sockets at all",
         Backend::None => "commands run with your rights: nothing confines them",
     }
 }

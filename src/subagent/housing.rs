@@ -32,6 +32,7 @@ use crate::{
     },
     sandbox::{
         lock::{TreeLock, WriteGuard},
+        options::Options,
         place::{Place, PlaceSpec},
         probe::Backend,
     },
@@ -50,6 +51,8 @@ pub struct Site {
     pub root: PathBuf,
     /// What confines commands.
     pub backend: Backend,
+    /// What commands may use and reach.
+    pub sandbox: Options,
     /// The program that starts the sandbox: grafter itself.
     pub helper: PathBuf,
     /// Ignored folders of the checkout that agents see read-only.
@@ -240,7 +243,7 @@ impl Housing {
         let (repo, spares) = (self.site.repo.clone(), self.spares.clone());
         self.leaving.spawn(async move {
             place.close().await;
-            let confined = place.backend() == Backend::Namespaces;
+            let confined = place.backend().has_own_view();
             let given_up = task::spawn_blocking(move || {
                 let path = place.root();
                 if !(confined && tree::tidy(&repo, path)) {
@@ -314,6 +317,8 @@ fn prepare(
         share,
         path_env: std::env::var_os("PATH").unwrap_or_default(),
         backend: site.backend,
+        options: site.sandbox.clone(),
+        contacts: None,
         helper: site.helper.clone(),
     })
 }
@@ -336,6 +341,7 @@ mod tests {
         let site = Site {
             root: fixture.beside("trees"),
             backend: Backend::None,
+            sandbox: Options::default(),
             helper: PathBuf::new(),
             share: Vec::new(),
             hide: Vec::new(),

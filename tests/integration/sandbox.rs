@@ -6,17 +6,22 @@
 
 mod commands;
 mod confinement;
+mod escapes;
 mod fallback;
+mod limits;
+mod network;
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::Write,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use grafter::sandbox::{
+    options::Options,
     place::{Place, PlaceSpec},
     probe::{Backend, probe_with},
     run::{Cmd, Ran, RunError},
@@ -67,6 +72,8 @@ impl Host {
             seen_as: root.join("checkout"),
             home,
             backend,
+            options: Options::default(),
+            contacts: None,
             helper: HELPER.into(),
         };
         change(root, &mut spec);
@@ -102,6 +109,42 @@ async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     panic!("{what} never came true");
 }
 
+/// The backends with a file system and processes of their own that work here.
+fn views() -> Vec<Backend> {
+    let all = [("namespaces", Backend::Namespaces), ("bubblewrap", Backend::Bubblewrap)];
+    all.into_iter().filter(|(name, backend)| works(name, *backend)).map(|(_, own)| own).collect()
+}
+
+/// Tries one backend, with those before it out of the way.
+fn works(name: &str, backend: Backend) -> bool {
+    static TRIED: Mutex<BTreeMap<String, Result<(), String>>> = Mutex::new(BTreeMap::new());
+    let mut tried = TRIED.lock().expect("no test panics in here");
+    let answer = tried.entry(name.to_owned()).or_insert_with(|| {
+        let dir = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        let spec = PlaceSpec {
+            helper: HELPER.into(),
+            backend,
+            ..PlaceSpec::new(dir.path(), dir.path(), &dir.path().join("home"))
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        std::thread::scope(|scope| {
+            let trial = scope.spawn(|| {
+                runtime.expect("a runtime").block_on(async {
+                    let place = Place::open(spec).await.map_err(|error| error.to_string())?;
+                    let warm = place.warm().await.map_err(|error| error.to_string());
+                    place.close().await;
+                    warm
+                })
+            });
+            trial.join().expect("the trial does not panic")
+        })
+    });
+    if let Err(why) = answer {
+        skip(&format!("{name}: {why}"));
+    }
+    answer.is_ok()
+}
+
 /// The backends that work here.
 fn backends() -> Vec<Backend> {
     let caps = probe_with(Path::new(HELPER));
@@ -109,9 +152,7 @@ fn backends() -> Vec<Backend> {
     if caps.landlock_abi.is_some_and(|abi| abi >= 3) {
         all.push(Backend::Landlock);
     }
-    if caps.userns.is_ok() {
-        all.push(Backend::Namespaces);
-    }
+    all.extend(views());
     all
 }
 

@@ -37,7 +37,7 @@ async fn landlock_alone_keeps_writes_and_secrets() {
         "cat /etc/shadow".to_owned(),
         "ls /dev/ || head -c 1 /dev/kmsg".to_owned(),
         "touch /tmp/grafter-was-here".to_owned(),
-        "echo x > /proc/sys/kernel/core_pattern".to_owned(),
+        ": >> /proc/sys/kernel/core_pattern".to_owned(),
         format!("cat /proc/{}/environ", std::process::id()),
         format!("kill -CONT {}", std::process::id()),
     ] {
