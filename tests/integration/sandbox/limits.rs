@@ -82,7 +82,7 @@ async fn a_command_that_takes_all_memory_is_ended_and_told() {
         assert!(said.contains("more than 100 MiB of memory (`memory_mb`) of [sandbox]"), "{said}");
         // Address space is free.
         let script = "python3 -c 'import mmap; mmap.mmap(-1, 1 << 40, flags=mmap.MAP_PRIVATE | \
-                      mmap.MAP_NORESERVE | mmap.MAP_ANONYMOUS); print(1)'; ulimit -c";
+                      0x4000 | mmap.MAP_ANONYMOUS); print(1)'; ulimit -c";
         assert_eq!(host.says(script).await, "1\n0\n", "{backend}");
     }
 }
