@@ -11,6 +11,7 @@ use crate::{
     provider::{known, table},
     sandbox::{
         host::{self, HostCommand},
+        options::Options,
         probe::{self, Backend},
     },
     verify::detect,
@@ -28,17 +29,20 @@ pub(super) fn doctor(dir: Option<&Path>) -> Result<ExitCode, Failure> {
         Ok(version) => say!("git          {version}")?,
         Err(why) => say!("git          {why}")?,
     }
-    sandbox()?;
-    let setup = Setup::open(dir)?;
+    let setup = Setup::open(dir);
+    // What cannot be read is told below; what the machine allows is worth knowing all the same.
+    let limits = setup.as_ref().ok().and_then(|setup| setup.section().ok());
+    sandbox(&limits.unwrap_or_default())?;
+    let setup = setup?;
     say!("config       {}", present(&setup.paths.config.join("config.toml")))?;
     say!("trees        {}", setup.paths.state.display())?;
     match Context::open(dir) {
         Ok(context) => repository(&context)?,
         Err(failure) => say!("repository   none usable here\n{failure}")?,
     }
-    let options = setup.section::<known::Options>()?;
+    let known = setup.section::<known::Options>()?;
     say!("models")?;
-    for row in table::providers(&options, &|name| env::var(name).ok()) {
+    for row in table::providers(&known, &|name| env::var(name).ok()) {
         say!("  {:<10} {}", row.name, key(&row.key))?;
     }
     // Without git nothing works, wherever one stands.
@@ -73,8 +77,8 @@ fn judge(answer: &str) -> Result<String, String> {
     }
 }
 
-fn sandbox() -> Result<(), Failure> {
-    let caps = probe::probe();
+fn sandbox(options: &Options) -> Result<(), Failure> {
+    let caps = probe::probe_with(&env::current_exe().or_fail(Kind::Infrastructure)?, options);
     say!("sandbox      {}", caps.backend.name())?;
     say!("  {}", promise(caps.backend))?;
     for held in &caps.held {
@@ -82,6 +86,13 @@ fn sandbox() -> Result<(), Failure> {
     }
     if caps.landlock_abi.is_none() {
         say!("  landlock: not available")?;
+    }
+    if caps.backend.has_own_view() {
+        let hosts: Vec<String> = options.hosts.iter().map(ToString::to_string).collect();
+        match hosts.is_empty() {
+            true => say!("  network: loopback alone, no `hosts` in [sandbox]")?,
+            false => say!("  network: through a proxy to {}", hosts.join(", "))?,
+        }
     }
     for note in &caps.notes {
         say!("  {note}")?;

@@ -42,6 +42,7 @@ pub mod probe;
 pub mod proxy;
 pub mod run;
 mod running;
+pub mod seatbelt;
 mod seccomp;
 mod serve;
 mod toolchain;

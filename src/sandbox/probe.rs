@@ -79,7 +79,7 @@ pub struct Caps {
 pub fn probe() -> Caps {
     static CAPS: OnceLock<Caps> = OnceLock::new();
     CAPS.get_or_init(|| match std::env::current_exe() {
-        Ok(helper) => probe_with(&helper),
+        Ok(helper) => probe_with(&helper, &Options::default()),
         Err(error) => {
             let why = format!("the program does not know its own path: {error}");
             caps(Tried { namespaces: Err(why.clone()), bubblewrap: None, landlock: Err(why) })
@@ -148,6 +148,9 @@ fn surroundings() -> Option<String> {
     ] {
         hash.update(b"\0").update(&fs::read(file).unwrap_or_default());
     }
+    if cfg!(debug_assertions) {
+        hash.update(std::env::var(WITHOUT).unwrap_or_default().as_bytes());
+    }
     let program = fs::metadata("/proc/self/exe").ok()?;
     for number in [program.ino(), program.size(), program.mtime().cast_unsigned()] {
         hash.update(&number.to_le_bytes());
@@ -162,11 +165,11 @@ struct Tried {
     landlock: Result<Standing, String>,
 }
 
-/// Returns what this machine allows, tried with this `grafter` program as helper.
-pub fn probe_with(helper: &Path) -> Caps {
+/// Returns what this machine allows, tried with this `grafter` program as helper and these limits.
+pub fn probe_with(helper: &Path, options: &Options) -> Caps {
     let attempt = |name: &str, confine: Confine| match is_without(name) {
         true => Err("switched off for a test".to_owned()),
-        false => attempt(helper, confine),
+        false => attempt(helper, confine, Limits::from(options)),
     };
     let untried = || Err("not needed".to_owned());
     let namespaces = attempt("namespaces", Confine::Namespaces(small_view()));
@@ -231,8 +234,7 @@ fn small_view() -> View {
     View { secrets: Vec::new(), layers: vec![scratch] }
 }
 
-fn attempt(helper: &Path, confine: Confine) -> Result<Standing, String> {
-    let limits = Limits::from(&Options::default());
+fn attempt(helper: &Path, confine: Confine, limits: Limits) -> Result<Standing, String> {
     let setup = Setup { confine, base: "/".into(), env: Vec::new(), limits, no_proxy: None };
     let helper = launch::start(helper, &setup, Stdio::null()).map_err(|error| error.to_string())?;
     let mut line = String::new();

@@ -152,7 +152,9 @@ impl Server {
     /// Runs one command and answers.
     fn obey(&mut self, request: &Request) -> Peer {
         let started = Instant::now();
-        let (end, output, dropped) = match self.start(request, started) {
+        let begun = self.start(request, started);
+        let begun = begun.or_else(|error| self.start_with_room(error, (request, started)));
+        let (end, output, dropped) = match begun {
             Ok(running) => match running.finish(self) {
                 Some(finished) => finished,
                 None => return Peer::Gone,
@@ -165,6 +167,19 @@ impl Server {
         message.push(b'\n');
         message.extend(output);
         if self.socket.write_all(&message).is_ok() { Peer::There } else { Peer::Gone }
+    }
+
+    /// Starts a command once more if it was a fork bomb's leftovers that left no room for it.
+    fn start_with_room(
+        &self,
+        error: io::Error,
+        (request, started): (&Request, Instant),
+    ) -> io::Result<Running> {
+        if error.kind() != io::ErrorKind::WouldBlock || self.reach == Reach::Group {
+            return Err(error);
+        }
+        kin::end_all_but(&BTreeSet::new(), self.reach);
+        self.start(request, started)
     }
 
     fn start(&self, request: &Request, started: Instant) -> io::Result<Running> {

@@ -10,6 +10,8 @@ mod escapes;
 mod fallback;
 mod limits;
 mod network;
+mod ordinary;
+mod told;
 
 use std::{
     collections::BTreeMap,
@@ -37,8 +39,13 @@ struct Host {
     place: Arc<Place>,
 }
 
+/// Returns a folder that no sandbox masks.
+fn folder() -> PathBuf {
+    std::env::var_os(ordinary::FOLDER).unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into()).into()
+}
+
 fn namespaces_work() -> bool {
-    let caps = probe_with(Path::new(HELPER));
+    let caps = probe_with(Path::new(HELPER), &Options::default());
     if let Err(why) = &caps.userns {
         skip(why);
     }
@@ -52,7 +59,7 @@ impl Host {
 
     /// Opens a place in a fresh folder below the target directory, which no sandbox masks.
     async fn with(backend: Backend, change: impl FnOnce(&Path, &mut PlaceSpec)) -> Self {
-        let dir = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        let dir = TempDir::new_in(folder()).expect("a folder");
         let root = dir.path();
         for folder in ["checkout/src", "tree/src", "state/home", "outside"] {
             fs::create_dir_all(root.join(folder)).expect("made");
@@ -120,7 +127,7 @@ fn works(name: &str, backend: Backend) -> bool {
     static TRIED: Mutex<BTreeMap<String, Result<(), String>>> = Mutex::new(BTreeMap::new());
     let mut tried = TRIED.lock().expect("no test panics in here");
     let answer = tried.entry(name.to_owned()).or_insert_with(|| {
-        let dir = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        let dir = TempDir::new_in(folder()).expect("a folder");
         let spec = PlaceSpec {
             helper: HELPER.into(),
             backend,
@@ -147,7 +154,7 @@ fn works(name: &str, backend: Backend) -> bool {
 
 /// The backends that work here.
 fn backends() -> Vec<Backend> {
-    let caps = probe_with(Path::new(HELPER));
+    let caps = probe_with(Path::new(HELPER), &Options::default());
     let mut all = vec![Backend::None];
     if caps.landlock_abi.is_some_and(|abi| abi >= 3) {
         all.push(Backend::Landlock);
@@ -158,7 +165,7 @@ fn backends() -> Vec<Backend> {
 
 /// The strongest backend that works here.
 fn any_backend() -> Backend {
-    probe_with(Path::new(HELPER)).backend
+    probe_with(Path::new(HELPER), &Options::default()).backend
 }
 
 fn skip(why: &str) {

@@ -181,7 +181,7 @@ async fn everything_ends_when_grafter_is_killed() {
         return;
     }
     // A test cannot kill itself and look on, so another process of this program stands in.
-    let dir = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let dir = TempDir::new_in(super::folder()).expect("a folder");
     let mut grafter = std::process::Command::new(std::env::current_exe().expect("known"))
         .args(["--exact", "sandbox::commands::beats_until_it_is_killed", "--ignored"])
         .env(BEAT_IN, dir.path())

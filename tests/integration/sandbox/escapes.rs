@@ -5,7 +5,7 @@ use std::{
     os::unix::fs::{MetadataExt, PermissionsExt},
 };
 
-use grafter::sandbox::{probe::Backend, run::RanEnd};
+use grafter::sandbox::{options::Options, probe::Backend, run::RanEnd};
 
 use super::{Host, backends, views};
 
@@ -162,7 +162,9 @@ async fn writing_is_held_beneath_the_mounts_too() {
         // A folder that every user may write would show if only ownership protected the rest.
         let said = host.says("touch /proc/self/comm && echo x > /proc/self/comm; echo $?").await;
         let landlocked = host.place.backend().has_own_view()
-            && grafter::sandbox::probe::probe_with(super::HELPER.as_ref()).landlock_abi.is_some();
+            && grafter::sandbox::probe::probe_with(super::HELPER.as_ref(), &Options::default())
+                .landlock_abi
+                .is_some();
         assert_eq!(said.ends_with("0\n"), !landlocked, "{backend}: {said}");
     }
 }
