@@ -1,4 +1,5 @@
-//! What a sandbox costs: its start, and a command in it beside a plain spawn, in milliseconds.
+//! What a sandbox costs: its start, and a command in it, in milliseconds; beside them a plain spawn
+//! and one `bwrap` for each command, where that program is installed.
 //!
 //! `cargo run --release --example sandbox_cost` prints medians. The program is its own
 //! sandbox helper, which is how a program that uses grafter as a library does it.
@@ -39,9 +40,16 @@ async fn measure() -> Result<(), Box<dyn Error>> {
     std::fs::create_dir(&tree)?;
     let strongest = probe().backend;
     report("plain spawn of a shell", &plain(COMMANDS)?);
-    for backend in [Backend::Namespaces, Backend::Landlock, Backend::None] {
+    match wrapped(STARTS) {
+        Ok(spans) => report("one bwrap per command", &spans),
+        Err(error) => report_text(&format!("no bwrap per command: {error}")),
+    }
+    for backend in [Backend::Namespaces, Backend::Bubblewrap, Backend::Landlock, Backend::None] {
         if backend == Backend::Namespaces && strongest != backend {
             report_text("namespaces do not work here");
+            continue;
+        }
+        if backend == Backend::Bubblewrap && wrapped(1).is_err() {
             continue;
         }
         let spec = PlaceSpec { backend, ..PlaceSpec::new(&tree, &tree, &home) };
@@ -75,6 +83,22 @@ fn plain(count: usize) -> Result<Vec<Duration>, Box<dyn Error>> {
         let mut shell = Command::new("/bin/bash");
         shell.args(["-c", "true"]).env_clear().stdin(Stdio::null()).output()?;
         spans.push(begun.elapsed());
+    }
+    Ok(spans)
+}
+
+fn wrapped(count: usize) -> Result<Vec<Duration>, Box<dyn Error>> {
+    let words = "--unshare-all --die-with-parent --ro-bind / / --dev /dev --proc /proc --tmpfs /tmp \
+                 /bin/bash -c true";
+    let mut spans = Vec::new();
+    for _ in 0..count {
+        let begun = Instant::now();
+        let mut bwrap = Command::new("/usr/bin/bwrap");
+        let output = bwrap.args(words.split_whitespace()).env_clear().output()?;
+        spans.push(begun.elapsed());
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into());
+        }
     }
     Ok(spans)
 }

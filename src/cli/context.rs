@@ -16,6 +16,7 @@ use crate::{
     prompt::set::PromptSet,
     protocol::event::Level,
     provider::known,
+    sandbox,
     settings::{
         load::{Section, Settings, Sources},
         paths::Paths,
@@ -24,7 +25,8 @@ use crate::{
 };
 
 /// The tables a `config.toml` may have.
-pub(super) const SECTIONS: [&str; 2] = [RunSettings::NAME, known::Options::NAME];
+pub(super) const SECTIONS: [&str; 3] =
+    [RunSettings::NAME, known::Options::NAME, sandbox::options::Options::NAME];
 
 /// What is set up for a folder, be it in a repository or not.
 pub(super) struct Setup {

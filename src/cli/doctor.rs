@@ -11,6 +11,7 @@ use crate::{
     provider::{known, table},
     sandbox::{
         host::{self, HostCommand},
+        options::Options,
         probe::{self, Backend},
     },
     verify::detect,
@@ -28,17 +29,20 @@ pub(super) fn doctor(dir: Option<&Path>) -> Result<ExitCode, Failure> {
         Ok(version) => say!("git          {version}")?,
         Err(why) => say!("git          {why}")?,
     }
-    sandbox()?;
-    let setup = Setup::open(dir)?;
+    let setup = Setup::open(dir);
+    // What cannot be read is told below; what the machine allows is worth knowing all the same.
+    let limits = setup.as_ref().ok().and_then(|setup| setup.section().ok());
+    sandbox(&limits.unwrap_or_default())?;
+    let setup = setup?;
     say!("config       {}", present(&setup.paths.config.join("config.toml")))?;
     say!("trees        {}", setup.paths.state.display())?;
     match Context::open(dir) {
         Ok(context) => repository(&context)?,
         Err(failure) => say!("repository   none usable here\n{failure}")?,
     }
-    let options = setup.section::<known::Options>()?;
+    let known = setup.section::<known::Options>()?;
     say!("models")?;
-    for row in table::providers(&options, &|name| env::var(name).ok()) {
+    for row in table::providers(&known, &|name| env::var(name).ok()) {
         say!("  {:<10} {}", row.name, key(&row.key))?;
     }
     // Without git nothing works, wherever one stands.
@@ -73,27 +77,36 @@ fn judge(answer: &str) -> Result<String, String> {
     }
 }
 
-fn sandbox() -> Result<(), Failure> {
-    let caps = probe::probe();
+fn sandbox(options: &Options) -> Result<(), Failure> {
+    let caps = probe::probe_with(&env::current_exe().or_fail(Kind::Infrastructure)?, options);
     say!("sandbox      {}", caps.backend.name())?;
     say!("  {}", promise(caps.backend))?;
-    match caps.landlock_abi {
-        Some(abi) => say!("  landlock   ABI {abi}")?,
-        None => say!("  landlock   not available")?,
+    for held in &caps.held {
+        say!("  {held}")?;
+    }
+    if caps.landlock_abi.is_none() {
+        say!("  landlock: not available")?;
+    }
+    if caps.backend.has_own_view() {
+        let hosts: Vec<String> = options.hosts.iter().map(ToString::to_string).collect();
+        match hosts.is_empty() {
+            true => say!("  network: loopback alone, no `hosts` in [sandbox]")?,
+            false => say!("  network: through a proxy to {}", hosts.join(", "))?,
+        }
     }
     for note in &caps.notes {
         say!("  {note}")?;
     }
-    say!("  not there yet: system call filter, limits on memory and processes, chosen hosts")
+    Ok(())
 }
 
 /// Says what holds for commands of agents and for checks.
 fn promise(backend: Backend) -> &'static str {
     match backend {
-        Backend::Namespaces => {
-            "enforced: own tree and home writable, no network, checkout not seen"
+        Backend::Namespaces | Backend::Bubblewrap => {
+            "enforced: own tree and home writable, checkout not seen, no network beyond `hosts`"
         }
-        Backend::Landlock => "weaker: own tree and home writable, no TCP from Landlock ABI 4 on",
+        Backend::Landlock => "weaker: own tree and home writable, no sockets at all",
         Backend::None => "commands run with your rights: nothing confines them",
     }
 }

@@ -77,6 +77,7 @@ pub(super) fn ground(
         trees: context.trees(),
         runtime: context.setup.paths.runtime.clone(),
         backend,
+        sandbox: context.setup.section()?,
         helper: env::current_exe().or_fail(Kind::Infrastructure)?,
         hide: vec![context.setup.paths.state.clone(), context.setup.paths.config.clone()],
         asks: asked.then_some(asks),

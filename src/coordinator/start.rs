@@ -37,7 +37,10 @@ use crate::{
         task::Task,
     },
     provider::model::Model,
-    sandbox::probe::{Backend, probe},
+    sandbox::{
+        self,
+        probe::{Backend, probe},
+    },
     subagent::{
         housing::{Housing, Site},
         sweep::{self, Writer},
@@ -56,6 +59,8 @@ pub struct Ground {
     pub runtime: PathBuf,
     /// What confines commands.
     pub backend: Backend,
+    /// What commands may use and reach.
+    pub sandbox: sandbox::options::Options,
     /// The program that starts the sandbox: grafter itself.
     pub helper: PathBuf,
     /// Folders no agent may see, besides the repository's own.
@@ -76,6 +81,7 @@ impl Ground {
             trees: folder.join("trees"),
             runtime: folder.join("run"),
             backend: probe().backend,
+            sandbox: sandbox::options::Options::default(),
             helper: env::current_exe()?,
             hide: vec![folder.to_owned()],
             asks: None,
@@ -349,6 +355,7 @@ async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartE
         root: ground.trees.join(run.as_str()),
         repo: ground.repo.clone(),
         backend: ground.backend,
+        sandbox: ground.sandbox,
         helper: ground.helper,
         share: plan.options.share.clone(),
         hide: ground.hide,

@@ -22,6 +22,7 @@
 //! | `nodes_reset` | `nodes`, `feedback` |
 //! | `place_intent` | `branch`, `commit`, `path` |
 //! | `place_ready` | `path`, `sandbox`, `took_ms` |
+//! | `host_asked` | `host`, `port`, `refused?` |
 //! | `model_intent` | `turn`, `reserved`, `tokens` |
 //! | `model_result` | `turn`, `reply`, `stop`, `usage`, `cost`, `paid`, `took_ms` |
 //! | `model_failed` | `turn`, `error`, `usage`, `cost` |
@@ -204,10 +205,20 @@ pub enum What {
     PlaceReady {
         /// Its folder.
         path: String,
-        /// What confines it: `namespaces`, `landlock`, `none`.
+        /// What confines it: `namespaces`, `bubblewrap`, `landlock`, `none`.
         sandbox: String,
         /// Milliseconds it took.
         took_ms: u64,
+    },
+    /// A command reached a host through the proxy, or wanted to; once for each place and outcome.
+    HostAsked {
+        /// The host, as the command named it.
+        host: String,
+        /// The port.
+        port: u16,
+        /// Why it was not reached; none if it was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refused: Option<String>,
     },
     /// A model call is about to be sent.
     ModelIntent {

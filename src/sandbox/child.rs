@@ -26,10 +26,14 @@ use rustix::{
 };
 
 use crate::sandbox::{
+    bubblewrap,
     kin::Reach,
-    landlock, loopback, mounts, namespaces,
+    landlock,
+    limits::{self, Numbered},
+    loopback, mounts, namespaces, outlet,
+    seccomp::{self, Sockets},
     serve::Server,
-    wire::{Confine, Ready, Setup},
+    wire::{Confine, Ready, Setup, Standing, View},
 };
 
 /// The hidden subcommand's name.
@@ -38,8 +42,10 @@ pub(super) const NAME: &str = "__sandbox";
 pub(super) const NAMESPACES: &str = "namespaces";
 /// Asks for Landlock alone.
 pub(super) const LANDLOCK: &str = "landlock";
+/// Asks for bubblewrap, whose further arguments follow.
+pub(super) const BUBBLEWRAP: &str = "bubblewrap";
 /// The second process, inside the namespaces.
-const INSIDE: &str = "inside";
+pub(super) const INSIDE: &str = "inside";
 
 static DISPATCHES: AtomicBool = AtomicBool::new(false);
 
@@ -69,6 +75,7 @@ fn main(args: &[OsString]) -> ExitCode {
     let result = close_inherited().and_then(|()| match mode {
         NAMESPACES => outer(),
         INSIDE => serve_confined(Reach::Namespace),
+        BUBBLEWRAP => bubblewrap::outer(args.get(1..).unwrap_or_default()),
         LANDLOCK => serve_confined(Reach::Kin),
         _ => Err(format!("`{NAME}` is started by grafter itself, not by hand")),
     });
@@ -117,34 +124,65 @@ fn serve_confined(reach: Reach) -> Result<ExitCode, String> {
         adopt.map_err(|error| format!("cannot adopt orphans: {error}"))?;
     }
     let socket = socket().map_err(|error| format!("cannot use its socket: {error}"))?;
-    let setup = read_setup(&socket)?;
+    let mut setup = read_setup(&socket)?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    let notes = confine(&setup.confine)?;
+    let standing = confine(&setup, reach)?;
+    if let Some(no_proxy) = &setup.no_proxy {
+        let named = outlet::hand_out(no_proxy);
+        setup.env.extend(named.map_err(|error| format!("cannot offer a proxy: {error}"))?);
+    }
     // Its memory and environment are nobody's business, although commands run as the same user.
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let _ = env::set_current_dir(Path::new(&setup.base));
-    answer(&Ready::Serving(notes)).map_err(|error| format!("cannot answer: {error}"))?;
+    answer(&Ready::Serving(standing)).map_err(|error| format!("cannot answer: {error}"))?;
     Server::new(socket, setup, reach).serve();
     Ok(ExitCode::SUCCESS)
 }
 
-fn confine(confine: &Confine) -> Result<Vec<String>, String> {
-    match confine {
+fn confine(setup: &Setup, reach: Reach) -> Result<Standing, String> {
+    match &setup.confine {
         Confine::Namespaces(view) => {
-            let mut notes = mounts::build(view).map_err(|error| error.to_string())?;
+            let built = mounts::build(view, &setup.limits).map_err(|error| error.to_string())?;
+            let (mut weaker, numbered) = built;
             if let Err(error) = loopback::up() {
-                notes.push(format!("127.0.0.1 does not answer inside: {error}"));
+                weaker.push(format!("127.0.0.1 does not answer inside: {error}"));
             }
-            namespaces::give_up_power()?;
-            Ok(notes)
+            seal(setup, reach, (view, numbered)).map(|held| Standing { weaker, held })
+        }
+        Confine::Bubblewrap(view) => {
+            let held = seal(setup, reach, (view, Numbered::No))?;
+            Ok(Standing { weaker: Vec::new(), held })
         }
         Confine::Landlock(access) => {
+            let mut held = limits::set(&setup.limits, reach, Numbered::No);
             // Root's capabilities reach past Landlock, to other processes' memory for one.
             namespaces::give_up_power()?;
-            landlock::restrict(access)
+            let weaker = landlock::restrict(access)?;
+            held.extend(landlock::version().map(|abi| format!("landlock: ABI {abi}, alone")));
+            held.push(filter(Sockets::None)?);
+            Ok(Standing { weaker, held })
         }
-        Confine::Nothing => Ok(Vec::new()),
+        Confine::Nothing => Ok(Standing::default()),
     }
+}
+
+/// Closes everything behind mounts that are made: limits, capabilities, Landlock, system calls.
+fn seal(
+    setup: &Setup,
+    reach: Reach,
+    (view, numbered): (&View, Numbered),
+) -> Result<Vec<String>, String> {
+    let mut held = limits::set(&setup.limits, reach, numbered);
+    namespaces::give_up_power()?;
+    held.extend(
+        landlock::beneath(view).map(|abi| format!("landlock: ABI {abi}, beneath the mounts")),
+    );
+    held.push(filter(Sockets::Local)?);
+    Ok(held)
+}
+
+fn filter(sockets: Sockets) -> Result<String, String> {
+    seccomp::set(sockets).map(|count| format!("seccomp: {count} system calls refused"))
 }
 
 fn socket() -> io::Result<UnixStream> {

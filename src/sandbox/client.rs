@@ -1,6 +1,12 @@
 //! grafter's end of a sandbox: starts it, sends one command at a time, reads the answers.
 
-use std::{io, os::unix::net::UnixStream as StdStream, path::Path, thread, time::Duration};
+use std::{
+    io,
+    os::{fd::OwnedFd, unix::net::UnixStream as StdStream},
+    process::Stdio,
+    thread,
+    time::Duration,
+};
 
 use serde::de::DeserializeOwned;
 use tokio::{
@@ -11,13 +17,14 @@ use tokio::{
     },
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::sandbox::{
-    child,
     kin::Reach,
     launch::{self, Launched},
-    probe,
+    outlet,
+    place::PlaceSpec,
+    probe, proxy,
     run::{Cmd, Ran, RunError},
     running::GRACE,
     serve::Server,
@@ -36,26 +43,35 @@ pub(super) struct Client {
     writer: OwnedWriteHalf,
     helper: Option<Launched>,
     next: u64,
+    /// Ends with the sandbox.
+    _proxy: Option<AbortOnDropHandle<()>>,
 }
 
 impl Client {
     /// Starts a sandbox; returns it with the notes about what is weaker than asked for.
     pub(super) async fn start(
-        program: &Path,
+        spec: &PlaceSpec,
         setup: Setup,
     ) -> Result<(Self, Vec<String>), RunError> {
         let failed = |error: io::Error| RunError::Start { why: error.to_string() };
-        let mode = match setup.confine {
-            Confine::Namespaces(_) => child::NAMESPACES,
-            Confine::Landlock(_) => child::LANDLOCK,
-            Confine::Nothing => return Self::beside(setup).map_err(failed),
-        };
-        let helper = launch::start(program, mode, &setup).map_err(failed)?;
+        if matches!(setup.confine, Confine::Nothing) {
+            return Self::beside(setup).map_err(failed);
+        }
+        let (ours, theirs) = outlet(&setup).map_err(failed)?;
+        let helper = launch::start(&spec.helper, &setup, theirs).map_err(failed)?;
         let socket = helper.socket.try_clone().map_err(failed)?;
         let mut client = Self::on(socket, Some(helper)).map_err(failed)?;
         let ready = timeout(START, client.line()).await.unwrap_or_else(|late| Err(late.into()));
         match ready {
-            Ok(Ready::Serving(notes)) => Ok((client, notes)),
+            Ok(Ready::Serving(standing)) => {
+                if let Some(ours) = ours {
+                    let (hosts, contacts) = (spec.options.hosts.clone(), spec.contacts.clone());
+                    let proxy = outlet::take(&ours)
+                        .and_then(|listener| proxy::serve(listener, hosts, contacts));
+                    client._proxy = Some(proxy.map_err(failed)?);
+                }
+                Ok((client, standing.weaker))
+            }
             Ok(Ready::Failed(why)) => {
                 probe::forget();
                 Err(RunError::Start { why })
@@ -76,7 +92,7 @@ impl Client {
     fn on(socket: StdStream, helper: Option<Launched>) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         let (reader, writer) = UnixStream::from_std(socket)?.into_split();
-        Ok(Self { reader: BufReader::new(reader), writer, helper, next: 1 })
+        Ok(Self { reader: BufReader::new(reader), writer, helper, next: 1, _proxy: None })
     }
 
     /// Runs one command to its end, its deadline or its cancellation.
@@ -139,6 +155,15 @@ impl Drop for Client {
             let _ = thread::Builder::new().spawn(move || drop(helper));
         }
     }
+}
+
+/// Returns both ends of the way by which the proxy's socket comes out, if there is to be one.
+fn outlet(setup: &Setup) -> io::Result<(Option<StdStream>, Stdio)> {
+    if setup.no_proxy.is_none() {
+        return Ok((None, Stdio::null()));
+    }
+    let (ours, theirs) = StdStream::pair()?;
+    Ok((Some(ours), OwnedFd::from(theirs).into()))
 }
 
 async fn send(to: &mut OwnedWriteHalf, order: &Order) -> io::Result<()> {

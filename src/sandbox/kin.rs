@@ -66,6 +66,20 @@ pub(super) fn end_all_but(keep: &BTreeSet<i32>, reach: Reach) {
     }
 }
 
+/// Returns everything that runs in this sandbox, this process aside.
+pub(super) fn all(reach: Reach) -> BTreeSet<i32> {
+    match reach {
+        Reach::Group => BTreeSet::new(),
+        Reach::Kin => below(&BTreeSet::new()),
+        // `/proc` shows the namespace and nothing else.
+        Reach::Namespace => {
+            let names = fs::read_dir("/proc").into_iter().flatten().flatten();
+            let pids = names.filter_map(|name| name.file_name().to_str()?.parse().ok());
+            pids.filter(|pid| *pid != Pid::INIT.as_raw_nonzero().get()).collect()
+        }
+    }
+}
+
 fn below(keep: &BTreeSet<i32>) -> BTreeSet<i32> {
     let mut open: Vec<i32> = children().difference(keep).copied().collect();
     let mut found = BTreeSet::new();

@@ -1,7 +1,7 @@
-//! Landlock alone: the fallback where namespaces are refused.
+//! Landlock: a second hold on writing beneath the mounts, and the fallback where there are none.
 //!
-//! Weaker in what it cannot express, and said so in its notes: the tree stays at its own path, the
-//! owner may still change modes and times of files outside, and the network is closed for TCP only.
+//! Alone it is weaker in what it cannot express, and said so in its notes: the tree stays at its own path, the
+//! owner may still change modes and times of files outside, and other processes are in sight.
 
 use std::ffi::OsString;
 
@@ -10,7 +10,7 @@ use landlock::{
     RulesetCreatedAttr, RulesetStatus, Scope, path_beneath_rules,
 };
 
-use crate::sandbox::wire::Access;
+use crate::sandbox::wire::{Access, Fill, View};
 
 /// The newest set of rights that is asked for.
 const NEWEST: ABI = ABI::V6;
@@ -26,6 +26,32 @@ pub(super) fn restrict(access: &Access) -> Result<Vec<String>, String> {
         RulesetStatus::NotEnforced => Err("landlock is not enforced by this kernel".to_owned()),
         _ => Ok(weaknesses()),
     })
+}
+
+/// Holds writing to what a view leaves writable, whatever may be wrong with its mounts; returns
+/// the version that does it, if there is one.
+///
+/// Nothing in `/proc` is left: root's files in there are the machine's, and of their own programs
+/// write no more than names of threads, which nobody misses.
+pub(super) fn beneath(view: &View) -> Option<u32> {
+    let version = version().filter(|version| *version >= LEAST)?;
+    let own = view.layers.iter().filter(|layer| matches!(layer.fill, Fill::Own(_) | Fill::Scratch));
+    let write = own.map(|layer| layer.at.clone()).chain(["/dev".into()]);
+    hold(&write.collect::<Vec<_>>()).ok().filter(|status| *status != RulesetStatus::NotEnforced)?;
+    Some(version)
+}
+
+fn hold(write: &[OsString]) -> Result<RulesetStatus, landlock::RulesetError> {
+    let all = AccessFs::from_all(NEWEST);
+    let status = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(all)?
+        .scope(Scope::from_all(NEWEST))?
+        .create()?
+        .add_rules(path_beneath_rules(["/"], AccessFs::from_read(NEWEST)))?
+        .add_rules(path_beneath_rules(write, all))?
+        .restrict_self()?;
+    Ok(status.ruleset)
 }
 
 /// Returns the newest version of Landlock that this kernel has, up to 6.
@@ -65,15 +91,11 @@ fn enforce(access: &Access) -> Result<RulesetStatus, landlock::RulesetError> {
 
 /// Returns what rules alone do not hold.
 pub(super) fn weaknesses() -> Vec<String> {
-    let mut notes = vec![
+    vec![
         "the tree is at its own path, not at the checkout's".to_owned(),
         "modes and times of files outside can be changed by their owner".to_owned(),
         "processes outside are visible".to_owned(),
         "there is no shared memory and no pseudo terminal".to_owned(),
-    ];
-    notes.push(match version() {
-        Some(4..) => "no TCP at all, loopback included; other protocols are open".to_owned(),
-        _ => "the network is open".to_owned(),
-    });
-    notes
+        "no network at all: neither loopback nor `hosts` of [sandbox]".to_owned(),
+    ]
 }

@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    ffi::OsString,
     io::{self, Write},
     net::Shutdown,
     os::{fd::OwnedFd, unix::net::UnixStream},
@@ -14,7 +15,10 @@ use rustix::{
     process::{Pid, PidfdFlags, pidfd_open},
 };
 
-use crate::sandbox::{child, wire::Setup};
+use crate::sandbox::{
+    bubblewrap, child,
+    wire::{Confine, Setup},
+};
 
 /// How long a helper may take to end by itself.
 const PATIENCE: Timespec = Timespec { tv_sec: 3, tv_nsec: 0 };
@@ -27,18 +31,34 @@ pub(super) struct Launched {
     child: Child,
 }
 
-/// Starts the helper in this mode and tells it what to build; does not wait for its answer.
-pub(super) fn start(helper: &Path, mode: &str, setup: &Setup) -> io::Result<Launched> {
+/// Starts the helper and tells it what to build; does not wait for its answer.
+///
+/// `outlet` is where the helper hands out the socket that commands reach the proxy through.
+pub(super) fn start(helper: &Path, setup: &Setup, outlet: Stdio) -> io::Result<Launched> {
     refuse_self(helper)?;
     let (ours, theirs) = UnixStream::pair()?;
     let mut command = Command::new(helper);
     // No variable at all: the environment of the helper can be read from inside.
-    command.args([child::NAME, mode]).env_clear();
-    command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
+    command.arg(child::NAME).args(mode(helper, setup)?).env_clear();
+    command.stdin(OwnedFd::from(theirs)).stdout(outlet).stderr(Stdio::null());
     let child = command.spawn()?;
     let mut launched = Launched { socket: ours, child };
     launched.socket.write_all(&setup_line(setup)?)?;
     Ok(launched)
+}
+
+/// Returns what the helper is asked for.
+fn mode(helper: &Path, setup: &Setup) -> io::Result<Vec<OsString>> {
+    Ok(match &setup.confine {
+        Confine::Namespaces(_) => vec![child::NAMESPACES.into()],
+        Confine::Landlock(_) | Confine::Nothing => vec![child::LANDLOCK.into()],
+        Confine::Bubblewrap(view) => {
+            let missing = || io::Error::new(io::ErrorKind::NotFound, "bubblewrap is not installed");
+            let program = bubblewrap::find().ok_or_else(missing)?;
+            let words = bubblewrap::command(program, view, (&setup.limits, helper));
+            [vec![child::BUBBLEWRAP.into()], words].concat()
+        }
+    })
 }
 
 /// A program that does not call [`child::dispatch`] would run its own `main` in place of a helper's.
@@ -82,13 +102,20 @@ impl Drop for Launched {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::wire::Confine;
+    use crate::sandbox::options::{Limits, Options};
 
     #[test]
     fn a_program_that_does_not_dispatch_is_never_started_as_its_own_helper() {
         let own = env::current_exe().unwrap();
-        let setup = Setup { confine: Confine::Nothing, base: "/".into(), env: Vec::new() };
-        let error = start(&own, child::NAMESPACES, &setup).unwrap_err();
+        let limits = Limits::from(&Options::default());
+        let setup = Setup {
+            confine: Confine::Nothing,
+            base: "/".into(),
+            env: Vec::new(),
+            limits,
+            no_proxy: None,
+        };
+        let error = start(&own, &setup, Stdio::null()).unwrap_err();
         assert!(error.to_string().contains("child::dispatch()"), "{error}");
     }
 }

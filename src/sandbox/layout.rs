@@ -12,6 +12,8 @@ use std::{
 };
 
 use crate::sandbox::{
+    hosts::own_loopback,
+    options::Limits,
     place::PlaceSpec,
     probe::Backend,
     toolchain::{self, Host, Toolchains},
@@ -45,11 +47,16 @@ pub(super) fn setup(spec: &PlaceSpec, host: &Host) -> Setup {
     env.insert("PATH".into(), spec.path_env.clone());
     env.insert("LANG".into(), host.lang.clone().unwrap_or_else(|| "C.UTF-8".into()));
     let (confine, base) = match spec.backend {
-        Backend::Namespaces => {
+        Backend::Namespaces | Backend::Bubblewrap => {
             let home = inside_home(spec, host);
             env.insert("TMPDIR".into(), "/tmp".into());
             env.insert("HOME".into(), home.clone().into());
-            (Confine::Namespaces(view(spec, host, &tools, &home)), &spec.seen_as)
+            let view = view(spec, host, &tools, &home);
+            let confine = match spec.backend {
+                Backend::Bubblewrap => Confine::Bubblewrap(view),
+                _ => Confine::Namespaces(view),
+            };
+            (confine, &spec.seen_as)
         }
         Backend::Landlock => {
             env.extend(open_env(spec));
@@ -60,15 +67,19 @@ pub(super) fn setup(spec: &PlaceSpec, host: &Host) -> Setup {
             (Confine::Nothing, &spec.tree)
         }
     };
-    Setup { confine, base: base.clone().into(), env: env.into_iter().collect() }
+    let limits = Limits::from(&spec.options);
+    let hosts = &spec.options.hosts;
+    let proxied = spec.backend.has_own_view() && !hosts.is_empty();
+    let no_proxy = proxied.then(|| own_loopback(hosts));
+    Setup { confine, base: base.clone().into(), env: env.into_iter().collect(), limits, no_proxy }
 }
 
 /// Returns what `objects/info/alternates` of the private git dir has to say inside.
 pub(super) fn alternates(spec: &PlaceSpec) -> Vec<u8> {
     use std::os::unix::ffi::OsStrExt;
     let lines = spec.objects.iter().enumerate().map(|(number, objects)| match spec.backend {
-        Backend::Namespaces => format!("{OBJECTS}/{number}\n").into_bytes(),
-        Backend::Landlock | Backend::None => [objects.as_os_str().as_bytes(), b"\n"].concat(),
+        backend if backend.has_own_view() => format!("{OBJECTS}/{number}\n").into_bytes(),
+        _ => [objects.as_os_str().as_bytes(), b"\n"].concat(),
     });
     lines.collect::<Vec<_>>().concat()
 }
@@ -209,6 +220,8 @@ mod tests {
 
     use insta::assert_snapshot;
 
+    use crate::sandbox::options::Options;
+
     use super::{BTreeSet, Backend, Confine, Host, PathBuf, PlaceSpec, fs, readable, setup};
 
     /// Sets up a place below a folder of its own and prints its layers, that folder as `@`.
@@ -229,6 +242,8 @@ mod tests {
             share: vec![(root.join("deps"), root.join("home/repo/.venv"))],
             path_env: std::env::join_paths(path_env).expect("joins"),
             backend: Backend::Namespaces,
+            options: Options::default(),
+            contacts: None,
             helper: PathBuf::new(),
         };
         let mut host = Host { home: Some(root.join("home")), ..Host::default() };

@@ -9,10 +9,14 @@
 //!
 //! The helper is the running program itself, so a program that uses this library begins its `main`
 //! with [`child::dispatch`]. On grafter's side `layout` says what a sandbox shows, `launch` and
-//! `client` start and ask the helper; on the helper's side `namespaces`, `mounts` and `landlock`
-//! confine, `serve` and `running` run commands. `wire` is what passes between them.
+//! `client` start and ask the helper; on the helper's side `namespaces` and `mounts`, or
+//! `bubblewrap` in their place, and `landlock`, `limits` and `seccomp` confine; `serve` and `running`
+//! run commands, which `watch` looks at. `wire` is what passes between them. `hosts`,
+//! `proxy`, `ask` and `outlet` are the way to the hosts that the user named.
 
+mod ask;
 mod beneath;
+mod bubblewrap;
 mod capture;
 pub mod child;
 mod client;
@@ -20,19 +24,27 @@ pub mod disk;
 pub mod file_error;
 pub mod files;
 pub mod host;
+pub mod hosts;
 mod kin;
 mod landlock;
 mod launch;
 mod layout;
+mod limits;
 pub mod lock;
 mod loopback;
 mod mountinfo;
 mod mounts;
 mod namespaces;
+pub mod options;
+mod outlet;
 pub mod place;
 pub mod probe;
+pub mod proxy;
 pub mod run;
 mod running;
+pub mod seatbelt;
+mod seccomp;
 mod serve;
 mod toolchain;
+mod watch;
 mod wire;

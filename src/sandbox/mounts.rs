@@ -7,7 +7,7 @@
 
 use std::{
     collections::BTreeMap,
-    ffi::{CStr, OsString},
+    ffi::{CString, OsString},
     fs, io,
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
@@ -24,14 +24,16 @@ use rustix::{
 use thiserror::Error;
 
 use crate::sandbox::{
+    limits::{self, Numbered},
     mountinfo,
+    options::Limits,
     wire::{Fill, Layer, View},
 };
 
 /// Devices that programs need; the rest of the host's are not there.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 /// Parts of `/proc` that change the machine: root's files, and root inside may be root outside.
-const KERNEL_KNOBS: [&str; 6] = ["sys", "sysrq-trigger", "irq", "bus", "fs", "acpi"];
+pub(super) const KERNEL_KNOBS: [&str; 6] = ["sys", "sysrq-trigger", "irq", "bus", "fs", "acpi"];
 
 /// A step of the building that failed.
 #[derive(Debug, Error)]
@@ -48,8 +50,9 @@ fn failed(step: &'static str, path: &Path) -> impl FnOnce(Errno) -> MountError {
     move |errno| MountError { step, path: path.to_owned(), source: errno.into() }
 }
 
-/// Builds the view in this process's mount namespace; returns what had to be left out.
-pub(super) fn build(view: &View) -> Result<Vec<String>> {
+/// Builds the view in this process's mount namespace; returns what had to be left out, and whether
+/// the number of processes is limited on the way.
+pub(super) fn build(view: &View, limits: &Limits) -> Result<(Vec<String>, Numbered)> {
     let root = Path::new("/");
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     mount_change(root, private).map_err(failed("separate", root))?;
@@ -57,17 +60,20 @@ pub(super) fn build(view: &View) -> Result<Vec<String>> {
     hold(view, &mut held, Hold::Own)?;
     let devices = hold_devices();
     mount_proc()?;
+    // Through this very `/proc`, before that part of it can no longer be written.
+    let numbered = limits::number(limits);
+    protect_knobs()?;
     for secret in view.secrets.iter().map(Path::new).filter(|path| path.exists()) {
         hide(secret)?;
     }
     make_all_read_only()?;
     hold(view, &mut held, Hold::Shared)?;
-    lay_devices(devices)?;
+    lay_devices(devices, limits)?;
     let mut notes = Vec::new();
     for layer in &view.layers {
-        lay(layer, &mut held, &mut notes)?;
+        lay(layer, &mut held, (limits, &mut notes))?;
     }
-    Ok(notes)
+    Ok((notes, numbered))
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -112,7 +118,11 @@ fn attach(copy: &OwnedFd, at: &Path) -> rustix::io::Result<()> {
 fn mount_proc() -> Result<()> {
     let proc = Path::new("/proc");
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    mount("proc", proc, "proc", flags, None).map_err(failed("mount", proc))?;
+    mount("proc", proc, "proc", flags, None).map_err(failed("mount", proc))
+}
+
+fn protect_knobs() -> Result<()> {
+    let proc = Path::new("/proc");
     for knob in KERNEL_KNOBS.map(|name| proc.join(name)).iter().filter(|path| path.exists()) {
         // A mount of its own, which is then made read-only with all others.
         mount_bind(knob, knob).map_err(failed("protect", knob))?;
@@ -142,9 +152,9 @@ fn hold_devices() -> Vec<(PathBuf, OwnedFd)> {
     paths.into_iter().filter_map(|path| detached(&path).ok().map(|copy| (path, copy))).collect()
 }
 
-fn lay_devices(devices: Vec<(PathBuf, OwnedFd)>) -> Result<()> {
+fn lay_devices(devices: Vec<(PathBuf, OwnedFd)>, limits: &Limits) -> Result<()> {
     let dev = Path::new("/dev");
-    scratch(dev, c"mode=0755")?;
+    scratch(dev, &format!("mode=0755,size={}", limits.tmp))?;
     for (path, copy) in devices {
         create_file(&path, b"").map_err(failed("make", &path))?;
         attach(&copy, &path).map_err(failed("bind", &path))?;
@@ -168,15 +178,17 @@ fn lay_devices(devices: Vec<(PathBuf, OwnedFd)>) -> Result<()> {
     mount("devpts", &pts, "devpts", flags, options).map_err(failed("mount", &pts))
 }
 
-fn scratch(at: &Path, options: &CStr) -> Result<()> {
+fn scratch(at: &Path, options: &str) -> Result<()> {
+    let options = CString::new(options).unwrap_or_default();
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
-    mount("tmpfs", at, "tmpfs", flags, options).map_err(failed("mount a folder over", at))
+    mount("tmpfs", at, "tmpfs", flags, options.as_c_str())
+        .map_err(failed("mount a folder over", at))
 }
 
-fn lay(layer: &Layer, held: &mut Held, notes: &mut Vec<String>) -> Result<()> {
+fn lay(layer: &Layer, held: &mut Held, (limits, notes): (&Limits, &mut Vec<String>)) -> Result<()> {
     let at = Path::new(&layer.at);
     match &layer.fill {
-        Fill::Scratch if at.is_dir() => scratch(at, c"mode=1777"),
+        Fill::Scratch if at.is_dir() => scratch(at, &format!("mode=1777,size={}", limits.tmp)),
         Fill::Hidden if at.exists() => hide(at),
         // What is not there needs no cover.
         Fill::Scratch | Fill::Hidden => Ok(()),

@@ -15,7 +15,10 @@ use std::{
 };
 
 use thiserror::Error;
-use tokio::{sync::Mutex, task::spawn_blocking};
+use tokio::{
+    sync::{Mutex, mpsc::UnboundedSender},
+    task::spawn_blocking,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::sandbox::{
@@ -25,7 +28,9 @@ use crate::sandbox::{
     file_error::FileError,
     files::{Entry, Files, Meta},
     layout,
+    options::Options,
     probe::{self, Backend},
+    proxy::Contact,
     run::{Cmd, Ran, RanEnd, RunError},
     toolchain::Host,
 };
@@ -54,6 +59,10 @@ pub struct PlaceSpec {
     pub path_env: OsString,
     /// How commands are confined.
     pub backend: Backend,
+    /// What commands may use and reach.
+    pub options: Options,
+    /// Where hosts are reported that commands reach through the proxy, or want to.
+    pub contacts: Option<UnboundedSender<Contact>>,
     /// The `grafter` program, which confines itself and serves commands.
     pub helper: PathBuf,
 }
@@ -72,6 +81,8 @@ impl PlaceSpec {
             share: Vec::new(),
             path_env: std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()),
             backend: probe::probe().backend,
+            options: Options::default(),
+            contacts: None,
             helper: std::env::current_exe().unwrap_or_else(|_| "grafter".into()),
         }
     }
@@ -151,9 +162,9 @@ impl Place {
 
     /// Returns the path at which commands see the tree.
     pub fn seen_as(&self) -> &Path {
-        match self.spec.backend {
-            Backend::Namespaces => &self.spec.seen_as,
-            Backend::Landlock | Backend::None => &self.spec.tree,
+        match self.spec.backend.has_own_view() {
+            true => &self.spec.seen_as,
+            false => &self.spec.tree,
         }
     }
 
@@ -230,7 +241,7 @@ impl Place {
         let spec = self.spec.clone();
         let setup = spawn_blocking(move || layout::setup(&spec, &Host::from_env())).await;
         let setup = setup.map_err(|error| RunError::Start { why: error.to_string() })?;
-        let (client, notes) = Client::start(&self.spec.helper, setup).await?;
+        let (client, notes) = Client::start(&self.spec, setup).await?;
         if let Ok(mut known) = self.notes.lock() {
             *known = notes;
         }
@@ -293,9 +304,9 @@ fn folder(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PlaceErr
 
 /// Makes every path absolute and free of links, and the private home.
 fn resolve(mut spec: PlaceSpec) -> Result<PlaceSpec, PlaceError> {
-    let inner = match spec.backend {
-        Backend::Namespaces => spec.home.clone(),
-        Backend::Landlock | Backend::None => spec.home.join("tmp"),
+    let inner = match spec.backend.has_own_view() {
+        true => spec.home.clone(),
+        false => spec.home.join("tmp"),
     };
     let home = DirBuilder::new().recursive(true).mode(0o700).create(inner);
     home.map_err(folder("home", &spec.home))?;

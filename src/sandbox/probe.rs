@@ -5,23 +5,30 @@ use std::{
     io::{BufRead, BufReader, Write},
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
+    process::Stdio,
     sync::OnceLock,
     time::Duration,
 };
 
 use crate::sandbox::{
-    child, landlock, launch,
-    wire::{Confine, Fill, Layer, Ready, Setup, View},
+    landlock, launch,
+    options::{Limits, Options},
+    wire::{Access, Confine, Fill, Layer, Ready, Setup, Standing, View},
 };
 
 /// How long the trial may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Names, with commas between, what tests want to be missing.
+const WITHOUT: &str = "GRAFTER_PRETEND_WITHOUT";
 
 /// How commands are confined, the strongest first.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Backend {
     /// Namespaces and mounts of their own.
     Namespaces,
+    /// The same, made by bubblewrap, where the system grants them to that program only.
+    Bubblewrap,
     /// Landlock rules alone: weaker.
     Landlock,
     /// A process group and a scrubbed environment: no confinement.
@@ -33,9 +40,15 @@ impl Backend {
     pub fn name(self) -> &'static str {
         match self {
             Self::Namespaces => "namespaces",
+            Self::Bubblewrap => "bubblewrap",
             Self::Landlock => "landlock",
             Self::None => "none",
         }
+    }
+
+    /// Returns whether commands see a file system and processes of their own.
+    pub fn has_own_view(self) -> bool {
+        matches!(self, Self::Namespaces | Self::Bubblewrap)
     }
 }
 
@@ -52,8 +65,12 @@ pub struct Caps {
     pub backend: Backend,
     /// Whether namespaces work, or what stops them.
     pub userns: Result<(), String>,
+    /// Whether bubblewrap works, or why it does not; not tried where namespaces work.
+    pub bubblewrap: Option<Result<(), String>>,
     /// The version of Landlock, as far as grafter knows them (6).
     pub landlock_abi: Option<u32>,
+    /// What the backend enforces, and how.
+    pub held: Vec<String>,
     /// What the backend does not hold, for `doctor` and the run's head.
     pub notes: Vec<String>,
 }
@@ -62,8 +79,11 @@ pub struct Caps {
 pub fn probe() -> Caps {
     static CAPS: OnceLock<Caps> = OnceLock::new();
     CAPS.get_or_init(|| match std::env::current_exe() {
-        Ok(helper) => probe_with(&helper),
-        Err(error) => caps(Err(format!("the program does not know its own path: {error}"))),
+        Ok(helper) => probe_with(&helper, &Options::default()),
+        Err(error) => {
+            let why = format!("the program does not know its own path: {error}");
+            caps(Tried { namespaces: Err(why.clone()), bubblewrap: None, landlock: Err(why) })
+        }
     })
     .clone()
 }
@@ -128,6 +148,9 @@ fn surroundings() -> Option<String> {
     ] {
         hash.update(b"\0").update(&fs::read(file).unwrap_or_default());
     }
+    if cfg!(debug_assertions) {
+        hash.update(std::env::var(WITHOUT).unwrap_or_default().as_bytes());
+    }
     let program = fs::metadata("/proc/self/exe").ok()?;
     for number in [program.ino(), program.size(), program.mtime().cast_unsigned()] {
         hash.update(&number.to_le_bytes());
@@ -135,39 +158,85 @@ fn surroundings() -> Option<String> {
     Some(hash.finalize().to_hex().to_string())
 }
 
-/// Returns what this machine allows, tried with this `grafter` program as helper.
-pub fn probe_with(helper: &Path) -> Caps {
-    caps(try_namespaces(helper))
+/// How each backend that was tried answered.
+struct Tried {
+    namespaces: Result<Standing, String>,
+    bubblewrap: Option<Result<Standing, String>>,
+    landlock: Result<Standing, String>,
 }
 
-fn caps(namespaces: Result<Vec<String>, String>) -> Caps {
-    let landlock_abi = landlock::version();
-    let (userns, mut notes) = match namespaces {
-        Ok(notes) => (Ok(()), notes),
-        Err(why) => (Err(why), Vec::new()),
+/// Returns what this machine allows, tried with this `grafter` program as helper and these limits.
+pub fn probe_with(helper: &Path, options: &Options) -> Caps {
+    let attempt = |name: &str, confine: Confine| match is_without(name) {
+        true => Err("switched off for a test".to_owned()),
+        false => attempt(helper, confine, Limits::from(options)),
     };
-    let backend = match (&userns, landlock_abi) {
-        (Ok(()), _) => Backend::Namespaces,
-        (Err(_), Some(landlock::LEAST..)) => Backend::Landlock,
-        (Err(_), _) => Backend::None,
+    let untried = || Err("not needed".to_owned());
+    let namespaces = attempt("namespaces", Confine::Namespaces(small_view()));
+    let bubblewrap =
+        namespaces.is_err().then(|| attempt("bubblewrap", Confine::Bubblewrap(small_view())));
+    let landlock = match (&namespaces, &bubblewrap, landlock_version()) {
+        (Err(_), Some(Err(_)), Some(landlock::LEAST..)) => {
+            let access = Access { read: vec!["/".into()], write: Vec::new() };
+            attempt("landlock", Confine::Landlock(access))
+        }
+        _ => untried(),
     };
+    caps(Tried { namespaces, bubblewrap, landlock })
+}
+
+/// What tests pretend is missing, in builds for tests only.
+fn is_without(what: &str) -> bool {
+    cfg!(debug_assertions)
+        && std::env::var(WITHOUT).is_ok_and(|all| all.split(',').any(|one| one == what))
+}
+
+fn landlock_version() -> Option<u32> {
+    landlock::version().filter(|_| !is_without("landlock"))
+}
+
+fn caps(tried: Tried) -> Caps {
+    let Tried { namespaces, bubblewrap, landlock } = tried;
+    let mut notes = Vec::new();
+    let userns = namespaces.as_ref().map(|_| ()).map_err(Clone::clone);
+    let outcome = bubblewrap.as_ref().map(|tried| tried.as_ref().map(|_| ()).map_err(Clone::clone));
     if let Err(why) = &userns {
         notes.push(format!("no namespaces: {why}"));
     }
-    if backend == Backend::Landlock {
-        notes.extend(landlock::weaknesses());
+    if let Some(Err(why)) = &outcome {
+        notes.push(format!("no bubblewrap: {why}"));
     }
-    if backend == Backend::None {
-        notes.push("commands are not confined at all".to_owned());
+    let all = [
+        (Backend::Namespaces, Some(namespaces)),
+        (Backend::Bubblewrap, bubblewrap),
+        (Backend::Landlock, Some(landlock)),
+    ];
+    let works = |(backend, tried): (Backend, Option<Result<Standing, String>>)| {
+        Some((backend, tried?.ok()?))
+    };
+    let nothing = || Standing {
+        weaker: vec!["commands are not confined at all".to_owned()],
+        held: Vec::new(),
+    };
+    let (backend, standing) =
+        all.into_iter().find_map(works).unwrap_or_else(|| (Backend::None, nothing()));
+    // Bubblewrap holds as much, so what it stands in for is no weakness.
+    if backend == Backend::Bubblewrap {
+        notes.clear();
     }
-    Caps { backend, userns, landlock_abi, notes }
+    notes.extend(standing.weaker);
+    let (landlock_abi, held) = (landlock_version(), standing.held);
+    Caps { backend, userns, bubblewrap: outcome, landlock_abi, held, notes }
 }
 
-fn try_namespaces(helper: &Path) -> Result<Vec<String>, String> {
+fn small_view() -> View {
     let scratch = Layer { at: "/tmp".into(), fill: Fill::Scratch };
-    let view = View { secrets: Vec::new(), layers: vec![scratch] };
-    let setup = Setup { confine: Confine::Namespaces(view), base: "/".into(), env: Vec::new() };
-    let helper = launch::start(helper, child::NAMESPACES, &setup).map_err(|e| e.to_string())?;
+    View { secrets: Vec::new(), layers: vec![scratch] }
+}
+
+fn attempt(helper: &Path, confine: Confine, limits: Limits) -> Result<Standing, String> {
+    let setup = Setup { confine, base: "/".into(), env: Vec::new(), limits, no_proxy: None };
+    let helper = launch::start(helper, &setup, Stdio::null()).map_err(|error| error.to_string())?;
     let mut line = String::new();
     let answered = helper
         .socket
@@ -175,7 +244,7 @@ fn try_namespaces(helper: &Path) -> Result<Vec<String>, String> {
         .and_then(|()| BufReader::new(&helper.socket).read_line(&mut line));
     answered.map_err(|error| format!("the trial did not answer: {error}"))?;
     match serde_json::from_str(&line) {
-        Ok(Ready::Serving(notes)) => Ok(notes),
+        Ok(Ready::Serving(standing)) => Ok(standing),
         Ok(Ready::Failed(why)) => Err(why),
         Err(_) => Err("the trial ended without an answer".to_owned()),
     }

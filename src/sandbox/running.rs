@@ -20,6 +20,7 @@ use crate::sandbox::{
     kin::{self, Reach},
     run::RanEnd,
     serve::{Peer, Server, timespec},
+    watch,
     wire::{End, Order},
 };
 
@@ -34,11 +35,15 @@ const LOOK_LEAST: Duration = Duration::from_millis(1);
 /// What is read of a pipe after its command has ended, at most.
 const LAST_READS: usize = 16;
 
+/// What a command's output ends with that went beyond a limit.
+const ENDED: &str = "ended with all it had started: ";
+
 /// Why a command is being stopped.
 #[derive(Clone, Copy, PartialEq)]
 enum Stop {
     Deadline,
     Cancel,
+    Limit,
 }
 
 /// A command that has been started and not yet collected.
@@ -108,6 +113,10 @@ impl Running {
                 }
             }
             self.mind_the_clock();
+            if let Some(beyond) = server.enforce() {
+                self.capture.push(format!("\n[{ENDED}{beyond} of [sandbox]]\n").as_bytes());
+                self.stop.get_or_insert((Stop::Limit, Instant::now()));
+            }
             if server.reach() != Reach::Group {
                 self.reap_others();
             }
@@ -124,7 +133,7 @@ impl Running {
             fds.push(PollFd::new(handle, PollFlags::IN));
         }
         let next = self.stop.map_or(self.deadline, |(_, since)| since + GRACE);
-        let most = if self.handle.is_some() { REAP_EVERY } else { LOOK_EVERY };
+        let most = if self.handle.is_some() { watch::EVERY } else { LOOK_EVERY };
         // A process that cannot be killed at once must not make this a busy wait.
         let left = next.saturating_duration_since(Instant::now()).clamp(LOOK_LEAST, most);
         let _ = poll(&mut fds, Some(&timespec(left)));
@@ -205,6 +214,8 @@ impl Running {
         let end = match stopped {
             Some(Stop::Deadline) => End::Ran(RanEnd::Deadline),
             Some(Stop::Cancel) => End::Cancelled,
+            // As the system does it when memory is short; it may be collected already.
+            Some(Stop::Limit) => End::Ran(RanEnd::Signal(Signal::KILL.as_raw())),
             None => End::Ran(ended(status)),
         };
         let (output, dropped) = self.capture.finish();

@@ -22,11 +22,15 @@ use rustix::{
 use crate::sandbox::{
     kin::{self, Reach},
     running::Running,
+    watch::Watch,
     wire::{End, Order, Reply, Request, Setup},
 };
 
 /// What a background process may still print before its pipe is closed.
 const LEFTOVER_BYTES: u64 = 16 << 20;
+
+/// What runs on between commands is looked at this often.
+const IDLE_LOOK: Duration = Duration::from_secs(1);
 
 /// A pipe that a background process of an earlier command still writes to.
 ///
@@ -43,6 +47,7 @@ pub(super) struct Server {
     shell: PathBuf,
     setup: Setup,
     reach: Reach,
+    watch: Watch,
     leftovers: Vec<Leftover>,
 }
 
@@ -59,7 +64,8 @@ impl Server {
     /// Returns a server on this socket, whose peer sent this setup.
     pub(super) fn new(socket: UnixStream, setup: Setup, reach: Reach) -> Self {
         let shell = shell_in(&setup);
-        Self { socket, inbox: Vec::new(), shell, setup, reach, leftovers: Vec::new() }
+        let watch = Watch::new(setup.limits.clone(), reach);
+        Self { socket, inbox: Vec::new(), shell, setup, reach, watch, leftovers: Vec::new() }
     }
 
     /// Serves until the peer is gone, then ends whatever is still running.
@@ -114,11 +120,21 @@ impl Server {
         self.leftovers.push(Leftover { pipe, left: LEFTOVER_BYTES });
     }
 
+    /// Ends everything inside if it has gone beyond a limit; returns which.
+    pub(super) fn enforce(&mut self) -> Option<String> {
+        let beyond = self.watch.beyond()?;
+        kin::end_all_but(&BTreeSet::new(), self.reach);
+        Some(beyond)
+    }
+
     fn wait_idle(&mut self) -> Peer {
+        // Only what an earlier command left running needs to be looked at.
+        let busy = self.reach != Reach::Group && !kin::children().is_empty();
+        let span = busy.then(|| timespec(IDLE_LOOK));
         let ready: Vec<bool> = {
             let mut fds = vec![PollFd::new(&self.socket, PollFlags::IN)];
             fds.extend(self.leftovers.iter().map(|old| PollFd::new(&old.pipe, PollFlags::IN)));
-            let _ = poll(&mut fds, None);
+            let _ = poll(&mut fds, span.as_ref());
             fds.iter().map(|fd| !fd.revents().is_empty()).collect()
         };
         let mut ready = ready.into_iter();
@@ -127,13 +143,18 @@ impl Server {
         if self.reach != Reach::Group {
             kin::reap_orphans();
         }
+        if busy {
+            let _ = self.enforce();
+        }
         if socket { self.receive() } else { Peer::There }
     }
 
     /// Runs one command and answers.
     fn obey(&mut self, request: &Request) -> Peer {
         let started = Instant::now();
-        let (end, output, dropped) = match self.start(request, started) {
+        let begun = self.start(request, started);
+        let begun = begun.or_else(|error| self.start_with_room(error, (request, started)));
+        let (end, output, dropped) = match begun {
             Ok(running) => match running.finish(self) {
                 Some(finished) => finished,
                 None => return Peer::Gone,
@@ -146,6 +167,19 @@ impl Server {
         message.push(b'\n');
         message.extend(output);
         if self.socket.write_all(&message).is_ok() { Peer::There } else { Peer::Gone }
+    }
+
+    /// Starts a command once more if it was a fork bomb's leftovers that left no room for it.
+    fn start_with_room(
+        &self,
+        error: io::Error,
+        (request, started): (&Request, Instant),
+    ) -> io::Result<Running> {
+        if error.kind() != io::ErrorKind::WouldBlock || self.reach == Reach::Group {
+            return Err(error);
+        }
+        kin::end_all_but(&BTreeSet::new(), self.reach);
+        self.start(request, started)
     }
 
     fn start(&self, request: &Request, started: Instant) -> io::Result<Running> {

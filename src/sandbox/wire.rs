@@ -8,7 +8,7 @@ use std::ffi::OsString;
 
 use serde::{Deserialize, Serialize};
 
-use crate::sandbox::run::RanEnd;
+use crate::sandbox::{options::Limits, run::RanEnd};
 
 /// The first line to the child: what to build before it serves.
 #[derive(Debug, Deserialize, Serialize)]
@@ -19,6 +19,10 @@ pub(super) struct Setup {
     pub(super) base: OsString,
     /// The environment every command starts with.
     pub(super) env: Vec<(OsString, OsString)>,
+    /// What all commands together may use.
+    pub(super) limits: Limits,
+    /// What commands shall not ask the proxy for; none if there is no proxy.
+    pub(super) no_proxy: Option<String>,
 }
 
 /// What stands between a command and the machine.
@@ -26,6 +30,8 @@ pub(super) struct Setup {
 pub(super) enum Confine {
     /// Namespaces, with this view of the file system.
     Namespaces(View),
+    /// The same view, made by bubblewrap.
+    Bubblewrap(View),
     /// Landlock alone, with these paths.
     Landlock(Access),
     /// Nothing but the command's own process group.
@@ -74,11 +80,20 @@ pub(super) struct Access {
     pub(super) write: Vec<OsString>,
 }
 
+/// What a serving child is held to, for people.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub(super) struct Standing {
+    /// What is weaker than asked for.
+    pub(super) weaker: Vec<String>,
+    /// What is enforced, and how.
+    pub(super) held: Vec<String>,
+}
+
 /// The child's answer to a [`Setup`].
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) enum Ready {
-    /// It serves; the notes say what is weaker than asked for.
-    Serving(Vec<String>),
+    /// It serves.
+    Serving(Standing),
     /// It could not be built.
     Failed(String),
 }

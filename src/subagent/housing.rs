@@ -13,7 +13,13 @@ use std::{
 };
 
 use thiserror::Error;
-use tokio::{sync::OnceCell, task};
+use tokio::{
+    sync::{
+        OnceCell,
+        mpsc::{self, UnboundedSender},
+    },
+    task,
+};
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -32,8 +38,10 @@ use crate::{
     },
     sandbox::{
         lock::{TreeLock, WriteGuard},
+        options::Options,
         place::{Place, PlaceSpec},
         probe::Backend,
+        proxy::Contact,
     },
     subagent::{
         share,
@@ -50,6 +58,8 @@ pub struct Site {
     pub root: PathBuf,
     /// What confines commands.
     pub backend: Backend,
+    /// What commands may use and reach.
+    pub sandbox: Options,
     /// The program that starts the sandbox: grafter itself.
     pub helper: PathBuf,
     /// Ignored folders of the checkout that agents see read-only.
@@ -208,7 +218,8 @@ impl Housing {
         let spare = if wish.branch.is_none() { self.lock_spares().pop() } else { None };
         let spec =
             task::spawn_blocking(move || prepare(&site, &wanted, (&folder, spare.as_deref())));
-        let spec = spec.await.expect("making a tree does not panic")?;
+        let mut spec = spec.await.expect("making a tree does not panic")?;
+        spec.contacts = (!spec.options.hosts.is_empty()).then(|| self.recorder(who));
         let place = Place::open(spec)
             .await
             .map_err(|error| HousingError::Place { path: path.clone(), cause: chain(&error) })?;
@@ -219,6 +230,24 @@ impl Housing {
         };
         self.journal.append(node, agent, ready).await?;
         Ok(place)
+    }
+
+    /// Returns where a place reports the hosts that its commands ask for; each goes on record.
+    fn recorder(&self, who: Option<(&NodeId, &AgentId)>) -> UnboundedSender<Contact> {
+        let (reports, mut reported) = mpsc::unbounded_channel();
+        let (journal, who) = (self.journal.clone(), who.map(|(a, b)| (a.clone(), b.clone())));
+        // It ends with the place, or with the journal.
+        tokio::spawn(async move {
+            while let Some(Contact { host, port, refused }) = reported.recv().await {
+                let (node, agent) =
+                    (who.as_ref().map(|who| &who.0), who.as_ref().map(|who| &who.1));
+                let asked = What::HostAsked { host, port, refused };
+                if journal.append(node, agent, asked).await.is_err() {
+                    break;
+                }
+            }
+        });
+        reports
     }
 
     /// Ends what is still running in the readers' place and takes away the trees of the run, its
@@ -240,7 +269,7 @@ impl Housing {
         let (repo, spares) = (self.site.repo.clone(), self.spares.clone());
         self.leaving.spawn(async move {
             place.close().await;
-            let confined = place.backend() == Backend::Namespaces;
+            let confined = place.backend().has_own_view();
             let given_up = task::spawn_blocking(move || {
                 let path = place.root();
                 if !(confined && tree::tidy(&repo, path)) {
@@ -314,6 +343,8 @@ fn prepare(
         share,
         path_env: std::env::var_os("PATH").unwrap_or_default(),
         backend: site.backend,
+        options: site.sandbox.clone(),
+        contacts: None,
         helper: site.helper.clone(),
     })
 }
@@ -336,6 +367,7 @@ mod tests {
         let site = Site {
             root: fixture.beside("trees"),
             backend: Backend::None,
+            sandbox: Options::default(),
             helper: PathBuf::new(),
             share: Vec::new(),
             hide: Vec::new(),

@@ -61,6 +61,10 @@ fn words(view: &View, event: &Event) -> Option<String> {
         What::LandMissed { branch, .. } => format!("{} has moved, trying again", escape(branch)),
         What::CancelAsked => "stopping: no new model calls".to_owned(),
         What::RunFinished { end, .. } => format!("run ended: {}{}", end_words(end), totals(view)),
+        What::HostAsked { host, port, refused: None } => format!("reached {}:{port}", escape(host)),
+        What::HostAsked { host, port, refused: Some(why) } => {
+            format!("did not reach {}:{port}: {}", escape(host), escape(why))
+        }
         What::PlaceIntent { .. }
         | What::PlaceReady { .. }
         | What::ModelIntent { .. }

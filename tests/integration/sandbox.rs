@@ -6,17 +6,24 @@
 
 mod commands;
 mod confinement;
+mod escapes;
 mod fallback;
+mod limits;
+mod network;
+mod ordinary;
+mod told;
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::Write,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use grafter::sandbox::{
+    options::Options,
     place::{Place, PlaceSpec},
     probe::{Backend, probe_with},
     run::{Cmd, Ran, RunError},
@@ -32,8 +39,13 @@ struct Host {
     place: Arc<Place>,
 }
 
+/// Returns a folder that no sandbox masks.
+fn folder() -> PathBuf {
+    std::env::var_os(ordinary::FOLDER).unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into()).into()
+}
+
 fn namespaces_work() -> bool {
-    let caps = probe_with(Path::new(HELPER));
+    let caps = probe_with(Path::new(HELPER), &Options::default());
     if let Err(why) = &caps.userns {
         skip(why);
     }
@@ -47,7 +59,7 @@ impl Host {
 
     /// Opens a place in a fresh folder below the target directory, which no sandbox masks.
     async fn with(backend: Backend, change: impl FnOnce(&Path, &mut PlaceSpec)) -> Self {
-        let dir = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        let dir = TempDir::new_in(folder()).expect("a folder");
         let root = dir.path();
         for folder in ["checkout/src", "tree/src", "state/home", "outside"] {
             fs::create_dir_all(root.join(folder)).expect("made");
@@ -67,6 +79,8 @@ impl Host {
             seen_as: root.join("checkout"),
             home,
             backend,
+            options: Options::default(),
+            contacts: None,
             helper: HELPER.into(),
         };
         change(root, &mut spec);
@@ -102,22 +116,56 @@ async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     panic!("{what} never came true");
 }
 
+/// The backends with a file system and processes of their own that work here.
+fn views() -> Vec<Backend> {
+    let all = [("namespaces", Backend::Namespaces), ("bubblewrap", Backend::Bubblewrap)];
+    all.into_iter().filter(|(name, backend)| works(name, *backend)).map(|(_, own)| own).collect()
+}
+
+/// Tries one backend, with those before it out of the way.
+fn works(name: &str, backend: Backend) -> bool {
+    static TRIED: Mutex<BTreeMap<String, Result<(), String>>> = Mutex::new(BTreeMap::new());
+    let mut tried = TRIED.lock().expect("no test panics in here");
+    let answer = tried.entry(name.to_owned()).or_insert_with(|| {
+        let dir = TempDir::new_in(folder()).expect("a folder");
+        let spec = PlaceSpec {
+            helper: HELPER.into(),
+            backend,
+            ..PlaceSpec::new(dir.path(), dir.path(), &dir.path().join("home"))
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        std::thread::scope(|scope| {
+            let trial = scope.spawn(|| {
+                runtime.expect("a runtime").block_on(async {
+                    let place = Place::open(spec).await.map_err(|error| error.to_string())?;
+                    let warm = place.warm().await.map_err(|error| error.to_string());
+                    place.close().await;
+                    warm
+                })
+            });
+            trial.join().expect("the trial does not panic")
+        })
+    });
+    if let Err(why) = answer {
+        skip(&format!("{name}: {why}"));
+    }
+    answer.is_ok()
+}
+
 /// The backends that work here.
 fn backends() -> Vec<Backend> {
-    let caps = probe_with(Path::new(HELPER));
+    let caps = probe_with(Path::new(HELPER), &Options::default());
     let mut all = vec![Backend::None];
     if caps.landlock_abi.is_some_and(|abi| abi >= 3) {
         all.push(Backend::Landlock);
     }
-    if caps.userns.is_ok() {
-        all.push(Backend::Namespaces);
-    }
+    all.extend(views());
     all
 }
 
 /// The strongest backend that works here.
 fn any_backend() -> Backend {
-    probe_with(Path::new(HELPER)).backend
+    probe_with(Path::new(HELPER), &Options::default()).backend
 }
 
 fn skip(why: &str) {

@@ -31,7 +31,7 @@ async fn a_deadline_ends_all_that_the_command_started() {
         let left = host.says("ps ax -o args= | grep -E '^sleep 100[0-3]$' | sort").await;
         match backend {
             // What an earlier command left running is not this one's.
-            Backend::Namespaces => assert_eq!(left, "sleep 1000\n"),
+            Backend::Namespaces | Backend::Bubblewrap => assert_eq!(left, "sleep 1000\n"),
             // Other processes of the machine are in sight there.
             Backend::Landlock => assert!(!left.contains("sleep 1002"), "{left}"),
             Backend::None => {
@@ -181,7 +181,7 @@ async fn everything_ends_when_grafter_is_killed() {
         return;
     }
     // A test cannot kill itself and look on, so another process of this program stands in.
-    let dir = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let dir = TempDir::new_in(super::folder()).expect("a folder");
     let mut grafter = std::process::Command::new(std::env::current_exe().expect("known"))
         .args(["--exact", "sandbox::commands::beats_until_it_is_killed", "--ignored"])
         .env(BEAT_IN, dir.path())

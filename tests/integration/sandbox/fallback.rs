@@ -7,6 +7,7 @@ use std::{
 };
 
 use grafter::sandbox::{
+    options::Options,
     probe::{Backend, probe_with},
     run::RanEnd,
 };
@@ -15,7 +16,7 @@ use super::{HELPER, Host, eventually, skip};
 
 #[tokio::test]
 async fn landlock_alone_keeps_writes_and_secrets() {
-    let caps = probe_with(Path::new(HELPER));
+    let caps = probe_with(Path::new(HELPER), &Options::default());
     if caps.landlock_abi.is_none_or(|abi| abi < 3) {
         skip("landlock is not there or too old");
         return;
@@ -37,7 +38,7 @@ async fn landlock_alone_keeps_writes_and_secrets() {
         "cat /etc/shadow".to_owned(),
         "ls /dev/ || head -c 1 /dev/kmsg".to_owned(),
         "touch /tmp/grafter-was-here".to_owned(),
-        "echo x > /proc/sys/kernel/core_pattern".to_owned(),
+        ": >> /proc/sys/kernel/core_pattern".to_owned(),
         format!("cat /proc/{}/environ", std::process::id()),
         format!("kill -CONT {}", std::process::id()),
     ] {
