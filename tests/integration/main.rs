@@ -19,7 +19,6 @@ mod prompts;
 mod protocols;
 mod readme;
 mod recorded;
-mod recorded;
 mod repositories;
 mod reuse;
 mod sandbox;
