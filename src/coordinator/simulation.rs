@@ -328,9 +328,9 @@ impl World {
 #[test]
 fn a_writer_whose_model_answers_in_text_began_with_or_without_what_is_red_already() {
     for (model_format, begins) in [(EditFormat::Tools, true), (EditFormat::Blocks, false)] {
-        let options = Options { model_format, checks: vec![check()], ..Options::default() };
-        let graph = shipped("solo");
-        let effects = plan::step(&graph, &options, &RunState::default(), &Busy::default());
+        let mut world = World::new("solo", Vec::new());
+        world.options.model_format = model_format;
+        let effects = plan::step(&world.graph, &world.options, &world.state, &world.busy);
         assert_eq!(effects.contains(&Effect::Start(NodeId::new("solve"))), begins);
     }
 }

@@ -126,8 +126,11 @@ impl Gold {
             .into_iter()
             .map(|id| json!({ "id": id, "use": "used", "reason": "the patch touches these lines" }))
             .collect();
-        // The paths stand in the findings; a plan that is mostly these would be a copy.
-        let plan = format!("Apply the known solution; it changes {} files.", self.files.len());
+        // All paths stand in the findings; a plan that is mostly these would be a copy.
+        let first = ranges.first().map_or("nothing", |range| &range.path);
+        let count = self.files.len();
+        let plan =
+            format!("Apply the known solution: {count} files change, the first is `{first}`.");
         let more = json!({
             "findings_used": used,
             "evidence": evidence(&ranges),
