@@ -159,17 +159,3 @@ fn init_writes_settings_that_hold_and_never_over_others() {
     env.grafter(["trust"]).ok();
     env.grafter(["workflow", "ls"]).ok();
 }
-
-#[test]
-fn an_unknown_table_of_the_settings_is_refused() {
-    let env = world();
-    std::fs::create_dir_all(env.root().join("config/grafter")).expect("a new folder");
-    std::fs::write(env.root().join("config/grafter/config.toml"), "[rum]\nmodel = 'x'\n")
-        .expect("a new file");
-    let said = env.clean(&env.grafter(["models"]).code(2).stderr);
-    insta::assert_snapshot!(said, @"
-    error: <root>/config/grafter/config.toml:1:2: unknown section `rum`; did you mean `run`? (known: run, providers)
-    1 | [rum]
-      |  ^
-    ");
-}
