@@ -88,6 +88,8 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// What was found, in the order of the table.
     pub hits: Vec<Hit>,
+    /// Whether all of it was understood; if not, what was found is not all there is.
+    pub understood: bool,
     /// The risk; never below medium if a shell is needed.
     #[serde(serialize_with = "risk_name")]
     pub risk: Risk,
@@ -210,6 +212,7 @@ fn conclude(sight: &Sight<'_>, findings: Findings) -> Judgement {
     Judgement {
         verdict,
         hits: findings.hits,
+        understood: scene.errors.is_empty() && !scene.over_cap,
         risk,
         blast,
         reversible: !findings.irreversible,

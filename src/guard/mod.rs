@@ -4,6 +4,9 @@
 //! given by a model means, `sanitise` takes tricks out of text. `gate` judges command lines: `shell`
 //! parses them, `scene` says what they would do, `checks` holds the numbered table.
 
+#[cfg(test)]
+mod properties;
+
 pub mod checks;
 pub mod decide;
 pub mod gate;

@@ -28,10 +28,10 @@ pub(super) fn destroy(sight: &Sight<'_>, findings: &mut Findings) {
                 says(findings, Verdict::Deny, call);
             }
             "pkill" | "killall" | "kill" if call.name != "kill" => {
-                says(findings, Verdict::Ask, call)
+                says(findings, Verdict::Ask, call);
             }
             "shutdown" | "reboot" | "halt" | "poweroff" | "init" => {
-                says(findings, Verdict::Deny, call)
+                says(findings, Verdict::Deny, call);
             }
             _ => {}
         }

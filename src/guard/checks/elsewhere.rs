@@ -178,51 +178,55 @@ fn specials(call: &Call, findings: &mut Findings) {
     }
 }
 
+/// Programs that start containers.
+const ENGINES: [&str; 10] = [
+    "docker",
+    "podman",
+    "nerdctl",
+    "kubectl",
+    "lxc",
+    "buildah",
+    "crictl",
+    "docker-compose",
+    "minikube",
+    "vagrant",
+];
+/// Programs that change what a process sees of the machine.
+const NEVER: [&str; 18] = [
+    "nsenter",
+    "unshare",
+    "mount",
+    "umount",
+    "bwrap",
+    "setcap",
+    "newgrp",
+    "pivot_root",
+    "capsh",
+    "runc",
+    "machinectl",
+    "systemd-nspawn",
+    "losetup",
+    "cryptsetup",
+    "fusermount",
+    "sg",
+    "pkexec",
+    "firejail",
+];
+/// Options that open a container to the machine.
+const OPENS: [&str; 9] = [
+    "--privileged",
+    "--pid=host",
+    "--network=host",
+    "--net=host",
+    "--cap-add",
+    "--device",
+    "--ipc=host",
+    "--userns=host",
+    "--security-opt",
+];
+
 /// K37.
 pub(super) fn containers(sight: &Sight<'_>, findings: &mut Findings) {
-    const ENGINES: [&str; 10] = [
-        "docker",
-        "podman",
-        "nerdctl",
-        "kubectl",
-        "lxc",
-        "buildah",
-        "crictl",
-        "docker-compose",
-        "minikube",
-        "vagrant",
-    ];
-    const NEVER: [&str; 18] = [
-        "nsenter",
-        "unshare",
-        "mount",
-        "umount",
-        "bwrap",
-        "setcap",
-        "newgrp",
-        "pivot_root",
-        "capsh",
-        "runc",
-        "machinectl",
-        "systemd-nspawn",
-        "losetup",
-        "cryptsetup",
-        "fusermount",
-        "sg",
-        "pkexec",
-        "firejail",
-    ];
-    const OPENS: [&str; 9] = [
-        "--privileged",
-        "--pid=host",
-        "--network=host",
-        "--net=host",
-        "--cap-add",
-        "--device",
-        "--ipc=host",
-        "--userns=host",
-        "--security-opt",
-    ];
     for call in &sight.scene.calls {
         let shows = call.has("--version") || call.has("--help");
         if call.is(&NEVER) && !shows && !(call.name == "mount" && call.args.is_empty()) {

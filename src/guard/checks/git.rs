@@ -208,28 +208,26 @@ fn subcommand(command: &str, rest: &[Arg], findings: &mut Findings) {
         let word = first.unwrap_or_default();
         findings.add(verdict, format!("`git {command} {word}` runs, rewrites or removes"));
     };
+    let overwrites = match command {
+        "checkout" => has("."),
+        "restore" => has(".") && !has("--staged"),
+        "push" => rest.iter().any(|arg| arg.text.starts_with(['+', ':'])),
+        _ => false,
+    };
     match (command, first) {
         ("config", _) => configure(rest, findings),
-        ("bisect", Some("run" | "visualize" | "view")) => says(Verdict::Deny, findings),
-        ("submodule", Some("foreach" | "add" | "update")) => says(Verdict::Deny, findings),
-        ("worktree", Some("add" | "remove" | "move" | "prune" | "repair")) => {
+        ("bisect", Some("run" | "visualize" | "view"))
+        | ("submodule", Some("foreach" | "add" | "update")) => says(Verdict::Deny, findings),
+        ("worktree", Some("add" | "remove" | "move" | "prune" | "repair"))
+        | ("reflog", Some("expire" | "delete"))
+        | ("stash", Some("drop" | "clear"))
+        | ("remote", Some("add" | "set-url" | "rename" | "remove" | "rm")) => {
             says(Verdict::Ask, findings);
         }
-        ("reflog", Some("expire" | "delete")) => says(Verdict::Ask, findings),
-        ("stash", Some("drop" | "clear")) => says(Verdict::Ask, findings),
-        ("remote", Some("add" | "set-url" | "rename" | "remove" | "rm")) => {
-            says(Verdict::Ask, findings)
-        }
-        ("notes" | "bundle", Some(word))
-            if word != "show" && word != "list" && word != "verify" =>
-        {
+        ("notes" | "bundle", Some(word)) if !["show", "list", "verify"].contains(&word) => {
             says(Verdict::Ask, findings);
         }
-        ("checkout", _) if has(".") => says(Verdict::Ask, findings),
-        ("restore", _) if has(".") && !has("--staged") => says(Verdict::Ask, findings),
-        ("push", _) if rest.iter().any(|arg| arg.text.starts_with(['+', ':'])) => {
-            says(Verdict::Ask, findings);
-        }
+        _ if overwrites => says(Verdict::Ask, findings),
         _ => {}
     }
     if command == "push" {

@@ -1,13 +1,16 @@
 //! Checks on the text itself: caps, hidden characters, control characters.
 
-use crate::guard::gate::{Findings, Sight, Verdict};
+use crate::guard::{
+    gate::{Findings, Sight, Verdict},
+    shell::ast::Script,
+};
 
 const MAX_COMMANDS: usize = 64;
 
 /// K01.
 pub(super) fn caps(sight: &Sight<'_>, findings: &mut Findings) {
     let scene = &sight.scene;
-    let count: usize = scene.scripts.iter().map(|script| script.count()).sum();
+    let count: usize = scene.scripts.iter().map(Script::count).sum();
     if count > MAX_COMMANDS {
         findings.add(Verdict::Deny, format!("{count} commands, more than {MAX_COMMANDS}"));
     }
@@ -39,7 +42,7 @@ pub(super) fn unicode(sight: &Sight<'_>, findings: &mut Findings) {
             let latin = name.chars().any(|c| c.is_ascii_alphabetic());
             if name.chars().any(is_lookalike) && (latin || arg.is_option()) {
                 findings.add(Verdict::Deny, format!("`{name}` mixes letters of several scripts"));
-            } else if name.chars().any(|c| !c.is_ascii()) {
+            } else if !name.is_ascii() {
                 findings.add(Verdict::Ask, format!("`{name}` is not in plain letters"));
             }
         }

@@ -3,92 +3,97 @@
 use crate::guard::{
     gate::{Findings, Sight, Verdict},
     scene::{
+        arg::Arg,
         call::Call,
         options::{Table, split},
     },
 };
 
+/// Actions of find that run or write; `+` and `;` end the ones that run.
+const RUNS: [&str; 7] = ["-exec", "-execdir", "-ok", "-okdir", "-fprint", "-fprintf", "-fls"];
+/// Tests and actions of find that only look.
+const KNOWN: [&str; 62] = [
+    "-name",
+    "-iname",
+    "-path",
+    "-ipath",
+    "-wholename",
+    "-regex",
+    "-iregex",
+    "-type",
+    "-xtype",
+    "-size",
+    "-empty",
+    "-newer",
+    "-anewer",
+    "-cnewer",
+    "-mtime",
+    "-mmin",
+    "-atime",
+    "-amin",
+    "-ctime",
+    "-cmin",
+    "-perm",
+    "-user",
+    "-group",
+    "-uid",
+    "-gid",
+    "-maxdepth",
+    "-mindepth",
+    "-depth",
+    "-prune",
+    "-print",
+    "-print0",
+    "-printf",
+    "-ls",
+    "-quit",
+    "-not",
+    "-and",
+    "-or",
+    "-a",
+    "-o",
+    "-L",
+    "-H",
+    "-P",
+    "-follow",
+    "-xdev",
+    "-mount",
+    "-links",
+    "-inum",
+    "-samefile",
+    "-executable",
+    "-readable",
+    "-writable",
+    "-true",
+    "-false",
+    "-regextype",
+    "-daystart",
+    "-nouser",
+    "-nogroup",
+    "-lname",
+    "-ilname",
+    "-used",
+    "-newermt",
+    "-files0-from",
+];
+/// Tests of find whose value may look like an action.
+const VALUED: [&str; 12] = [
+    "-name",
+    "-iname",
+    "-path",
+    "-ipath",
+    "-wholename",
+    "-regex",
+    "-iregex",
+    "-lname",
+    "-newermt",
+    "-printf",
+    "-perm",
+    "-ilname",
+];
+
 /// K14.
 pub(super) fn find(sight: &Sight<'_>, findings: &mut Findings) {
-    const RUNS: [&str; 7] = ["-exec", "-execdir", "-ok", "-okdir", "-fprint", "-fprintf", "-fls"];
-    const KNOWN: [&str; 62] = [
-        "-name",
-        "-iname",
-        "-path",
-        "-ipath",
-        "-wholename",
-        "-regex",
-        "-iregex",
-        "-type",
-        "-xtype",
-        "-size",
-        "-empty",
-        "-newer",
-        "-anewer",
-        "-cnewer",
-        "-mtime",
-        "-mmin",
-        "-atime",
-        "-amin",
-        "-ctime",
-        "-cmin",
-        "-perm",
-        "-user",
-        "-group",
-        "-uid",
-        "-gid",
-        "-maxdepth",
-        "-mindepth",
-        "-depth",
-        "-prune",
-        "-print",
-        "-print0",
-        "-printf",
-        "-ls",
-        "-quit",
-        "-not",
-        "-and",
-        "-or",
-        "-a",
-        "-o",
-        "-L",
-        "-H",
-        "-P",
-        "-follow",
-        "-xdev",
-        "-mount",
-        "-links",
-        "-inum",
-        "-samefile",
-        "-executable",
-        "-readable",
-        "-writable",
-        "-true",
-        "-false",
-        "-regextype",
-        "-daystart",
-        "-nouser",
-        "-nogroup",
-        "-lname",
-        "-ilname",
-        "-used",
-        "-newermt",
-        "-files0-from",
-    ];
-    const VALUED: [&str; 12] = [
-        "-name",
-        "-iname",
-        "-path",
-        "-ipath",
-        "-wholename",
-        "-regex",
-        "-iregex",
-        "-lname",
-        "-newermt",
-        "-printf",
-        "-perm",
-        "-ilname",
-    ];
     for call in sight.scene.calls.iter().filter(|call| call.name == "find") {
         let mut args = call.args.iter();
         while let Some(arg) = args.next() {
@@ -302,7 +307,7 @@ pub(super) fn awk(sight: &Sight<'_>, findings: &mut Findings) {
     }
 }
 
-fn awk_program(call: &Call) -> Option<&super::super::scene::arg::Arg> {
+fn awk_program(call: &Call) -> Option<&Arg> {
     let mut args = call.args.iter();
     while let Some(arg) = args.next() {
         match arg.text.as_str() {
@@ -325,7 +330,7 @@ fn without_strings(text: &str) -> String {
             Some(open) if c == open && !escaped => quote = None,
             Some(_) => {}
             None if c == '"' => quote = Some('"'),
-            None if c == '/' && "({,~!&|;".contains(last) || c == '/' && code.trim().is_empty() => {
+            None if c == '/' && ("({,~!&|;".contains(last) || code.trim().is_empty()) => {
                 quote = Some('/');
             }
             None => code.push(c),

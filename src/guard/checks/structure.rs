@@ -2,8 +2,14 @@
 
 use crate::guard::{
     gate::{Findings, Sight, Verdict},
-    scene::call::{Call, runs_input},
-    shell::ast::{Command, Kind, RedirectKind, Script},
+    scene::{
+        arg::Arg,
+        call::{Call, runs_input},
+    },
+    shell::{
+        ast::{Command, Kind, RedirectKind, Script},
+        word::Word,
+    },
 };
 
 /// K09.
@@ -95,7 +101,7 @@ fn bombs(script: &Script, findings: &mut Findings) {
     for command in script.items.iter().flat_map(|item| &item.pipeline.commands) {
         let Command::Compound(compound) = command else { continue };
         compound.bodies.iter().for_each(|body| bombs(body, findings));
-        let name = compound.words.first().map(|word| word.text()).unwrap_or_default();
+        let name = compound.words.first().map(Word::text).unwrap_or_default();
         let starts: usize = compound.bodies.iter().map(|body| times(body, &name)).sum();
         if compound.kind == Kind::Function && starts > 1 {
             findings.add(Verdict::Deny, format!("`{name}` starts itself again and again"));
@@ -124,7 +130,7 @@ pub(super) fn state(sight: &Sight<'_>, findings: &mut Findings) {
         }
         let has_args = !call.args.is_empty();
         match call.name.as_str() {
-            "history" | "fc" if call.args.iter().any(|arg| arg.is_option()) => {
+            "history" | "fc" if call.args.iter().any(Arg::is_option) => {
                 findings
                     .add(Verdict::Deny, format!("`{}` writes or runs the history", call.line()));
             }
@@ -183,11 +189,10 @@ fn has_qualifier(text: &str) -> bool {
     for c in text.chars() {
         match quote {
             Some(open) if c == open => quote = None,
-            Some(_) => {}
             None if before == '\\' => {}
             None if matches!(c, '\'' | '"' | '`') => quote = Some(c),
             None if c == '(' && matches!(before, '*' | '?' | ']') => return true,
-            None => {}
+            _ => {}
         }
         before = if before == '\\' { ' ' } else { c };
     }

@@ -28,6 +28,7 @@ pub enum Touch {
 
 /// A file and what is done to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent facts, named by field")]
 pub struct Access {
     /// The absolute path.
     pub path: String,
@@ -188,7 +189,7 @@ pub fn of(call: &Call, facts: &ShellFacts) -> Vec<Access> {
     for (_, value) in &call.env {
         let parts = value.text.split(':').filter(|part| looks_like_path(part));
         parts.for_each(|part| {
-            add(&Arg { text: part.to_owned(), ..value.clone() }, Touch::Read, false)
+            add(&Arg { text: part.to_owned(), ..value.clone() }, Touch::Read, false);
         });
     }
     for redirect in &call.redirects {
@@ -243,7 +244,7 @@ fn arguments(call: &Call, add: Add<'_>) {
     match (kind, operands.as_slice()) {
         (Some(Operands::Text), _) => {}
         (Some(Operands::Read(_)), _) if in_place => {
-            operands.iter().for_each(|a| add(a, Touch::Write, false))
+            operands.iter().for_each(|a| add(a, Touch::Write, false));
         }
         (Some(Operands::Read(_)), _) => operands.iter().for_each(|a| add(a, Touch::Read, false)),
         (Some(Operands::Write(_)), _) => operands.iter().for_each(|a| add(a, Touch::Write, false)),
@@ -303,7 +304,6 @@ fn in_place(call: &Call) -> bool {
                 .is_some_and(|t| !t.starts_with('-') && t.contains('i') && !t.starts_with('e'))
                 || arg.text.len() > 4 && arg.long("in-place").is_some()
         }),
-        "sort" => false,
         "yq" => call.has("-i") || call.has("--inplace"),
         _ => false,
     }

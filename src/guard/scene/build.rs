@@ -13,7 +13,7 @@ use crate::guard::{
     },
     shell::{
         ast::{Command, Compound, Kind, ParseError, Redirect, RedirectKind, Script, Simple, Then},
-        parse::parse,
+        parse::read,
         word::{Part, Word},
     },
 };
@@ -76,15 +76,12 @@ impl<'s> Scene<'s> {
             self.over_cap = true;
             return;
         }
-        match parse(text) {
-            Ok(script) => {
-                self.script(&script, here, depth);
-                // The text itself stands first, whatever was found in it.
-                let at = if depth == 0 { 0 } else { self.scripts.len() };
-                self.scripts.insert(at, script);
-            }
-            Err(error) => self.errors.push(error),
-        }
+        let (script, error) = read(text);
+        self.errors.extend(error);
+        self.script(&script, here, depth);
+        // The text itself stands first, whatever was found in it.
+        let at = if depth == 0 { 0 } else { self.scripts.len() };
+        self.scripts.insert(at, script);
     }
 
     fn script(&mut self, script: &Script, here: &mut Where, depth: usize) {

@@ -5,7 +5,7 @@
 //! it can hide an operator or an expansion, and is an error.
 
 use crate::guard::shell::{
-    ast::ParseError,
+    ast::{Item, ParseError},
     word::{Nested, Nesting, Param, Part, Word},
 };
 
@@ -21,11 +21,17 @@ pub(super) struct Cursor<'t> {
     pub(super) bodies: Option<(usize, usize)>,
     /// The comments passed so far.
     pub(super) comments: Vec<(usize, String)>,
+    /// The items of the outermost list before an error.
+    pub(super) finished: Vec<Item>,
 }
 
 pub(super) type Parsed<T> = Result<T, ParseError>;
 
 impl<'t> Cursor<'t> {
+    pub(super) fn new(text: &'t str, depth: usize) -> Self {
+        Self { text, at: 0, depth, bodies: None, comments: Vec::new(), finished: Vec::new() }
+    }
+
     pub(super) fn error<T>(&self, what: &'static str) -> Parsed<T> {
         Err(ParseError { at: self.at, what, over_cap: false })
     }
@@ -167,7 +173,7 @@ impl<'t> Cursor<'t> {
 
     /// Reads the text of a here-document whose delimiter was not quoted.
     pub(super) fn here_text(text: &'t str, depth: usize) -> Parsed<Vec<Part>> {
-        let mut inner = Cursor { text, at: 0, depth, bodies: None, comments: Vec::new() };
+        let mut inner = Cursor::new(text, depth);
         let mut parts = Vec::new();
         while inner.peek().is_some() {
             inner.quoted(&mut parts)?;
@@ -255,8 +261,7 @@ impl<'t> Cursor<'t> {
         }
         let depth = self.depth;
         let script = self.nested(|_| {
-            let mut inner =
-                Cursor { text: &text, at: 0, depth: depth + 1, bodies: None, comments: Vec::new() };
+            let mut inner = Cursor::new(&text, depth + 1);
             inner.whole_script().map_err(|error| ParseError { at: opened, ..error })
         })?;
         Ok(Part::Nested(Nested { nesting: Nesting::Backtick, script }))

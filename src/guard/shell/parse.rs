@@ -19,7 +19,19 @@ const RESERVED: [&str; 14] = [
 
 /// Returns the tree of a command line.
 pub fn parse(text: &str) -> Result<Script, ParseError> {
-    Cursor { text, at: 0, depth: 0, bodies: None, comments: Vec::new() }.whole_script()
+    let (script, error) = read(text);
+    error.map_or(Ok(script), Err)
+}
+
+/// Returns the commands before the first thing that is not understood, and what that is.
+///
+/// A shell runs the lines before a broken one, so they count although the whole is refused.
+pub fn read(text: &str) -> (Script, Option<ParseError>) {
+    let mut cursor = Cursor::new(text, 0);
+    match cursor.whole_script() {
+        Ok(script) => (script, None),
+        Err(error) => (Script { items: cursor.finished, comments: Vec::new() }, Some(error)),
+    }
 }
 
 /// Where a list ends.
@@ -38,6 +50,7 @@ impl Cursor<'_> {
         let mut script = self.list(End::Outer)?;
         script.comments = std::mem::take(&mut self.comments);
         if self.peek().is_some() {
+            self.finished = script.items;
             return self.error("this does not belong here");
         }
         Ok(script)
@@ -49,10 +62,18 @@ impl Cursor<'_> {
 
     pub(super) fn list(&mut self, end: End) -> Parsed<Script> {
         let mut items = Vec::new();
+        let read = self.items(&mut items, end);
+        if read.is_err() && self.depth == 0 {
+            self.finished = std::mem::take(&mut items);
+        }
+        read.map(|()| Script { items, comments: Vec::new() })
+    }
+
+    fn items(&mut self, items: &mut Vec<Item>, end: End) -> Parsed<()> {
         loop {
             self.skip_lines()?;
             if self.at_end(end) {
-                return Ok(Script { items, comments: Vec::new() });
+                return Ok(());
             }
             let pipeline = self.pipeline()?;
             self.skip_blanks();
