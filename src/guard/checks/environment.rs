@@ -97,9 +97,6 @@ pub(super) fn hijack(sight: &Sight<'_>, findings: &mut Findings) {
                 findings.add(Verdict::Deny, why);
             }
         }
-        if call.is(&["cmake", "make", "ninja"]) || call.wrappers.iter().any(|w| w == "env") {
-            continue;
-        }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::guard::{
 
 /// An argument, a redirection's target or a variable's value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "five independent facts, named by field")]
 pub struct Arg {
     /// The text without quotes; home and working directory put in where they were written as
     /// `~`, `$HOME` or `$PWD`, other expansions left as `${…}`.

@@ -81,9 +81,7 @@ impl Cursor<'_> {
                 Then::And
             } else if self.take("||") {
                 Then::Or
-            } else if self.starts(";;") || self.starts(";&") {
-                Then::Next
-            } else if self.take(";") {
+            } else if self.starts(";;") || self.starts(";&") || self.take(";") {
                 Then::Next
             } else if self.starts("&") && !self.starts("&>") {
                 self.at += 1;
@@ -108,7 +106,7 @@ impl Cursor<'_> {
         self.peek().is_none_or(|c| c == ')')
             || match end {
                 End::Outer => false,
-                End::Words(words) => words.iter().any(|w| word(&w)),
+                End::Words(words) => words.iter().any(word),
                 End::Branch => self.starts(";;") || self.starts(";&") || self.reserved("esac"),
             }
     }
