@@ -185,6 +185,12 @@ fn direct_mode_starts_what_bash_would() {
 }
 
 #[test]
+fn a_descriptor_in_a_variable_is_no_argument() {
+    assert!(parse("{fd}>a ls").is_err());
+    assert!(parse("ls {fd} > a").is_ok());
+}
+
+#[test]
 fn what_needs_a_shell_has_no_plan() {
     let facts = ShellFacts { root: "/r".into(), cwd: "/r".into(), ..ShellFacts::default() };
     for command in [

@@ -10,7 +10,7 @@ use crate::guard::{
 
 /// K34.
 pub(super) fn destroy(sight: &Sight<'_>, findings: &mut Findings) {
-    for call in &sight.scene.calls {
+    for call in sight.scene.calls.iter().filter(|call| !call.has("--help")) {
         match call.name.as_str() {
             "rm" | "rmdir" | "trash" => remove(sight, call, findings),
             "chmod" | "chown" | "chgrp"
@@ -24,7 +24,7 @@ pub(super) fn destroy(sight: &Sight<'_>, findings: &mut Findings) {
             name if name.starts_with("mkfs") => says(findings, Verdict::Deny, call),
             "dd" | "truncate" => says(findings, Verdict::Ask, call),
             "git" => git(call, findings),
-            "kill" if call.texts().any(|arg| arg == "-1") && call.args.len() > 1 => {
+            "kill" if call.texts().skip(1).any(|arg| arg == "-1" || arg == "1") => {
                 says(findings, Verdict::Deny, call);
             }
             "pkill" | "killall" | "kill" if call.name != "kill" => {

@@ -1,12 +1,15 @@
 //! Checks on what reaches other machines, containers, or skips what others rely on.
 
 use crate::guard::{
+    checks::interpret,
     gate::{Blast, Findings, Sight, Verdict},
     scene::call::Call,
 };
 
 /// Programs whose whole purpose is the network.
-const NETWORK: [(&str, Verdict); 33] = [
+const NETWORK: [(&str, Verdict); 35] = [
+    ("open", Verdict::Ask),
+    ("xdg-open", Verdict::Ask),
     ("curl", Verdict::Ask),
     ("wget", Verdict::Ask),
     ("http", Verdict::Ask),
@@ -110,7 +113,8 @@ const UPLOADS: [&str; 14] = [
 /// K29.
 pub(super) fn network(sight: &Sight<'_>, findings: &mut Findings) {
     for call in &sight.scene.calls {
-        let shows = call.has("--version") || call.has("--help") || call.args.is_empty();
+        let shows = call.args.is_empty()
+            || ["--version", "--help", "-V"].iter().any(|option| call.has(option));
         if let Some((_, verdict)) = NETWORK.iter().find(|(name, _)| *name == call.name)
             && !shows
         {
@@ -166,7 +170,7 @@ fn specials(call: &Call, findings: &mut Findings) {
         arg.contains("://")
             || arg.split_once(':').is_some_and(|(h, _)| !h.is_empty() && !h.contains('/'))
     });
-    let module = call.texts().skip_while(|arg| *arg != "-m").nth(1).unwrap_or_default();
+    let module = interpret::module(call).unwrap_or_default();
     let server =
         call.is(&["python", "python3"]) && ["http.server", "smtpd", "pip"].contains(&module);
     let client = call.name == "openssl" && matches!(call.first(), Some("s_client" | "s_server"));

@@ -91,7 +91,8 @@ pub(super) fn hijack(sight: &Sight<'_>, findings: &mut Findings) {
         let declares = ["export", "declare", "typeset", "readonly", "local", "set", "setenv"];
         let declared = call.texts().filter(|_| call.is(&declares));
         let exported = declared.filter_map(|arg| Some(arg.split_once('=')?.0));
-        for name in assigned.chain(exported) {
+        let removed = call.texts().filter(|_| call.name == "unset");
+        for name in assigned.chain(exported).chain(removed) {
             if is_dangerous(name.trim_end_matches('+')) {
                 let why = format!("`{name}` changes what programs run or load");
                 findings.add(Verdict::Deny, why);
@@ -206,8 +207,9 @@ fn store(call: &Call) -> Option<String> {
         ("bw", &["get", "list", "export"]),
         ("heroku", &["auth:token", "config"]),
     ];
-    let (_, words) = STORES.iter().find(|(name, _)| *name == call.name)?;
-    let opens = call.first().is_some_and(|first| words.contains(&first));
+    let store = STORES.iter().find(|(name, _)| *name == call.name);
+    let first = call.first().unwrap_or_default();
+    let opens = store.is_some_and(|(_, words)| words.contains(&first));
     let exports = call.name == "gpg" && call.texts().any(|arg| arg.contains("secret"));
     (opens || exports).then(|| format!("`{}` opens a store of credentials", call.line()))
 }

@@ -37,7 +37,7 @@ pub(super) fn process(sight: &Sight<'_>, findings: &mut Findings) {
 /// K04.
 pub(super) fn variable(sight: &Sight<'_>, findings: &mut Findings) {
     for call in &sight.scene.calls {
-        if call.program.expanded {
+        if call.program.expanded || call.program.glob {
             let why = format!("`{}` is known only when it runs", call.program.text);
             findings.add(Verdict::Deny, why);
         }

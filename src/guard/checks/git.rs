@@ -24,7 +24,9 @@ const fn ask(command: &'static str, long: &'static str, short: &'static str) -> 
     Danger { command, long, short, verdict: Verdict::Ask }
 }
 
-const DANGERS: [Danger; 38] = [
+const DANGERS: [Danger; 40] = [
+    deny("apply", "unsafe-paths", ""),
+    ask("archive", "remote", ""),
     deny("*", "upload-pack", ""),
     deny("*", "receive-pack", ""),
     deny("*", "ext-diff", ""),

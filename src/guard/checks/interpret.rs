@@ -187,14 +187,19 @@ fn interpreter(call: &Call, findings: &mut Findings) {
         findings.add(Verdict::Ask, format!("`{}` waits for a program to be typed", call.name));
     }
     let python = call.name.starts_with("python") || call.name.starts_with("pypy");
-    let module =
-        call.args.iter().position(|arg| arg.text == "-m").and_then(|at| call.args.get(at + 1));
-    if python && let Some(module) = module {
-        let known = MODULES.iter().any(|known| module.text == *known);
+    if python && let Some(module) = module(call) {
+        let known = MODULES.contains(&module);
         if !known {
-            findings.add(Verdict::Ask, format!("the module `{}` is run", module.text));
+            findings.add(Verdict::Ask, format!("the module `{module}` is run"));
         }
     }
+}
+
+/// Returns the module that `python -m` runs.
+pub(super) fn module(call: &Call) -> Option<&str> {
+    let (at, arg) = call.args.iter().enumerate().find(|(_, arg)| arg.text.starts_with("-m"))?;
+    let glued = &arg.text[2..];
+    if glued.is_empty() { call.args.get(at + 1).map(|arg| arg.text.as_str()) } else { Some(glued) }
 }
 
 /// Returns the text that an interpreter is told to run.
@@ -203,7 +208,7 @@ fn code(call: &Call) -> Option<&Arg> {
         name if name.starts_with("python") || name.starts_with("pypy") => &['c'],
         "perl" => &['e', 'E'],
         "node" | "nodejs" | "bun" => &['e', 'p'],
-        "php" => &['r', 'R', 'B', 'E'],
+        "php" => &['r', 'R', 'B', 'E', 'a'],
         "deno" => &[],
         _ => &['e'],
     };
@@ -279,6 +284,7 @@ pub(super) fn build(sight: &Sight<'_>, findings: &mut Findings) {
                     })
             }
             "cargo" => texts.iter().any(|arg| arg.starts_with("--config")),
+            "npm" | "pnpm" | "yarn" => texts.iter().any(|arg| arg.starts_with("--script-shell")),
             "just" => texts.iter().any(|arg| {
                 arg.starts_with("--shell") || *arg == "-c" || arg.starts_with("--command")
             }),

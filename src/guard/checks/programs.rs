@@ -61,7 +61,8 @@ const ARCHIVES: [Danger; 8] = [
 ];
 
 /// K19.
-const OPTIONS: [Danger; 44] = [
+const OPTIONS: [Danger; 45] = [
+    deny(&["bat", "batcat", "delta"], &["--pager"], "runs a program"),
     deny(&["sort"], &["--compress-program"], "runs a program"),
     deny(&["man"], &["-H", "-P", "--html", "--pager"], "runs a program"),
     deny(&["less", "more", "most"], &["-k", "--lesskey-file", "-o", "-O"], "runs or writes"),
@@ -164,6 +165,9 @@ const OPTIONS: [Danger; 44] = [
     ),
 ];
 
+/// Words of jq and yq that show what is not in the file.
+const ENVIRONMENT: [&str; 4] = ["env", "ENV", "strenv", "input_filename"];
+
 /// K18.
 pub(super) fn archives(sight: &Sight<'_>, findings: &mut Findings) {
     for call in &sight.scene.calls {
@@ -194,8 +198,8 @@ pub(super) fn options(sight: &Sight<'_>, findings: &mut Findings) {
             findings.add(Verdict::Deny, "`dd` writes to a device");
             findings.beyond(Blast::Host);
         }
-        let env = call.is(&["jq"])
-            && call.texts().any(|arg| has_word(arg, "env") || has_word(arg, "input_filename"));
+        let env = call.is(&["jq", "yq"])
+            && call.texts().any(|arg| ENVIRONMENT.iter().any(|word| has_word(arg, word)));
         if env {
             findings.add(Verdict::Deny, "`env` of jq shows every variable");
         }

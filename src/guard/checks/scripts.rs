@@ -223,7 +223,7 @@ fn sed_script(script: &str) -> Option<(Verdict, String)> {
                 after.find(end).map_or("", |at| &after[at..])
             }
             'p' | 'P' | 'd' | 'D' | 'n' | 'N' | 'g' | 'G' | 'h' | 'H' | 'x' | '=' | 'l' | 'q'
-            | 'Q' | 'z' | 'F' | '}' => after.trim_start_matches(|c: char| c.is_ascii_digit()),
+            | 'Q' | 'z' | 'F' | '{' | '}' => after.trim_start_matches(|c: char| c.is_ascii_digit()),
             ',' | '0'..='9' | '/' | '$' | '+' | '~' => rest,
             _ => return Some((Verdict::Ask, "a sed script that is not understood".to_owned())),
         };

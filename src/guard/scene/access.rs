@@ -261,10 +261,20 @@ fn arguments(call: &Call, add: Add<'_>) {
             add(&linked(call, target, rest.first()), Touch::Link, false);
             rest.iter().for_each(|a| add(a, Touch::Write, false));
         }
-        _ => operands.iter().filter(|a| looks_like_path(after_sign(&a.text))).for_each(|a| {
-            let text = after_sign(&a.text).to_owned();
-            add(&Arg { text, ..(*a).clone() }, Touch::Read, false);
-        }),
+        _ => operands.iter().for_each(|arg| add_path(call, arg, add)),
+    }
+}
+
+/// Adds an operand of a program that the table does not know, if it looks like a path.
+fn add_path(call: &Call, arg: &Arg, add: Add<'_>) {
+    let text = after_sign(&arg.text);
+    // Labels of these begin at the workspace; git names files of a commit after a colon.
+    let label = call.is(&["bazel", "bazelisk", "buck2", "buck"]) && text.starts_with("//");
+    let named = text.split_once(':').map(|(_, path)| path).filter(|_| call.name == "git");
+    for text in [text].into_iter().chain(named) {
+        if !label && looks_like_path(text) {
+            add(&Arg { text: text.to_owned(), ..arg.clone() }, Touch::Read, false);
+        }
     }
 }
 
@@ -342,9 +352,10 @@ fn looks_like_path(text: &str) -> bool {
     let (text, _) = folded(text);
     let begins =
         text.starts_with('/') || text.starts_with("../") || text == ".." || text.starts_with('~');
+    let hidden = text.len() > 1 && text.starts_with('.');
     let clean = !text.contains(|c: char| c.is_whitespace() || "|;<>\"'(){}".contains(c));
     let address = text.contains("://") || text.contains('@') && text.contains(':');
-    !address && clean && (begins || text.contains('/'))
+    !address && clean && (begins || hidden || text.contains('/'))
 }
 
 /// Returns the files that an argument may mean, one for each directory the call may run in.

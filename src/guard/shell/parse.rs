@@ -182,6 +182,11 @@ impl Cursor<'_> {
                 break;
             }
             let Some(word) = self.word()? else { break };
+            let braced =
+                word.bare().is_some_and(|text| text.starts_with('{') && text.ends_with('}'));
+            if braced && (self.starts("<") || self.starts(">")) {
+                return self.error("a file descriptor in a variable");
+            }
             match assignment(&word) {
                 Some(assign) if simple.words.is_empty() => {
                     if assign.value.parts.is_empty() && self.starts("(") {
