@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::cli::check::CheckArgs;
+
 /// The heading of what every command takes.
 const GLOBAL: &str = "Everywhere";
 
@@ -80,6 +82,8 @@ pub(super) enum Command {
     Trust(TrustArgs),
     /// Write a commented `.grafter/config.toml` to start from.
     Init,
+    /// Say what the gate would do with a command, and why, without running it.
+    Check(CheckArgs),
     /// Say what this machine and this repository allow.
     Doctor,
     /// Print a completion script for a shell.

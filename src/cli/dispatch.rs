@@ -8,6 +8,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     cli::{
         args::{Cli, Command},
+        check,
         context::{Context, Setup},
         demo, doctor,
         exit::{self, Failure, Kind, OrFail},
@@ -87,6 +88,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Journal(command) => history::journal(&open()?, &command),
         Command::Trust(args) => trust::trust(&open()?, &args),
         Command::Init => init::init(&open()?),
+        Command::Check(args) => check::check(dir.as_deref(), &args),
         Command::Doctor => doctor::doctor(dir.as_deref()),
         Command::Demo(args) => demo::demo(&args).await,
         Command::Completions { shell } => {

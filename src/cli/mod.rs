@@ -12,6 +12,7 @@ mod out;
 
 mod approve;
 mod args;
+mod check;
 mod context;
 mod demo;
 pub mod dispatch;

@@ -71,6 +71,7 @@ fn every_command_has_help_with_an_example_where_one_helps() {
     journal verify
     trust
     init
+    check
     doctor
     completions
     demo

@@ -1,0 +1,359 @@
+//! Checks on programs that run what they are given: interpreters, wrappers, build tools.
+
+use crate::guard::{
+    gate::{Blast, Findings, Sight, Verdict},
+    scene::{
+        arg::Arg,
+        call::{Call, SHELLS, is_interpreter, runs_input},
+    },
+};
+
+/// Programs that only look at files, and may be run on what another program finds.
+pub(super) const LOOKERS: [&str; 24] = [
+    "grep",
+    "egrep",
+    "fgrep",
+    "cat",
+    "head",
+    "tail",
+    "wc",
+    "ls",
+    "stat",
+    "file",
+    "du",
+    "basename",
+    "dirname",
+    "echo",
+    "printf",
+    "md5sum",
+    "sha1sum",
+    "sha256sum",
+    "sha512sum",
+    "cksum",
+    "diff",
+    "realpath",
+    "readlink",
+    "test",
+];
+
+/// K16.
+pub(super) fn feeders(sight: &Sight<'_>, findings: &mut Findings) {
+    for call in &sight.scene.calls {
+        let by = call.wrappers.last().map_or("", String::as_str);
+        if by == "xargs" || by == "entr" {
+            // Tools of a project take files from a list every day; they get no more than that.
+            const TOOLS: [&str; 18] = [
+                "rg",
+                "rustfmt",
+                "gofmt",
+                "black",
+                "ruff",
+                "prettier",
+                "eslint",
+                "mypy",
+                "flake8",
+                "isort",
+                "clang-format",
+                "shellcheck",
+                "touch",
+                "mkdir",
+                "cp",
+                "sed",
+                "awk",
+                "jq",
+            ];
+            let known = call.is(&LOOKERS) || call.is(&TOOLS);
+            if runs_input(&call.name) || call.is(&["eval", "env", "perl", "awk"]) {
+                findings
+                    .add(Verdict::Deny, format!("`{by}` gives what it reads to `{}`", call.name));
+            } else if !known {
+                findings
+                    .add(Verdict::Ask, format!("`{by}` runs `{}` on what it reads", call.line()));
+            }
+        }
+        if call.is(&["parallel", "watch", "rush", "pexec"]) && !call.has("--version") {
+            findings.add(
+                Verdict::Ask,
+                format!("`{}` runs what it is told, again and again", call.name),
+            );
+        }
+    }
+}
+
+/// K20.
+pub(super) fn wrappers(sight: &Sight<'_>, findings: &mut Findings) {
+    for call in &sight.scene.calls {
+        if call.is(&["sudo", "doas", "su", "runuser", "pkexec", "chroot", "gosu", "sudoedit"]) {
+            findings.add(Verdict::Deny, format!("`{}` takes other privileges", call.line()));
+            findings.beyond(Blast::Host);
+        }
+        for option in &call.unclear {
+            findings.add(Verdict::Ask, format!("the option `{option}` is not known"));
+        }
+        if call.name == "env"
+            && call.args.iter().any(|arg| {
+                arg.short('S') || arg.long("split-string").is_some_and(|_| arg.text.len() > 3)
+            })
+        {
+            findings.add(Verdict::Ask, "`env -S` takes a text apart itself");
+        }
+        // Abbreviated options mean what their full names do.
+        let writes = call.is(&["sort", "diff", "tree", "shuf", "uniq"]);
+        let output = call.args.iter().find(|arg| {
+            arg.long("output").is_some() && arg.text.len() > 4 && !arg.text.starts_with("--output")
+        });
+        if let Some(option) = output.filter(|_| writes || call.name == "git") {
+            findings
+                .add(Verdict::Deny, format!("`{}` is an abbreviation that writes", option.text));
+        }
+    }
+}
+
+/// Modules of Python that check, build or show something of the project.
+const MODULES: [&str; 34] = [
+    "pytest",
+    "unittest",
+    "venv",
+    "mypy",
+    "black",
+    "ruff",
+    "flake8",
+    "build",
+    "coverage",
+    "compileall",
+    "py_compile",
+    "json.tool",
+    "doctest",
+    "isort",
+    "pylint",
+    "tox",
+    "nox",
+    "sphinx",
+    "timeit",
+    "cProfile",
+    "tabnanny",
+    "ast",
+    "dis",
+    "site",
+    "sysconfig",
+    "platform",
+    "pip",
+    "pyflakes",
+    "pycodestyle",
+    "bandit",
+    "django",
+    "mkdocs",
+    "pydoc",
+    "this",
+];
+
+/// K28.
+pub(super) fn inline(sight: &Sight<'_>, findings: &mut Findings) {
+    for call in &sight.scene.calls {
+        let shell = SHELLS.contains(&call.name.as_str());
+        if shell {
+            let text = call.args.iter().any(|arg| arg.short('c'));
+            let checks = call.args.iter().any(|arg| arg.short('n')) && !text;
+            if text {
+                findings.add(Verdict::Ask, format!("`{} -c` runs a text", call.name));
+            } else if !checks && stands_alone(call) {
+                findings.add(Verdict::Ask, format!("`{}` runs its input", call.name));
+            }
+        } else if is_interpreter(&call.name) {
+            interpreter(call, findings);
+        }
+    }
+}
+
+/// Returns whether no file is named that an interpreter would run.
+fn stands_alone(call: &Call) -> bool {
+    call.first().is_none()
+        && !call.has("--version")
+        && !call.has("-V")
+        && !call.has("--help")
+        && !call.has("-v")
+}
+
+fn interpreter(call: &Call, findings: &mut Findings) {
+    let code = code(call);
+    if let Some(text) = &code {
+        let verdict = if is_hostile(&text.text) { Verdict::Deny } else { Verdict::Ask };
+        findings.add(verdict, format!("`{}` runs a text", call.name));
+        return;
+    }
+    if call.fed && (stands_alone(call) || call.has("-")) {
+        findings.add(Verdict::Ask, format!("`{}` runs its input", call.name));
+    } else if call.args.is_empty() {
+        findings.add(Verdict::Ask, format!("`{}` waits for a program to be typed", call.name));
+    }
+    let python = call.name.starts_with("python") || call.name.starts_with("pypy");
+    if python && let Some(module) = module(call) {
+        let known = MODULES.contains(&module);
+        if !known {
+            findings.add(Verdict::Ask, format!("the module `{module}` is run"));
+        }
+    }
+}
+
+/// Returns the module that `python -m` runs.
+pub(super) fn module(call: &Call) -> Option<&str> {
+    let (at, arg) = call.args.iter().enumerate().find(|(_, arg)| arg.text.starts_with("-m"))?;
+    let glued = &arg.text[2..];
+    if glued.is_empty() { call.args.get(at + 1).map(|arg| arg.text.as_str()) } else { Some(glued) }
+}
+
+/// Returns the text that an interpreter is told to run.
+fn code(call: &Call) -> Option<&Arg> {
+    let letters: &[char] = match call.name.as_str() {
+        name if name.starts_with("python") || name.starts_with("pypy") => &['c'],
+        "perl" => &['e', 'E'],
+        "node" | "nodejs" | "bun" => &['e', 'p'],
+        "php" => &['r', 'R', 'B', 'E', 'a'],
+        "deno" => &[],
+        _ => &['e'],
+    };
+    for (at, arg) in call.args.iter().enumerate() {
+        if !arg.is_option() {
+            let eval = call.name == "deno" && arg.text == "eval";
+            return eval.then(|| call.args.get(at + 1)).flatten();
+        }
+        let long = ["--eval", "--print", "--run"].iter().any(|long| arg.text.starts_with(long));
+        if long || letters.iter().any(|letter| arg.short(*letter)) {
+            return Some(call.args.get(at + 1).unwrap_or(arg));
+        }
+        if arg.text == "-m" {
+            return None;
+        }
+    }
+    None
+}
+
+/// Returns whether a program's text names secrets, the network or a shell.
+fn is_hostile(text: &str) -> bool {
+    const SIGNS: [&str; 30] = [
+        ".ssh",
+        ".aws",
+        ".gnupg",
+        ".netrc",
+        "/etc/",
+        "/proc/",
+        ".git/",
+        "environ",
+        "getenv",
+        "process.env",
+        "%ENV",
+        "socket",
+        "urllib",
+        "requests.",
+        "http://",
+        "https://",
+        "http.client",
+        "fetch(",
+        "net.connect",
+        "os.system",
+        "subprocess",
+        "popen",
+        "child_process",
+        "exec(",
+        "eval(",
+        "__import__",
+        "shutil.rmtree",
+        "../",
+        "ctypes",
+        "base64",
+    ];
+    SIGNS.iter().any(|sign| text.contains(sign))
+}
+
+/// K35.
+pub(super) fn build(sight: &Sight<'_>, findings: &mut Findings) {
+    for call in &sight.scene.calls {
+        let texts: Vec<&str> = call.texts().collect();
+        let first = call.first().unwrap_or_default();
+        let pair = |a: &str, b: &str| texts.windows(2).any(|pair| pair == [a, b]);
+        let deny = match call.name.as_str() {
+            "make" | "gmake" => {
+                pair("-f", "-")
+                    || texts.iter().any(|arg| {
+                        *arg == "-f-"
+                            || arg.starts_with("SHELL=")
+                            || arg.starts_with(".SHELLFLAGS")
+                            || arg.starts_with("--eval")
+                            || arg.starts_with("MAKEFLAGS=")
+                            || arg.starts_with("-E")
+                    })
+            }
+            "cargo" => texts.iter().any(|arg| arg.starts_with("--config")),
+            "npm" | "pnpm" | "yarn" => texts.iter().any(|arg| arg.starts_with("--script-shell")),
+            "just" => texts.iter().any(|arg| {
+                arg.starts_with("--shell") || *arg == "-c" || arg.starts_with("--command")
+            }),
+            "cmake" => texts.iter().any(|arg| arg.starts_with("-P")),
+            "gradle" | "gradlew" => {
+                texts.iter().any(|arg| arg.starts_with("-I") || arg.starts_with("--init-script"))
+            }
+            "meson" | "ninja" => {
+                texts.iter().any(|arg| arg.starts_with("--script") || *arg == "-f-")
+            }
+            _ => false,
+        };
+        let fetches = match call.name.as_str() {
+            "npx" | "bunx" | "uvx" | "pipx" | "dlx" => true,
+            "npm" => {
+                matches!(first, "exec" | "x" | "explore" | "create" | "init") && !call.has("-y")
+            }
+            "pnpm" | "yarn" => first == "dlx",
+            "pip" | "pip3" => first == "install",
+            "python" | "python3" => texts.contains(&"setup.py") || texts.contains(&"install"),
+            "make" | "gmake" => texts.iter().any(|arg| *arg == "-f" || arg.starts_with("--file")),
+            "cmake" => texts.iter().any(|arg| arg.starts_with("-DCMAKE_TOOLCHAIN_FILE")),
+            "mvn" => texts.iter().any(|arg| arg.contains("exec:")),
+            "go" => first == "generate",
+            _ => false,
+        };
+        if deny {
+            findings
+                .add(Verdict::Deny, format!("`{}` runs a script given on its line", call.line()));
+        } else if fetches {
+            findings.add(Verdict::Ask, format!("`{}` runs code of others", call.line()));
+        }
+    }
+}
+
+/// K36.
+pub(super) fn obfuscated(sight: &Sight<'_>, findings: &mut Findings) {
+    const DECODERS: [&str; 16] = [
+        "base64", "base32", "basenc", "xxd", "printf", "tr", "rev", "gunzip", "zcat", "gzip",
+        "openssl", "od", "uudecode", "xz", "bunzip2", "sed",
+    ];
+    let calls = &sight.scene.calls;
+    for call in calls.iter().filter(|call| runs_input(&call.name) || call.name == "eval") {
+        if let Some(decoder) = call.before.iter().find(|name| DECODERS.contains(&name.as_str())) {
+            findings
+                .add(Verdict::Deny, format!("what `{decoder}` makes is run by `{}`", call.name));
+        } else if !call.before.is_empty() && (stands_alone(call) || call.has("-s") || call.has("-"))
+        {
+            findings.add(
+                Verdict::Deny,
+                format!("what `{}` prints is run by `{}`", call.before[0], call.name),
+            );
+        }
+        let inner = call.args.iter().any(|arg| arg.expanded && arg.text.contains("$("));
+        let decodes =
+            calls.iter().any(|c| c.is(&["base64", "base32", "xxd", "openssl", "uudecode"]));
+        if inner && decodes {
+            findings.add(Verdict::Deny, format!("decoded text is run by `{}`", call.name));
+        }
+    }
+    for arg in calls.iter().flat_map(|call| &call.args) {
+        if has_long_code(&arg.text) {
+            findings.add(Verdict::Ask, "a long coded text that nobody can read");
+        }
+    }
+}
+
+/// Returns whether more than 120 characters in a row are only letters and digits of a code.
+fn has_long_code(text: &str) -> bool {
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '+' || c == '='))
+        .any(|run| run.len() > 120)
+}
