@@ -75,6 +75,8 @@ pub(super) struct Dispatcher {
     names: HashMap<Id, Task>,
     /// Records by agent, which a unit of a resumed run replays.
     earlier: BTreeMap<AgentId, Vec<Event>>,
+    /// When this process began, and what those before it took, in milliseconds.
+    begun: (Instant, u64),
     deadline: Instant,
     stop_at: Option<Instant>,
 }
@@ -88,7 +90,8 @@ impl Dispatcher {
                 earlier.entry(agent).or_default().push(event);
             }
         }
-        let left = shared.options.timeout_ms.saturating_sub(state.took_ms());
+        let begun = (Instant::now(), state.took_ms());
+        let left = shared.options.timeout_ms.saturating_sub(begun.1);
         Self {
             shared,
             state,
@@ -98,6 +101,7 @@ impl Dispatcher {
             tasks: JoinSet::new(),
             names: HashMap::new(),
             earlier,
+            begun,
             deadline: after(Duration::from_millis(left)),
             stop_at: None,
         }
@@ -301,7 +305,9 @@ impl Dispatcher {
             }
             Effect::Finish(end) => {
                 let (usage, cost) = (self.state.usage, self.state.cost);
-                let took_ms = self.state.took_ms();
+                // The last record may be long past, when a call was waited for in vain.
+                let here = u64::try_from(self.begun.0.elapsed().as_millis()).unwrap_or(u64::MAX);
+                let took_ms = self.state.took_ms().max(self.begun.1.saturating_add(here));
                 journal.append(None, None, What::RunFinished { end, usage, cost, took_ms }).await?;
             }
         }
