@@ -68,7 +68,9 @@ fn state_words(state: &RunState) -> String {
         RunState::Running { pid } => format!("running (process {pid})"),
         RunState::Finished(end) => plain::end_words(end),
         RunState::Interrupted => "interrupted: grafter resume".to_owned(),
-        RunState::Broken => "its journal is broken: grafter journal verify".to_owned(),
+        RunState::Broken => {
+            "its journal is broken: grafter journal verify, grafter rescue".to_owned()
+        }
     }
 }
 

@@ -42,7 +42,8 @@ pub(super) fn undo(context: &Context, name: &RunName) -> Result<ExitCode, Failur
 
 /// Puts the newest snapshot of a run's work onto a branch.
 pub(super) fn rescue(context: &Context, args: &RescueArgs) -> Result<ExitCode, Failure> {
-    let (found, _) = history::events(context, &args.run)?;
+    // The work is in git: a journal that cannot be read is no reason to keep it from the user.
+    let found = history::find(context, &args.run)?;
     let prefix = format!("refs/grafter/snap/{}/", found.id);
     let snaps = refs::list(&context.repo, &prefix).or_fail(Kind::Infrastructure)?;
     if args.list || snaps.is_empty() {

@@ -21,10 +21,10 @@ use crate::{
     protocol::{
         ids::NodeId,
         outcome::Failure,
-        report::{RunEnd, Verdict},
+        report::{CheckEnd, CheckRun, Origin, RunEnd, Verdict},
         task::{EditFormat, Phase},
     },
-    verify::verdict,
+    verify::{change, verdict},
 };
 
 /// Work of the scaffold itself that is under way.
@@ -219,6 +219,9 @@ fn quiescent(graph: &Graph, options: &Options, state: &RunState) -> Effect {
     if let Some(again) = speechless(graph, state, &failed) {
         return again;
     }
+    if let (false, Some(why)) = (failed.is_empty(), unstartable(state)) {
+        return Effect::Finish(RunEnd::NotResolved(why));
+    }
     if !failed.is_empty() {
         return loop_back(graph, state, &failed)
             .unwrap_or_else(|| Effect::Finish(failure(graph, state, &failed)));
@@ -227,6 +230,23 @@ fn quiescent(graph: &Graph, options: &Options, state: &RunState) -> Effect {
         return Effect::Finish(RunEnd::NotResolved(stuck(graph, state, node)));
     }
     judged(graph, options, state)
+}
+
+/// A check of the user's that could be started neither before nor after the work: no repair by an
+/// agent helps against a slip of the pen, and each would be paid for.
+fn unstartable(state: &RunState) -> Option<String> {
+    let (base, now) = (state.base_report.as_ref()?, state.candidate_report.as_ref()?);
+    let is_missing = |run: &&CheckRun| matches!(run.end, CheckEnd::NotStarted(_));
+    let named = now.runs.iter().filter(|run| run.check.origin == Origin::Named);
+    let run = named.filter(is_missing).find(|run| {
+        let mut before = base.runs.iter().filter(is_missing);
+        before.any(|base| base.check.command == run.check.command)
+    })?;
+    let command = change::command(run);
+    Some(format!(
+        "the check {command} can be started neither on the base nor on the work: name another \
+         with --verify, or install what it needs"
+    ))
 }
 
 fn judged(graph: &Graph, options: &Options, state: &RunState) -> Effect {

@@ -66,6 +66,14 @@ pub enum GitError {
         /// What git said.
         words: String,
     },
+    /// The program lacks what newer ones have.
+    #[error("this git is too old (`grafter doctor` says which is needed): `git {verb}`: {words}")]
+    TooOld {
+        /// The subcommand.
+        verb: String,
+        /// What git said.
+        words: String,
+    },
     /// The library refused.
     #[error("cannot {doing}: {}", source.message())]
     Library {
@@ -225,7 +233,11 @@ impl Git {
         if output.code == Some(0) {
             return Ok(output.stdout);
         }
-        Err(GitError::Failed { verb, words: words(&output) + &scarce(&disks) })
+        let words = words(&output);
+        if words.contains("unknown option") {
+            return Err(GitError::TooOld { verb, words });
+        }
+        Err(GitError::Failed { verb, words: words + &scarce(&disks) })
     }
 
     /// Runs it and returns the first line of its output as text.

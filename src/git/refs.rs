@@ -1,6 +1,6 @@
 //! Refs move by compare-and-swap, never blindly.
 
-use std::{thread, time::Duration};
+use std::{fs, os::unix::fs::MetadataExt, path::Path, thread, time::Duration};
 
 use git2::ErrorCode;
 
@@ -100,10 +100,19 @@ fn create(repo: &Repo, step: Move<'_>) -> Result<Cas, GitError> {
 /// Compares and moves under the ref's lock; to the library zeros say that there is no ref yet.
 fn swap(repo: &Repo, step: Move<'_>, from: git2::Oid) -> Result<Cas, GitError> {
     let library = repo.open()?;
-    for left in (0..20).rev() {
+    let lock = repo.common_dir().join(format!("{}.lock", step.name));
+    let mut held = (stamp(&lock), 0);
+    loop {
         match library.reference_matching(step.name, raw(step.to)?, true, from, step.why) {
             Ok(_) => return Ok(Cas::Moved),
-            Err(e) if e.code() == ErrorCode::Locked && left > 0 => {
+            Err(e) if e.code() == ErrorCode::Locked && held.1 < TRIES => {
+                let now = stamp(&lock);
+                held = if now == held.0 { (now, held.1 + 1) } else { (now, 0) };
+                if held.1 == TRIES && is_own(step.name) {
+                    // Whoever held it was killed; a write takes microseconds.
+                    let _ = fs::remove_file(&lock);
+                    held.1 = 0;
+                }
                 thread::sleep(Duration::from_millis(10));
             }
             Err(e) if matches!(e.code(), ErrorCode::Modified | ErrorCode::NotFound) => break,
@@ -113,6 +122,20 @@ fn swap(repo: &Repo, step: Move<'_>, from: git2::Oid) -> Result<Cas, GitError> {
         }
     }
     Ok(Cas::Missed { found: value(repo, step.name)? })
+}
+
+/// How often a locked ref is tried again, 10 ms apart, while its lock stays the same.
+const TRIES: u32 = 200;
+
+/// Returns whether only grafter writes this ref, and only the one process that has the run.
+fn is_own(name: &str) -> bool {
+    name.starts_with("refs/grafter/") || name.starts_with("refs/heads/grafter/")
+}
+
+/// Tells one holder of a lock from the next.
+fn stamp(lock: &Path) -> Option<(u64, i64, i64)> {
+    let file = fs::symlink_metadata(lock).ok()?;
+    Some((file.ino(), file.mtime(), file.mtime_nsec()))
 }
 
 fn update(repo: &Repo, order: String, why: &str, name: &str) -> Result<Cas, GitError> {
@@ -137,6 +160,19 @@ pub fn is_branch_name(name: &str) -> bool {
 mod tests {
     use super::*;
     use crate::git::fixture::Fixture;
+
+    #[test]
+    fn a_lock_that_a_killed_process_left_on_a_ref_of_a_run_is_taken_away() {
+        let fixture = Fixture::small();
+        let (repo, one) = (fixture.repo(), fixture.oid("HEAD"));
+        for name in ["refs/heads/grafter/r/t", "refs/heads/users"] {
+            let lock = repo.common_dir().join(format!("{name}.lock"));
+            fs::create_dir_all(lock.parent().unwrap()).unwrap();
+            fs::write(&lock, "").unwrap();
+            let moved = cas(&repo, Move { name, from: None, to: &one, why: "test" });
+            assert_eq!((moved.is_ok(), lock.exists()), (is_own(name), !is_own(name)), "{name}");
+        }
+    }
 
     #[test]
     fn a_ref_moves_only_from_where_it_is_believed_to_be() {

@@ -135,7 +135,7 @@ pub enum Verdict {
         /// Each reason in one line.
         reasons: Vec<String>,
     },
-    /// Nothing verified it: no check was found and none given.
+    /// Nothing verified it: no check ran that passes.
     NoEvidence,
 }
 

@@ -111,7 +111,7 @@ pub fn verdict_words(verdict: &Verdict) -> String {
         }
         Verdict::Green { grade, .. } => format!("green, {}", grade.words()),
         Verdict::Red { reasons } => format!("red: {}", some(reasons, 3)),
-        Verdict::NoEvidence => "no evidence: no check was found and none given".to_owned(),
+        Verdict::NoEvidence => "no evidence: no check ran that passes".to_owned(),
     }
 }
 

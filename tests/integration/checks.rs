@@ -1,6 +1,6 @@
 //! Checks that misbehave, and checks that say little: what a run makes of them.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     env::Env,
@@ -44,7 +44,8 @@ fn a_command_that_is_missing_is_said_and_nothing_lands() {
     let said = run(&env, "no-such-program --all", &[], 1);
     assert!(said["message"].as_str().is_some_and(|m| m.contains("no-such-program")), "{said}");
     let page = summary(&env);
-    assert!(page.contains("could not start"), "{page}");
+    assert!(page.contains("neither on the base nor on the work"), "{page}");
+    assert!(!page.contains("attempts)"), "nobody is sent back for it: {page}");
     let told = "! the check `no-such-program --all` cannot start on the base";
     assert!(page.contains(told), "{page}");
     work_is_on_its_branch(&env);
@@ -176,4 +177,13 @@ fn a_check_of_the_same_tree_is_not_run_twice_unless_asked() {
     run(&env, "true", &["--fresh"], 0);
     let said = env.grafter(["logs", "latest", "--json"]).ok().stdout;
     assert!(!said.contains("\"reused\":true"), "{said}");
+}
+
+#[test]
+fn what_a_check_leaves_in_the_writers_tree_does_not_land() {
+    let env = small();
+    let check = "echo junk > junk.txt; echo '# seen' >> a.txt; true";
+    let story = Story::new().bash("echo new > new.txt").call("run_tests", json!({})).finish();
+    solo(&env, &story, &[check], &[]).ok();
+    assert_eq!(env.git(["diff", "--name-only", "main", &landed(&env)]), "new.txt");
 }
