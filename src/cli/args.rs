@@ -368,7 +368,7 @@ pub(super) enum PromptCommand {
 
 /// Arguments of `tools`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  grafter tools --risk high\n  grafter tools --json")]
+#[command(after_help = "Examples:\n  grafter tools --risk medium\n  grafter tools --json")]
 pub(super) struct ToolsArgs {
     /// Print JSON.
     #[arg(long)]
