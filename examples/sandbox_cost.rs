@@ -1,5 +1,6 @@
-//! What a sandbox costs: its start, and a command in it, in milliseconds; beside them a plain spawn
-//! and one `bwrap` for each command, where that program is installed.
+//! What a sandbox costs: its start, and a command in it, by a shell and without one, in
+//! milliseconds; beside them a plain spawn and one `bwrap` for each command, where that program is
+//! installed.
 //!
 //! `cargo run --release --example sandbox_cost` prints medians. The program is its own
 //! sandbox helper, which is how a program that uses grafter as a library does it.
@@ -10,11 +11,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use grafter::sandbox::{
-    child,
-    place::{Place, PlaceSpec},
-    probe::{Backend, probe},
-    run::Cmd,
+use grafter::{
+    protocol::plan::{Act, Plan, Start, Step, When},
+    sandbox::{
+        child,
+        place::{Place, PlaceSpec},
+        probe::{Backend, probe},
+        run::{Cmd, Job},
+    },
 };
 use tokio_util::sync::CancellationToken;
 
@@ -64,16 +68,25 @@ async fn measure() -> Result<(), Box<dyn Error>> {
         report(&format!("{backend}: start"), &starts);
         let place = Place::open(spec).await?;
         place.warm().await?;
-        let mut commands = Vec::new();
-        for _ in 0..COMMANDS {
-            let begun = Instant::now();
-            place.run(Cmd::new("true"), &CancellationToken::new()).await?;
-            commands.push(begun.elapsed());
+        for (how, cmd) in [("command", Cmd::new("true")), ("no shell", direct("true"))] {
+            let mut commands = Vec::new();
+            for _ in 0..COMMANDS {
+                let begun = Instant::now();
+                place.run(cmd.clone(), &CancellationToken::new()).await?;
+                commands.push(begun.elapsed());
+            }
+            report(&format!("{backend}: {how}"), &commands);
         }
-        report(&format!("{backend}: command"), &commands);
         place.close().await;
     }
     Ok(())
+}
+
+/// Returns a program that is started without a shell.
+fn direct(program: &str) -> Cmd {
+    let start = Start { env: Vec::new(), argv: vec![program.to_owned()], redirects: Vec::new() };
+    let step = Step { when: When::Always, act: Act::Pipeline(vec![start]) };
+    Cmd { job: Job::Plan(Plan { steps: vec![step] }), ..Cmd::new("") }
 }
 
 fn plain(count: usize) -> Result<Vec<Duration>, Box<dyn Error>> {

@@ -8,7 +8,6 @@
 use std::time::Instant;
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
-use tokio::sync::oneshot;
 
 use crate::{
     agent::{
@@ -16,23 +15,22 @@ use crate::{
         contract::{self, Done},
         fit,
         memo::{Deed, Memo},
+        permit::{Leave, Permit},
         progress::NUDGED,
         reading,
         session::{Session, Stop},
         turn::millis,
     },
-    guard::decide::{Cleared, NO_APPROVAL},
+    guard::decide::{Cleared, NO_APPROVAL, NOT_APPROVED},
     prompt::words::fill,
     protocol::{
         event::What,
         message::{ToolCall, ToolResult},
-        request::{Approval, Request},
         tool::Class,
     },
     tools::{
         answer::{Effect, ToolAnswer},
         catalogue::catalogue,
-        desk::{Prepared, Ready},
     },
 };
 
@@ -45,9 +43,11 @@ const MAX_CALLS: usize = 64;
 
 /// A call's place: its turn and its position in it.
 #[derive(Clone, Copy, Debug)]
-struct At {
-    turn: u32,
-    index: usize,
+pub(super) struct At {
+    /// The turn.
+    pub(super) turn: u32,
+    /// The position.
+    pub(super) index: usize,
 }
 
 /// What a call came to, before it is recorded.
@@ -98,26 +98,22 @@ impl Session {
             return Ok(refused(call, why.clone(), Deed::Nothing));
         }
         let start = Instant::now();
-        let Prepared { class, title, outcome } =
-            self.bench.desk.prepare(call, &self.assignment.tools);
-        let cleared = match outcome {
-            Ready::Ready(cleared) => cleared,
-            Ready::Refused(answer) => {
+        let leave = match self.permit(at, call).await? {
+            Permit::Go(leave) => leave,
+            Permit::Stay { class, title, answer } => {
                 let mut ended = ended((class, title), answer, start);
-                if ended.content.starts_with(NO_APPROVAL) {
+                if [NO_APPROVAL, NOT_APPROVED].iter().any(|code| ended.content.starts_with(code)) {
                     ended.deed = Deed::Unapproved;
                 }
                 return Ok(ended);
             }
-            Ready::Ask { call: pending, why } => {
-                let approval = self.approve(&title, why).await?;
-                match pending.clear(approval) {
-                    Ok(cleared) => cleared,
-                    Err(why) => return Ok(refused(call, why, Deed::Unapproved)),
-                }
-            }
         };
-        let answer = self.run(at, (class, &title), cleared).await?;
+        let Leave { class, title, call, changed } = leave;
+        let mut answer = self.run(at, (class, &title), call).await?;
+        if let Some(text) = changed {
+            let words = &self.assignment.words.edited;
+            answer.content = format!("{}\n{}", fill(words, &[("command", &text)]), answer.content);
+        }
         Ok(ended((class, title), answer, start))
     }
 
@@ -142,13 +138,6 @@ impl Session {
             return Err(Stop::cancelled());
         }
         self.bench.desk.place.no_space().map_or(Ok(answer), |why| Err(Stop::broken(why)))
-    }
-
-    async fn approve(&self, title: &str, why: String) -> Result<Approval, Stop> {
-        let (reply, answer) = oneshot::channel();
-        let agent = self.assignment.agent.clone();
-        self.request_up(Request::Approve { agent, what: title.to_owned(), why, reply })?;
-        self.wait(answer).await
     }
 
     /// Returns the recorded result of a call, if there is one.
@@ -274,7 +263,8 @@ fn refused(call: &ToolCall, content: String, deed: Deed) -> Ended {
     Ended { class: Class::Control, title, content, is_error: true, deed, took_ms: 0 }
 }
 
-fn position(index: usize) -> u32 {
+/// Returns a position as records have it.
+pub(super) fn position(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
 }
 

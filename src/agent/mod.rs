@@ -15,6 +15,7 @@ pub mod context;
 pub mod contract;
 pub mod fit;
 pub mod memo;
+pub mod permit;
 pub mod progress;
 pub mod reading;
 pub mod session;

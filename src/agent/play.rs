@@ -32,7 +32,7 @@ use crate::{
         message::{Block, CacheScope, Reply, Segment},
         outcome::Outcome,
         report::Check,
-        request::{Approval, Request, Reservation},
+        request::{Answer, Approval, Request, Reservation},
         task::{EditFormat, Mode, Phase},
     },
     provider::model::{Ask, Cue, Model},
@@ -41,7 +41,7 @@ use crate::{
         place::{Place, PlaceSpec},
         probe::Backend,
     },
-    tools::{desk::Desk, reads::ReadSet},
+    tools::{desk::Desk, reads::ReadSet, standing::Standing},
 };
 
 /// How a run ends early.
@@ -197,7 +197,7 @@ impl Stage {
             cancel,
         };
         let assignment = Assignment { earlier: earlier.to_vec(), ..self.assignment.clone() };
-        let (gone, grants, says) = (self.gone, self.grants, self.approval);
+        let (gone, grants, says) = (self.gone, self.grants, self.approval.clone());
         let dispatcher =
             tokio::spawn(async move { if gone { 0 } else { dispatch(inbox, grants, says).await } });
         let outcome = tokio::spawn(work(assignment, bench)).await.unwrap();
@@ -228,7 +228,8 @@ impl Stage {
             tracker,
             checks: self.checks.clone(),
             reads: ReadSet::default(),
-            policy: Policy { mode: self.mode, phase, interactive },
+            policy: Policy { mode: self.mode, phase, interactive, rules: Arc::default() },
+            standing: Standing::default(),
             requests,
             node: self.assignment.node.clone(),
             agent: self.assignment.agent.clone(),
@@ -299,7 +300,10 @@ async fn dispatch(mut inbox: UnboundedReceiver<Request>, grants: u32, says: Appr
                 let _ = reply.send(if held { Reservation::Granted } else { refused });
             }
             Request::Release { .. } => released += 1,
-            Request::Approve { reply, .. } => drop(reply.send(says)),
+            Request::Approve { question, reply } => {
+                let answer = Answer { bound: question.bound, approval: says.clone() };
+                drop(reply.send(answer));
+            }
             Request::Delegate { reply, .. } => drop(reply.send(Err("nobody is there".into()))),
         }
     }

@@ -1,30 +1,105 @@
-//! Asking the person at the terminal before a command runs.
+//! Asking the person at the terminal before something runs: one inbox for all agents.
 //!
-//! No answer within five minutes is a no, so that a run never waits for ever.
+//! Each agent waits for its own answer as long as `[guard] ask_seconds` says and takes silence for
+//! a no, so nobody stalls behind another; a question that nobody waits for is passed over.
 
 use std::{
+    collections::VecDeque,
     io::{self, Write},
-    time::Duration,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread,
+    time::{Duration, Instant},
 };
 
-use tokio::{sync::mpsc::UnboundedReceiver, task::spawn_blocking, time::timeout};
+use serde::Serialize;
+use tokio::{sync::mpsc::UnboundedReceiver, task::spawn_blocking};
 
-use crate::{coordinator::control::Ask, protocol::request::Approval, ui::show::Screen};
+use crate::{
+    coordinator::control::Ask,
+    protocol::{
+        request::{Answer, Approval},
+        rule::Rule,
+    },
+    settings::store,
+    ui::show::Screen,
+};
 
-const PATIENCE: Duration = Duration::from_secs(300);
+/// More questions than this in a minute are more than a person reads.
+const MANY: (usize, Duration) = (5, Duration::from_secs(60));
 
-/// Answers questions one after another until the run is over.
-pub(super) async fn answer(screen: Screen, mut asks: UnboundedReceiver<Ask>) {
+/// Answers questions one after another until the run is over; what is always allowed is stored in
+/// the user's settings file.
+pub(super) async fn answer(screen: Screen, mut asks: UnboundedReceiver<Ask>, config: PathBuf) {
+    let mut lines = None;
+    let mut times = VecDeque::new();
     while let Some(ask) = asks.recv().await {
-        let screen = screen.clone();
-        let why = format!("{}: {}", ask.agent, ask.why);
-        let asked = spawn_blocking(move || screen.ask(&ask.what, &why));
-        let answer = match timeout(PATIENCE, asked).await {
-            Ok(Ok(answer)) => answer,
-            _ => Approval::No,
-        };
-        // An agent that was stopped meanwhile does not wait for the answer.
-        let _ = ask.reply.send(answer);
+        // An agent that was stopped, or waited too long, does not wait any more.
+        if ask.reply.is_closed() {
+            continue;
+        }
+        if too_many(&mut times) {
+            screen
+                .say("hint: rules in [guard] or --mode auto ask less often; see `grafter policy`");
+        }
+        let typed = Arc::clone(lines.get_or_insert_with(typing));
+        let (screen, config) = (screen.clone(), config.clone());
+        let asked = spawn_blocking(move || {
+            let typed = typed.lock().unwrap_or_else(PoisonError::into_inner);
+            let approval = screen.ask(&ask.question, &typed, &|| ask.reply.is_closed());
+            if approval == Approval::Always {
+                keep(&screen, &config, &ask.question.rules);
+            }
+            let _ = ask.reply.send(Answer { bound: ask.question.bound, approval });
+        });
+        // A question that failed is a closed channel to its agent.
+        let _ = asked.await;
+    }
+}
+
+/// Reads lines on a thread of its own, which ends with the process: a read cannot be taken back.
+fn typing() -> Arc<Mutex<mpsc::Receiver<String>>> {
+    let (send, lines) = mpsc::channel();
+    thread::spawn(move || {
+        for line in io::stdin().lines() {
+            let Ok(line) = line else { return };
+            if send.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    Arc::new(Mutex::new(lines))
+}
+
+/// Counts a question; says once in a while that there are too many.
+fn too_many(times: &mut VecDeque<Instant>) -> bool {
+    let now = Instant::now();
+    times.push_back(now);
+    while times.front().is_some_and(|first| now.duration_since(*first) > MANY.1) {
+        times.pop_front();
+    }
+    let many = times.len() > MANY.0;
+    if many {
+        times.clear();
+    }
+    many
+}
+
+#[derive(Serialize)]
+struct Addition<'r> {
+    guard: Allow<'r>,
+}
+
+#[derive(Serialize)]
+struct Allow<'r> {
+    allow: &'r [Rule],
+}
+
+fn keep(screen: &Screen, config: &Path, rules: &[Rule]) {
+    let comment = "allowed always by a yes at the terminal";
+    match store::append(config, comment, &Addition { guard: Allow { allow: rules } }) {
+        Ok(()) => screen.say(&format!("stored in {}", config.display())),
+        Err(error) => screen.say(&format!("warning: allowed for this run only: {error}")),
     }
 }
 

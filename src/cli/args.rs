@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::cli::check::CheckArgs;
+use crate::cli::{check::CheckArgs, policy::PolicyCommand};
 
 /// The heading of what every command takes.
 const GLOBAL: &str = "Everywhere";
@@ -84,6 +84,12 @@ pub(super) enum Command {
     Init,
     /// Say what the gate would do with a command, and why, without running it.
     Check(CheckArgs),
+    /// Say what modes and your rules make of commands.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  grafter policy explain 'cargo test --workspace'\n  grafter policy test policy.yaml"
+    )]
+    Policy(PolicyCommand),
     /// Say what this machine and this repository allow.
     Doctor,
     /// Print a completion script for a shell.
@@ -141,9 +147,12 @@ pub(super) struct RunArgs {
     /// How writers hand in their change, instead of the node's or the model's own way.
     #[arg(long, value_name = "FORMAT")]
     pub(super) edit_format: Option<Format>,
-    /// How much agents may do without asking.
+    /// How much agents may do without asking [default: allow-edits].
     #[arg(long, value_name = "MODE")]
     pub(super) mode: Option<ModeName>,
+    /// Say that `--mode yolo` is meant for this repository, by the name of its folder.
+    #[arg(long, value_name = "NAME")]
+    pub(super) i_accept: Option<String>,
     /// What it may use up.
     #[command(flatten)]
     pub(super) caps: CapArgs,
@@ -188,10 +197,16 @@ pub(super) enum Format {
 /// Permission modes by name.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum ModeName {
-    /// Shell commands are asked for on a terminal, and refused without one.
+    /// Writes and commands are asked for; without a terminal they are refused.
     Default,
-    /// Shell commands run, inside the sandbox.
+    /// Writes in the run's own tree run, commands are asked for.
+    AllowEdits,
+    /// Commands that are plainly ordinary run as well.
+    Auto,
+    /// Commands run inside the sandbox, unless a check denies them.
     Bypass,
+    /// What a check denies runs as well, except what no mode gives away; needs --i-accept.
+    Yolo,
 }
 
 /// Forms of output.
@@ -214,6 +229,9 @@ pub(super) struct ResumeArgs {
     /// The run, or the beginning of its name.
     #[arg(value_name = "RUN", default_value = "latest")]
     pub(super) run: String,
+    /// Say once more that `--mode yolo` is meant for this repository, by the name of its folder.
+    #[arg(long, value_name = "NAME")]
+    pub(super) i_accept: Option<String>,
     /// Go on with another model.
     #[arg(short, long, value_name = "MODEL")]
     pub(super) model: Option<String>,
@@ -350,7 +368,7 @@ pub(super) enum PromptCommand {
 
 /// Arguments of `tools`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  grafter tools --risk high\n  grafter tools --json")]
+#[command(after_help = "Examples:\n  grafter tools --risk medium\n  grafter tools --json")]
 pub(super) struct ToolsArgs {
     /// Print JSON.
     #[arg(long)]
@@ -367,7 +385,7 @@ pub(super) enum RiskName {
     Low,
     /// It changes the agent's own tree, which a snapshot can undo.
     Medium,
-    /// It may do what no snapshot can undo: asked for, unless the mode says otherwise.
+    /// It does what no snapshot can undo; how far a command goes is judged with its text.
     High,
 }
 

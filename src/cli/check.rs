@@ -46,15 +46,8 @@ enum Form {
 
 /// Judges a command as if an agent had asked for it in this folder.
 pub(super) fn check(dir: Option<&Path>, args: &CheckArgs) -> Result<ExitCode, Failure> {
-    let command = match args.command.as_slice() {
-        [line] => line.clone(),
-        words => words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
-    };
-    let mut facts = facts(dir)?;
-    let first = judge(&command, &facts);
-    // The gate knows text alone: links on the way are looked up here, and then it judges again.
-    facts.links = links(first.reads.iter().chain(&first.writes));
-    let judgement = judge(&command, &facts);
+    let command = line(&args.command);
+    let (judgement, _) = judged(&command, facts(dir)?);
     match args.output {
         Form::Json => {
             say!("{}", serde_json::to_string_pretty(&judgement).or_fail(Kind::Infrastructure)?)?;
@@ -67,6 +60,22 @@ pub(super) fn check(dir: Option<&Path>, args: &CheckArgs) -> Result<ExitCode, Fa
     })
 }
 
+/// Returns the command line that words stand for: one word is one already.
+pub(super) fn line(words: &[String]) -> String {
+    match words {
+        [line] => line.clone(),
+        words => words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
+    }
+}
+
+/// Returns what the gate says of a command, and the tree's root.
+pub(super) fn judged(command: &str, mut facts: ShellFacts) -> (Judgement, String) {
+    let first = judge(command, &facts);
+    // The gate knows text alone: links on the way are looked up here, and then it judges again.
+    facts.links = links(first.reads.iter().chain(&first.writes));
+    (judge(command, &facts), facts.root)
+}
+
 /// Returns the word as a shell would have to read it.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
@@ -76,7 +85,8 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-fn facts(dir: Option<&Path>) -> Result<ShellFacts, Failure> {
+/// Returns what holds for a command in this folder.
+pub(super) fn facts(dir: Option<&Path>) -> Result<ShellFacts, Failure> {
     let dir = match dir {
         Some(dir) => dir.to_path_buf(),
         None => env::current_dir().or_fail(Kind::Infrastructure)?,
@@ -111,7 +121,8 @@ fn links<'p>(paths: impl Iterator<Item = &'p String>) -> BTreeMap<String, String
     found
 }
 
-fn show(judgement: &Judgement) -> Result<(), Failure> {
+/// Prints what the gate says.
+pub(super) fn show(judgement: &Judgement) -> Result<(), Failure> {
     say!("{}", word(judgement.verdict))?;
     for hit in &judgement.hits {
         let name = word(hit.verdict).to_uppercase();

@@ -13,6 +13,7 @@ use crate::{
         settings::RunSettings,
     },
     git::repo::Repo,
+    guard,
     prompt::set::PromptSet,
     protocol::event::Level,
     provider::known,
@@ -25,8 +26,12 @@ use crate::{
 };
 
 /// The tables a `config.toml` may have.
-pub(super) const SECTIONS: [&str; 3] =
-    [RunSettings::NAME, known::Options::NAME, sandbox::options::Options::NAME];
+pub(super) const SECTIONS: [&str; 4] = [
+    RunSettings::NAME,
+    known::Options::NAME,
+    sandbox::options::Options::NAME,
+    guard::options::Options::NAME,
+];
 
 /// What is set up for a folder, be it in a repository or not.
 pub(super) struct Setup {

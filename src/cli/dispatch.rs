@@ -12,7 +12,7 @@ use crate::{
         context::{Context, Setup},
         demo, doctor,
         exit::{self, Failure, Kind, OrFail},
-        history, init, land, lists, live, out, resume, run, trust, workflow, worktree,
+        history, init, land, lists, live, out, policy, resume, run, trust, workflow, worktree,
     },
     sandbox::child,
 };
@@ -89,6 +89,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Trust(args) => trust::trust(&open()?, &args),
         Command::Init => init::init(&open()?),
         Command::Check(args) => check::check(dir.as_deref(), &args),
+        Command::Policy(command) => policy::policy(&setup()?, dir.as_deref(), &command),
         Command::Doctor => doctor::doctor(dir.as_deref()),
         Command::Demo(args) => demo::demo(&args).await,
         Command::Completions { shell } => {

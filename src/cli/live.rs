@@ -3,6 +3,7 @@
 use std::{
     env,
     io::{self, IsTerminal},
+    path::PathBuf,
     process::{self, ExitCode},
     sync::Arc,
 };
@@ -23,6 +24,7 @@ use crate::{
         control::{Ask, Command},
         start::{Ground, Handle, StartError},
     },
+    git::repo::Repo,
     protocol::{event::Level, report::RunEnd, task::Mode, usage::Micros},
     provider::{known::Options, model::Model, open},
     sandbox::probe::{self, Backend},
@@ -66,7 +68,7 @@ pub(super) fn ground(
     context: &Context,
     model: Arc<dyn Model>,
     (output, mode): (Output, Mode),
-) -> Result<(Ground, Option<UnboundedReceiver<Ask>>), Failure> {
+) -> Result<(Ground, Option<Inbox>), Failure> {
     let asked = output == Output::Text && io::stdin().is_terminal() && io::stderr().is_terminal();
     let (backend, _) = backend(context);
     confined(backend, mode, || asked && approve::unconfined())?;
@@ -78,17 +80,41 @@ pub(super) fn ground(
         runtime: context.setup.paths.runtime.clone(),
         backend,
         sandbox: context.setup.section()?,
+        guard: context.setup.section()?,
         helper: env::current_exe().or_fail(Kind::Infrastructure)?,
         hide: vec![context.setup.paths.state.clone(), context.setup.paths.config.clone()],
         asks: asked.then_some(asks),
     };
-    Ok((ground, asked.then_some(receiver)))
+    let config = context.setup.paths.config.join("config.toml");
+    Ok((ground, asked.then_some((receiver, config))))
 }
+
+/// Refuses yolo mode unless its user says, here and now, that it is meant for this repository; a
+/// word that fits every repository would end up in a shell's aliases.
+pub(super) fn accepted(repo: &Repo, mode: Mode, word: Option<&str>) -> Result<(), Failure> {
+    let name = repo.checkout().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if mode != Mode::Yolo || word == Some(name.as_str()) {
+        return Ok(());
+    }
+    let failure = Failure::usage("yolo mode must be accepted for this repository");
+    Err(failure.hint(format!("say --mode yolo --i-accept {name}")))
+}
+
+/// Where questions arrive, and the settings file of who answers them.
+pub(super) type Inbox = (UnboundedReceiver<Ask>, PathBuf);
 
 /// Refuses to run agents' code, be it by their shell or by checks, where nothing confines it,
 /// unless the user wants just that.
 fn confined(backend: Backend, mode: Mode, yes: impl FnOnce() -> bool) -> Result<(), Failure> {
-    if backend != Backend::None || mode == Mode::Bypass || yes() {
+    if backend != Backend::None {
+        return Ok(());
+    }
+    if mode == Mode::Yolo {
+        let text = "--mode yolo needs a sandbox, and nothing on this machine confines commands";
+        let failure = Failure::new(Kind::Refused, anyhow::anyhow!(text));
+        return Err(failure.hint("`grafter doctor` says what is missing here"));
+    }
+    if mode == Mode::Bypass || yes() {
         return Ok(());
     }
     let text = "nothing on this machine confines commands: what agents write would run with your \
@@ -120,7 +146,7 @@ pub(super) struct Watch {
     /// The cap on money.
     pub(super) budget: Option<Micros>,
     /// Questions for the person at the terminal.
-    pub(super) asks: Option<UnboundedReceiver<Ask>>,
+    pub(super) asks: Option<Inbox>,
 }
 
 /// Shows a run until it ends, and returns its exit code.
@@ -129,7 +155,9 @@ pub(super) async fn follow(handle: Handle, watch: Watch) -> Result<ExitCode, Fai
     let screen = Screen::new(style(watch.output, watch.budget));
     let shown = screen.show(watch.past, events);
     let signals = tokio::spawn(stop_on_signal(control));
-    let answers = watch.asks.map(|asks| tokio::spawn(approve::answer(screen.clone(), asks)));
+    let answers = watch
+        .asks
+        .map(|(asks, config)| tokio::spawn(approve::answer(screen.clone(), asks, config)));
     let end = done.await.or_fail(Kind::Infrastructure)?.or_fail(Kind::Infrastructure);
     signals.abort();
     if let Some(answers) = answers {
@@ -228,6 +256,8 @@ mod tests {
         let failure = confined(none, Mode::Default, || false).unwrap_err();
         assert_eq!(failure.kind, Kind::Refused);
         assert!(confined(none, Mode::Default, || true).is_ok());
+        assert!(confined(none, Mode::Yolo, || true).is_err());
+        assert!(confined(Backend::Landlock, Mode::Yolo, || false).is_ok());
         assert!(confined(none, Mode::Bypass, || false).is_ok());
         assert!(confined(Backend::Landlock, Mode::Default, || false).is_ok());
     }

@@ -23,6 +23,7 @@ mod init;
 mod land;
 mod lists;
 mod live;
+mod policy;
 mod resume;
 mod run;
 mod session;

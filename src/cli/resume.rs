@@ -21,6 +21,7 @@ use crate::{
 pub(super) async fn resume(context: Context, args: &ResumeArgs) -> Result<ExitCode, Failure> {
     let found = history::find(&context, &args.run)?;
     let mut stored = start::open(&found).await.map_err(live::start_failure)?;
+    live::accepted(&context.repo, stored.options.mode, args.i_accept.as_deref())?;
     // The caps are the only options that a resume may change: they are why many runs end.
     let CapArgs { max_cost, max_tokens, max_turns, timeout } = &args.caps;
     if let Some(cost) = max_cost {

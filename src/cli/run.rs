@@ -45,6 +45,7 @@ pub(super) async fn run(context: Context, args: &RunArgs) -> Result<ExitCode, Fa
     let dirty = tokio::task::spawn_blocking(move || repo.is_dirty());
     let task = task(args)?;
     let settings = overlay(context.setup.section::<RunSettings>()?, args);
+    live::accepted(&context.repo, settings.mode, args.i_accept.as_deref())?;
     let model = live::model(&context, settings.model.as_deref())?;
     let name = settings.workflow.clone().unwrap_or_else(|| "resolve".to_owned());
     let workflow = workflows::find(&context.setup, &name)?;
@@ -135,7 +136,10 @@ fn overlay(mut settings: RunSettings, args: &RunArgs) -> RunSettings {
     if let Some(mode) = args.mode {
         settings.mode = match mode {
             ModeName::Default => Mode::Default,
+            ModeName::AllowEdits => Mode::AllowEdits,
+            ModeName::Auto => Mode::Auto,
             ModeName::Bypass => Mode::Bypass,
+            ModeName::Yolo => Mode::Yolo,
         };
     }
     settings
@@ -226,10 +230,34 @@ fn remarks(
     if model.info().scripted {
         options.max_cost = None;
     }
-    if options.mode == Mode::Default && !io::stdin().is_terminal() {
-        let text = "there is no terminal to ask on: agents' shell commands are refused \
-                    (--mode bypass lets them run inside the sandbox)";
-        notes.push((Level::Info, text.to_owned()));
-    }
+    notes.extend(mode_note(options.mode));
     notes
+}
+
+/// What the mode means here, where that is not what a user may expect.
+fn mode_note(mode: Mode) -> Option<(Level, String)> {
+    let unattended = !io::stdin().is_terminal();
+    let text = match mode {
+        Mode::Yolo => {
+            return Some((
+                Level::Warning,
+                "yolo: commands run inside the sandbox whatever the checks say, but for the floor"
+                    .to_owned(),
+            ));
+        }
+        Mode::Default if unattended => {
+            "there is no terminal to ask on: agents' writes and shell commands are refused \
+             (--mode allow-edits lets them write, --mode bypass lets commands run inside the \
+             sandbox)"
+        }
+        Mode::AllowEdits if unattended => {
+            "there is no terminal to ask on: agents' shell commands are refused \
+             (--mode bypass lets them run inside the sandbox)"
+        }
+        Mode::Auto if unattended => {
+            "there is no terminal to ask on: commands that are not plainly ordinary are refused"
+        }
+        _ => return None,
+    };
+    Some((Level::Info, text.to_owned()))
 }

@@ -24,7 +24,8 @@ pub(super) struct RunSettings {
     pub(super) workflow: Option<String>,
     /// Check commands; none means they are detected.
     pub(super) verify: Vec<String>,
-    /// How much agents may do without asking.
+    /// How much agents may do without asking; never `yolo`.
+    #[serde(deserialize_with = "mode")]
     pub(super) mode: Mode,
     /// The edit format for all writers.
     pub(super) edit_format: Option<EditFormat>,
@@ -116,6 +117,14 @@ impl RunSettings {
     }
 }
 
+/// Yolo mode is said on the command line, each time anew, and nowhere else.
+fn mode<'de, D: Deserializer<'de>>(from: D) -> Result<Mode, D::Error> {
+    match Mode::deserialize(from)? {
+        Mode::Yolo => Err(de::Error::custom("mode yolo is taken from the command line only")),
+        mode => Ok(mode),
+    }
+}
+
 /// Takes `3`, `1.50`, `"1.50"` and `"none"` alike; the amount is read later, so that the flag and
 /// the file share one reader.
 fn money<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
@@ -191,6 +200,22 @@ mod tests {
         assert_eq!(cap("[run]\nmax_cost = \"none\""), Ok(Ok(None)));
         assert_eq!(cap(""), Ok(Ok(Some(Micros(3_000_000)))));
         assert!(cap("[run]\nmax_cost = true").unwrap_err().contains("an amount of dollars"));
+    }
+
+    #[test]
+    fn no_file_sets_yolo_and_no_repository_any_mode() {
+        let read = |user: &str, repo: &str| {
+            let settings = Settings::from_texts(user, repo);
+            settings.section::<RunSettings>().map(|run| run.mode).map_err(|e| e.to_string())
+        };
+        assert_eq!(read("", ""), Ok(Mode::AllowEdits));
+        assert_eq!(read("[run]\nmode = \"auto\"\n", ""), Ok(Mode::Auto));
+        let yolo = read("[run]\nmode = \"yolo\"\n", "").unwrap_err();
+        assert!(yolo.contains("command line only"), "{yolo}");
+        for mode in Mode::ALL {
+            let text = format!("[run]\nmode = \"{}\"\n", mode.name());
+            assert!(read("", &text).unwrap_err().contains("a repository may not set"), "{mode:?}");
+        }
     }
 
     fn defaults() -> serde_json::Map<String, serde_json::Value> {

@@ -20,8 +20,8 @@ use tokio::{
 };
 
 use crate::protocol::{
-    ids::{AgentId, RunId},
-    request::Approval,
+    ids::RunId,
+    request::{Answer, Question},
 };
 
 /// What a live run can be told. Unbounded: a person or a signal sends few of them.
@@ -37,14 +37,10 @@ pub enum Command {
 /// A question for the person at the terminal.
 #[derive(Debug)]
 pub struct Ask {
-    /// Who asks.
-    pub agent: AgentId,
-    /// What exactly would run.
-    pub what: String,
-    /// Why it is asked.
-    pub why: String,
-    /// The answer.
-    pub reply: oneshot::Sender<Approval>,
+    /// What is asked.
+    pub question: Box<Question>,
+    /// The answer; closed once nobody waits for it any more.
+    pub reply: oneshot::Sender<Answer>,
 }
 
 #[derive(Serialize, Deserialize)]

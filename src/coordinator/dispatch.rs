@@ -38,7 +38,7 @@ use crate::{
         ids::{AgentId, NodeId},
         outcome::Outcome,
         report::RunEnd,
-        request::{Approval, Request, Reservation},
+        request::{self, Approval, Request, Reservation},
     },
 };
 
@@ -207,12 +207,13 @@ impl Dispatcher {
                     .send(granted.map_or_else(Reservation::Refused, |()| Reservation::Granted));
             }
             Request::Release { agent } => self.reserved.release(&agent),
-            Request::Approve { agent, what, why, reply } => match &self.wires.asks {
+            Request::Approve { question, reply } => match &self.wires.asks {
                 Some(asks) => {
-                    let _ = asks.send(Ask { agent, what, why, reply });
+                    let _ = asks.send(Ask { question, reply });
                 }
                 None => {
-                    let _ = reply.send(Approval::NoTerminal);
+                    let approval = Approval::NoTerminal;
+                    let _ = reply.send(request::Answer { bound: question.bound, approval });
                 }
             },
             Request::Delegate { node, question, reply } => {

@@ -150,7 +150,7 @@ impl Member<'_> {
 
     /// Starts a writer's sandbox while its model still thinks: it will run commands.
     fn warm(&self, lodging: &Lodging) {
-        let asked = self.shared.options.mode == Mode::Bypass || self.shared.interactive;
+        let asked = self.shared.options.mode >= Mode::Auto || self.shared.interactive;
         if self.writes() && self.format() == EditFormat::Tools && asked {
             let place = lodging.place.clone();
             // What goes wrong is told by the first command, which tries again.
@@ -206,6 +206,7 @@ impl Member<'_> {
             mode: shared.options.mode,
             phase: brief.node.phase,
             interactive: shared.interactive,
+            rules: shared.rules.clone(),
         };
         let desk = Desk {
             place: lodging.place.clone(),
@@ -216,6 +217,7 @@ impl Member<'_> {
             checks: shared.options.checks.clone(),
             reads: ReadSet::default(),
             policy,
+            standing: shared.standing.clone(),
             requests: shared.requests.clone(),
             node: brief.id.clone(),
             agent: brief.agent(),

@@ -70,7 +70,7 @@ impl Default for Options {
             timeout_ms: 60 * 60 * 1000,
             checks: Vec::new(),
             check_timeout_ms: 15 * 60 * 1000,
-            mode: Mode::Default,
+            mode: Mode::AllowEdits,
             edit_format: None,
             model_format: EditFormat::default(),
             reuse: Reuse::Known,

@@ -9,6 +9,7 @@ use crate::{
     coordinator::options::Options,
     git::{diff, repo::Repo},
     graph::dag::Graph,
+    guard,
     journal::{results::Store, writer::Journal},
     prompt::set::PromptSet,
     protocol::{
@@ -20,6 +21,7 @@ use crate::{
     },
     provider::model::Model,
     subagent::housing::Housing,
+    tools::standing::Standing,
 };
 
 /// One run's fixed parts.
@@ -42,6 +44,10 @@ pub(super) struct Shared {
     pub(super) halt: CancellationToken,
     /// Whether somebody can be asked.
     pub(super) interactive: bool,
+    /// The user's rules on commands.
+    pub(super) rules: Arc<guard::options::Options>,
+    /// What the user has said in this run so far.
+    pub(super) standing: Standing,
 }
 
 impl Shared {

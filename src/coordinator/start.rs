@@ -23,6 +23,7 @@ use crate::{
     },
     git::repo::Repo,
     graph::dag::Graph,
+    guard,
     journal::{
         results::Store,
         runs::{self, RunDir},
@@ -45,6 +46,7 @@ use crate::{
         housing::{Housing, Site},
         sweep::{self, Writer},
     },
+    tools::standing::Standing,
 };
 
 /// What a run needs of the machine, whether it begins or goes on.
@@ -65,6 +67,8 @@ pub struct Ground {
     pub helper: PathBuf,
     /// Folders no agent may see, besides the repository's own.
     pub hide: Vec<PathBuf>,
+    /// The user's rules on commands.
+    pub guard: guard::options::Options,
     /// Where questions for a person go; none when nobody is there.
     pub asks: Option<UnboundedSender<Ask>>,
 }
@@ -84,6 +88,7 @@ impl Ground {
             sandbox: sandbox::options::Options::default(),
             helper: env::current_exe()?,
             hide: vec![folder.to_owned()],
+            guard: guard::options::Options::default(),
             asks: None,
         })
     }
@@ -376,6 +381,8 @@ async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartE
         stop: CancellationToken::new(),
         halt: CancellationToken::new(),
         interactive: ground.asks.is_some(),
+        rules: Arc::new(ground.guard),
+        standing: Standing::default(),
     });
     let wires =
         Wires { records: live.records, events: events_in, requests, commands, asks: ground.asks };

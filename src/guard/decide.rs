@@ -2,22 +2,41 @@
 //!
 //! One pure decision for every tool call, on facts that the tools gather. A call that may run
 //! comes back as `Cleared`, whose field only this file can fill, so a tool cannot be reached
-//! around the guard. Raising a risk never makes a decision milder.
+//! around the guard. Raising a risk never makes a decision milder. What the user approves is
+//! bound to the call, its directory and the tree, and clears nothing else.
 
-use crate::protocol::{
-    message::ToolCall,
-    request::Approval,
-    task::{Mode, Phase},
-    tool::{Class, Risk, ToolSpec},
+use std::sync::Arc;
+
+use crate::{
+    guard::{
+        files,
+        gate::Judgement,
+        modes::{self, Cell, Row},
+        options::Options,
+        ordinary, rules,
+    },
+    protocol::{
+        message::ToolCall,
+        plan::Plan,
+        request::{Answer, Approval, Bound},
+        rule::Rule,
+        task::{Mode, Phase},
+        tool::{Class, ToolSpec},
+    },
 };
 
 /// The code of a call that needs an approval which nobody is there to give.
 pub const NO_APPROVAL: &str = "E_NO_APPROVAL";
+/// The code of a call that the user did not let pass.
+pub const NOT_APPROVED: &str = "E_NOT_APPROVED";
+/// The code of a command that a check or a rule denies.
+pub const DENIED: &str = "E_DENIED";
 
 /// A value that the guard has let pass.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cleared<T> {
     value: T,
+    plan: Option<Plan>,
 }
 
 impl<T> Cleared<T> {
@@ -25,10 +44,15 @@ impl<T> Cleared<T> {
     pub fn get(&self) -> &T {
         &self.value
     }
+
+    /// Returns what to start, if it is a command that needs no shell.
+    pub fn plan(&self) -> Option<&Plan> {
+        self.plan.as_ref()
+    }
 }
 
 /// What the decision needs of the run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// How much may be done without asking.
     pub mode: Mode,
@@ -36,6 +60,8 @@ pub struct Policy {
     pub phase: Phase,
     /// Whether somebody is there to ask.
     pub interactive: bool,
+    /// The user's rules.
+    pub rules: Arc<Options>,
 }
 
 /// What the decision needs of the call's arguments.
@@ -45,64 +71,206 @@ pub struct Facts {
     pub outside: Option<String>,
     /// The first path that no tool may write to.
     pub protected: Option<String>,
+    /// What the gate says of the command, where there is one.
+    pub judgement: Option<Judgement>,
+    /// The tree as commands see it.
+    pub root: String,
+    /// Whether the user has said yes to a call of this kind in this run.
+    pub granted: bool,
 }
 
 /// The decision over a call.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Decision {
+pub struct Decision {
+    /// What becomes of it.
+    pub disposition: Disposition,
+    /// The reasons; empty for a call about which there is nothing to say.
+    pub why: String,
+    /// The checks that spoke, by id.
+    pub checks: Vec<&'static str>,
+}
+
+/// What becomes of a call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Disposition {
     /// It may run.
     Run(Cleared<ToolCall>),
     /// The user must say yes first.
-    Ask {
-        /// The call; it becomes a cleared one by the user's approval.
-        call: Pending,
-        /// Why it is asked.
-        why: String,
-    },
-    /// It may not run.
-    Deny {
-        /// A stable code that agents and tests can act on.
-        code: &'static str,
-        /// The reason, with what can be done instead.
-        why: String,
-    },
+    Ask(Pending),
+    /// It may not run; the code is stable, for agents and tests to act on.
+    Deny(&'static str),
+}
+
+impl Disposition {
+    /// Returns the name used in records.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Run(_) => "run",
+            Self::Ask(_) => "ask",
+            Self::Deny(_) => "deny",
+        }
+    }
 }
 
 /// A call that waits for the user's word.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pending {
-    call: ToolCall,
+    cleared: Cleared<ToolCall>,
+    kind: String,
+    stake: &'static str,
+    rules: Vec<Rule>,
 }
 
 impl Pending {
     /// Returns the call.
     pub fn get(&self) -> &ToolCall {
-        &self.call
+        &self.cleared.value
     }
 
-    /// Returns the cleared call if the user approved exactly it, else the reason for the agent.
-    pub fn clear(self, approval: Approval) -> Result<Cleared<ToolCall>, String> {
-        match approval {
-            Approval::Yes => Ok(Cleared { value: self.call }),
-            Approval::No => Err("E_NOT_APPROVED: the user said no; go on without it".to_owned()),
-            Approval::NoTerminal => Err(format!("{NO_APPROVAL}: {}", no_approval(&self.call.name))),
+    /// Returns what a yes covers where a mode asks once for each kind.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// Returns how bad a mistake can be, and whether a snapshot takes it back.
+    pub fn stake(&self) -> &'static str {
+        self.stake
+    }
+
+    /// Returns the rules that would allow it from now on.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Returns what an approval of it is bound to on a tree in this state.
+    pub fn bound(&self, tree: &str) -> Bound {
+        let call = &self.cleared.value;
+        let arguments = call.input.to_string();
+        let mut hasher = blake3::Hasher::new();
+        // Lengths keep two parts from standing for two others; the directory is an argument.
+        for part in [call.name.as_str(), &arguments, tree] {
+            hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+        }
+        Bound(hasher.finalize().to_hex().to_string())
+    }
+
+    /// Returns the cleared call if the user approved exactly it, on the tree as it is now, else
+    /// the reason for the agent.
+    pub fn clear(self, answer: &Answer, tree: &str) -> Result<Cleared<ToolCall>, String> {
+        let name = &self.get().name;
+        match &answer.approval {
+            Approval::Yes | Approval::Always if answer.bound == self.bound(tree) => {
+                Ok(self.cleared)
+            }
+            Approval::Yes | Approval::Always => Err(format!(
+                "{NOT_APPROVED}: the tree or the call changed while the user was asked, so the \
+                 answer is void; look at the tree and ask again"
+            )),
+            Approval::No | Approval::Edit(_) => {
+                Err(format!("{NOT_APPROVED}: the user said no; go on without it"))
+            }
+            Approval::Late => Err(format!(
+                "{NOT_APPROVED}: nobody answered in time, which is a no; go on without it"
+            )),
+            Approval::NoTerminal => Err(format!("{NO_APPROVAL}: {}", no_approval(name, ""))),
         }
     }
 }
 
 /// Decides over a call whose arguments are valid.
 pub fn decide(call: &ToolCall, spec: &ToolSpec, facts: &Facts, policy: &Policy) -> Decision {
+    let judgement = facts.judgement.as_ref();
+    let hits = judgement.map_or(&[][..], |judgement| &judgement.hits);
+    let checks = hits.iter().map(|hit| hit.id).collect();
+    let said: Vec<String> = hits.iter().map(|hit| format!("{} {}", hit.id, hit.why)).collect();
+    let said = said.join("; ").escape_debug().to_string();
+    let decided = |disposition, why| Decision { disposition, why, checks };
     if let Some((code, why)) = forbidden(call, spec, facts, policy) {
-        return Decision::Deny { code, why };
+        return decided(Disposition::Deny(code), why);
     }
-    if spec.risk < Risk::High || policy.mode == Mode::Bypass {
-        return Decision::Run(Cleared { value: call.clone() });
+    let row = modes::row(spec.class, spec.risk, judgement);
+    match settle(row, facts, policy) {
+        Settled::Run => decided(Disposition::Run(cleared(call, facts)), said),
+        Settled::Deny => {
+            let floor = if row == Row::Floor { ", in any mode" } else { "" };
+            decided(Disposition::Deny(DENIED), format!("this command is not run{floor}: {said}"))
+        }
+        Settled::Ask if policy.interactive => {
+            let why = if said.is_empty() { reason(row, policy.mode).to_owned() } else { said };
+            decided(Disposition::Ask(pending(call, row, facts)), why)
+        }
+        Settled::Ask => decided(Disposition::Deny(NO_APPROVAL), no_approval(&spec.name, &said)),
     }
-    if policy.interactive {
-        let why = format!("`{}` does what no snapshot can undo", spec.name);
-        return Decision::Ask { call: Pending { call: call.clone() }, why };
+}
+
+enum Settled {
+    Run,
+    Ask,
+    Deny,
+}
+
+fn settle(row: Row, facts: &Facts, policy: &Policy) -> Settled {
+    let judged = |says: &dyn Fn(&Judgement) -> bool| facts.judgement.as_ref().is_some_and(says);
+    let rule = judged(&|judgement| rules::allowed(&policy.rules, judgement));
+    let runs = match modes::cell(row, policy.mode) {
+        Cell::Deny => return Settled::Deny,
+        Cell::Run => true,
+        Cell::Ask => false,
+        Cell::Rule => rule,
+        Cell::Files => rule || judged(&|judgement| files::only_files(judgement, &facts.root)),
+        Cell::Ordinary => rule || judged(&ordinary::is_ordinary),
+        Cell::Both => rule && judged(&ordinary::is_ordinary),
+        Cell::Once => facts.granted,
+    };
+    if runs { Settled::Run } else { Settled::Ask }
+}
+
+fn cleared(call: &ToolCall, facts: &Facts) -> Cleared<ToolCall> {
+    let plan = facts.judgement.as_ref().and_then(|judgement| judgement.direct.clone());
+    Cleared { value: call.clone(), plan }
+}
+
+fn pending(call: &ToolCall, row: Row, facts: &Facts) -> Pending {
+    let judgement = facts.judgement.as_ref();
+    // A rule of the user does not let through what asks in spite of rules.
+    let ruled = matches!(row, Row::Direct | Row::Shell);
+    let rules = judgement.filter(|_| ruled).map(rules::suggest).unwrap_or_default();
+    Pending {
+        cleared: cleared(call, facts),
+        kind: kind(&call.name, facts),
+        stake: stake(row),
+        rules,
     }
-    Decision::Deny { code: NO_APPROVAL, why: no_approval(&spec.name) }
+}
+
+/// Returns the kind of a call, to which a user says yes once: its tool and the checks that spoke.
+pub fn kind(tool: &str, facts: &Facts) -> String {
+    let hits = facts.judgement.iter().flat_map(|judgement| &judgement.hits);
+    let mut kind = tool.to_owned();
+    for hit in hits {
+        kind.push(' ');
+        kind.push_str(hit.id);
+    }
+    kind
+}
+
+fn stake(row: Row) -> &'static str {
+    match row {
+        Row::Remote => "high risk, cannot be taken back",
+        Row::Unread => "risk unknown, because it is not understood",
+        _ => "a snapshot takes back what it does to the tree",
+    }
+}
+
+/// Returns why a call is asked about that no check speaks of.
+fn reason(row: Row, mode: Mode) -> &'static str {
+    match (row, mode) {
+        (Row::Write, _) => "it writes a file of the agent's tree",
+        (Row::Remote, _) => "it does what no snapshot can undo",
+        (Row::Shell, _) => "bash has to read it, so no rule can speak for it",
+        (_, Mode::Auto) => "it is not plainly ordinary, and no rule of yours allows it",
+        _ => "no rule of yours allows it",
+    }
 }
 
 /// Returns why a call is never allowed here, whatever the mode.
@@ -129,144 +297,23 @@ fn forbidden(
     match &facts.protected {
         Some(path) if spec.class != Class::Read => {
             let why = format!("`{path}` belongs to git or grafter and is never written by tools");
-            Some(("E_PROTECTED", why))
+            return Some(("E_PROTECTED", why));
         }
-        _ => None,
+        _ => {}
     }
+    let judgement = facts.judgement.as_ref()?;
+    let rule = rules::denied(&policy.rules, judgement)?;
+    Some((DENIED, format!("a rule of the user denies `{rule}`")))
 }
 
-fn no_approval(tool: &str) -> String {
+fn no_approval(tool: &str, said: &str) -> String {
+    let because = if said.is_empty() { String::new() } else { format!(" ({said})") };
     format!(
-        "`{tool}` needs the user's approval and nobody is there to give it; use run_tests to run \
-         the checks and the file tools for everything else, or say in your summary that the user \
-         has to rerun with --mode bypass"
+        "`{tool}` needs the user's approval{because} and nobody is there to give it; use run_tests \
+         to run the checks and the file tools for everything else, or say in your summary that the \
+         user has to rerun with --mode bypass"
     )
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    use super::*;
-    use crate::protocol::ids::CallId;
-
-    const PHASES: [Phase; 4] =
-        [Phase::Research, Phase::Synthesis, Phase::Implementation, Phase::Verification];
-
-    fn spec(class: Class, risk: Risk, phases: Vec<Phase>) -> ToolSpec {
-        ToolSpec {
-            name: "tool".to_owned(),
-            description: String::new(),
-            class,
-            risk,
-            phases,
-            parameters: json!({}),
-            timeout_ms: 1,
-            max_output: 1,
-        }
-    }
-
-    fn call(name: &str) -> ToolCall {
-        ToolCall { id: CallId::new("1"), name: name.to_owned(), input: json!({}) }
-    }
-
-    fn rank(decision: &Decision) -> u8 {
-        match decision {
-            Decision::Run(_) => 0,
-            Decision::Ask { .. } => 1,
-            Decision::Deny { .. } => 2,
-        }
-    }
-
-    fn word(decision: &Decision) -> &'static str {
-        match decision {
-            Decision::Run(_) => "run",
-            Decision::Ask { .. } => "ask",
-            Decision::Deny { code, .. } => code,
-        }
-    }
-
-    #[test]
-    fn modes_and_terminals_decide_over_high_risk() {
-        let spec = spec(Class::Exec, Risk::High, PHASES.to_vec());
-        let phase = Phase::Implementation;
-        for (mode, interactive, expected) in [
-            (Mode::Default, true, "ask"),
-            (Mode::Default, false, "E_NO_APPROVAL"),
-            (Mode::Bypass, true, "run"),
-            (Mode::Bypass, false, "run"),
-        ] {
-            let policy = Policy { mode, phase, interactive };
-            let decision = decide(&call("tool"), &spec, &Facts::default(), &policy);
-            assert_eq!(word(&decision), expected, "{mode:?} {interactive}");
-        }
-    }
-
-    #[test]
-    fn writing_outside_its_phase_is_denied_even_if_listed_and_bypassed() {
-        let spec = spec(Class::Write, Risk::Medium, PHASES.to_vec());
-        for phase in PHASES {
-            let policy = Policy { mode: Mode::Bypass, phase, interactive: true };
-            let decision = decide(&call("tool"), &spec, &Facts::default(), &policy);
-            let expected = if phase == Phase::Implementation { "run" } else { "E_PHASE" };
-            assert_eq!(word(&decision), expected, "{phase:?}");
-        }
-    }
-
-    #[test]
-    fn paths_are_decided_before_the_mode() {
-        let spec = spec(Class::Write, Risk::Medium, PHASES.to_vec());
-        let policy = Policy { mode: Mode::Bypass, phase: Phase::Implementation, interactive: true };
-        let outside = Facts { outside: Some("../x".to_owned()), ..Facts::default() };
-        assert_eq!(word(&decide(&call("tool"), &spec, &outside, &policy)), "E_OUTSIDE");
-        let protected = Facts { protected: Some(".git/config".to_owned()), ..Facts::default() };
-        assert_eq!(word(&decide(&call("tool"), &spec, &protected, &policy)), "E_PROTECTED");
-        assert_eq!(word(&decide(&call("t"), &spec, &protected, &policy)), "E_UNKNOWN_TOOL");
-    }
-
-    #[test]
-    fn only_a_yes_clears_a_pending_call() {
-        let pending = Pending { call: call("bash") };
-        assert!(pending.clone().clear(Approval::Yes).is_ok());
-        assert!(pending.clone().clear(Approval::No).is_err());
-        let why = pending.clear(Approval::NoTerminal).expect_err("nobody said yes");
-        assert!(why.contains("run_tests") && why.contains("--mode bypass"));
-    }
-
-    fn any_policy() -> impl Strategy<Value = Policy> {
-        let mode = prop_oneof![Just(Mode::Default), Just(Mode::Bypass)];
-        let phase = proptest::sample::select(PHASES.to_vec());
-        (mode, phase, any::<bool>()).prop_map(|(mode, phase, interactive)| Policy {
-            mode,
-            phase,
-            interactive,
-        })
-    }
-
-    fn any_class() -> impl Strategy<Value = Class> {
-        let all = vec![Class::Read, Class::Write, Class::Exec, Class::Control];
-        proptest::sample::select(all)
-    }
-
-    proptest! {
-        #[test]
-        fn raising_the_risk_never_makes_it_milder(
-            policy in any_policy(),
-            class in any_class(),
-            phases in proptest::sample::subsequence(PHASES.to_vec(), 0..=4),
-            outside in proptest::option::of("[a-z]{1,3}"),
-            protected in proptest::option::of("[a-z]{1,3}"),
-        ) {
-            let facts = Facts { outside, protected };
-            let ranks = [Risk::Low, Risk::Medium, Risk::High].map(|risk| {
-                let spec = spec(class, risk, phases.clone());
-                rank(&decide(&call("tool"), &spec, &facts, &policy))
-            });
-            prop_assert!(ranks[0] <= ranks[1] && ranks[1] <= ranks[2]);
-            if !phases.contains(&policy.phase) {
-                prop_assert_eq!(ranks[0], 2);
-            }
-        }
-    }
-}
+mod tests;

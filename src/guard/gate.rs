@@ -18,9 +18,9 @@ use crate::{
             access::{self, Access, Touch},
             build::Scene,
         },
-        shell::direct::{self, Plan},
+        shell::direct,
     },
-    protocol::tool::Risk,
+    protocol::{plan::Plan, tool::Risk},
 };
 
 /// What a check says; the order is from mild to strict.
@@ -99,10 +99,24 @@ pub struct Judgement {
     pub reversible: bool,
     /// How to start it without a shell; none if it needs one.
     pub direct: Option<Plan>,
+    /// The programs that it starts, as far as their words are known.
+    #[serde(skip)]
+    pub starts: Vec<Words>,
     /// Files that it reads, as absolute paths.
     pub reads: Vec<String>,
     /// Files that it writes, as absolute paths.
     pub writes: Vec<String>,
+}
+
+/// A program and its arguments, as a command line would start it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// The program as it is written.
+    pub program: String,
+    /// The arguments; what is expanded stands as it is written.
+    pub args: Vec<String>,
+    /// Whether it is a wrapper, such as `timeout`, around one that stands after it.
+    pub wraps: bool,
 }
 
 fn risk_name<S: serde::Serializer>(risk: &Risk, serializer: S) -> Result<S::Ok, S::Error> {
@@ -217,9 +231,24 @@ fn conclude(sight: &Sight<'_>, findings: Findings) -> Judgement {
         blast,
         reversible: !findings.irreversible,
         direct,
+        starts: starts(scene),
         reads,
         writes,
     }
+}
+
+fn starts(scene: &Scene<'_>) -> Vec<Words> {
+    let named = scene.calls.iter().filter(|call| !call.name.is_empty()).enumerate();
+    let later = |n: usize, name: &String| {
+        let mut after = scene.calls.iter().filter(|call| !call.name.is_empty()).skip(n + 1);
+        after.any(|call| call.wrappers.contains(name))
+    };
+    let words = named.map(|(n, call)| Words {
+        program: call.program.text.clone(),
+        args: call.texts().map(str::to_owned).collect(),
+        wraps: later(n, &call.name),
+    });
+    words.collect()
 }
 
 /// Programs that only look, whatever their arguments are.

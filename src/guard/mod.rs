@@ -1,16 +1,22 @@
 //! Decisions on tool calls.
 //!
-//! Pure: all facts are arguments. `decide` alone can make a `Cleared` call; `path` says what a path
-//! given by a model means, `sanitise` takes tricks out of text. `gate` judges command lines: `shell`
-//! parses them, `scene` says what they would do, `checks` holds the numbered table.
+//! Pure: all facts are arguments. `decide` alone can make a `Cleared` call, by the table of `modes`,
+//! the user's `rules`, and what `ordinary` and `files` know of everyday commands; `path` says what a
+//! path given by a model means, `sanitise` takes tricks out of text. `gate` judges command lines:
+//! `shell` parses them, `scene` says what they would do, `checks` holds the numbered table.
 
 #[cfg(test)]
 mod properties;
 
 pub mod checks;
 pub mod decide;
+pub mod files;
 pub mod gate;
+pub mod modes;
+pub mod options;
+pub mod ordinary;
 pub mod path;
+pub mod rules;
 pub mod sanitise;
 pub mod scene;
 pub mod shell;

@@ -41,6 +41,9 @@ pub struct Words {
     pub same_as: String,
     /// For calls after a finish that was accepted.
     pub after_finish: String,
+    /// Before the result of a command that the user changed; `command` is what ran.
+    #[serde(default)]
+    pub edited: String,
     /// For calls beyond the number that one turn may have.
     pub too_many: String,
     /// Stands for an answer without any content.

@@ -28,6 +28,7 @@
 //! | `model_failed` | `turn`, `error`, `usage`, `cost` |
 //! | `tool_intent` | `turn`, `index`, `tool`, `title` |
 //! | `tool_result` | `turn`, `index`, `tool`, `title`, `is_error`, `content`, `memo`, `snapshot`, `took_ms` |
+//! | `call_judged` | `turn`, `index`, `tool`, `title`, `decision`, `checks`, `why`, `answer?` |
 //! | `commit_intent` | `branch` |
 //! | `commit_made` | `commit`, `branch`, `stat` |
 //! | `candidate_made` | `candidate`, `tree`, `tip`, `commit` |
@@ -270,6 +271,26 @@ pub enum What {
         tool: String,
         /// One line that says what it will do.
         title: String,
+    },
+    /// A tool call did not simply run: it was asked for or denied, or ran though checks spoke.
+    CallJudged {
+        /// The agent's turn.
+        turn: u32,
+        /// Position in the turn.
+        index: u32,
+        /// The tool.
+        tool: String,
+        /// One line that says what it would do.
+        title: String,
+        /// `run`, `ask` or `deny`.
+        decision: String,
+        /// The checks that spoke, by id.
+        checks: Vec<String>,
+        /// The reasons.
+        why: String,
+        /// What the user said: `yes`, `always`, `edit`, `no`, `late`; none where nobody was asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer: Option<String>,
     },
     /// A tool call ended.
     ToolResult {

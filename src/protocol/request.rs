@@ -5,6 +5,7 @@ use tokio::sync::oneshot;
 use crate::protocol::{
     ids::{AgentId, NodeId},
     outcome::Outcome,
+    rule::Rule,
     usage::Micros,
 };
 
@@ -27,16 +28,12 @@ pub enum Request {
         /// Who gives it back.
         agent: AgentId,
     },
-    /// May this run? Only asked where a rule says ask.
+    /// May this run? Only asked where the mode says ask.
     Approve {
-        /// Who asks.
-        agent: AgentId,
-        /// What exactly would run, control characters escaped.
-        what: String,
-        /// Why it is asked.
-        why: String,
+        /// What is asked.
+        question: Box<Question>,
         /// The answer.
-        reply: oneshot::Sender<Approval>,
+        reply: oneshot::Sender<Answer>,
     },
     /// Have a read-only sub-agent look into something.
     Delegate {
@@ -58,13 +55,67 @@ pub enum Reservation {
     Refused(String),
 }
 
+/// The hash of a call, its arguments, its directory and the tree it would run on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Bound(pub String);
+
+/// A question about one call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Who asks.
+    pub agent: AgentId,
+    /// What exactly would run, control characters escaped.
+    pub what: String,
+    /// Why it is asked, by check where one speaks.
+    pub why: String,
+    /// How bad a mistake can be, and whether a snapshot takes it back.
+    pub stake: String,
+    /// Where it would run, as the agent sees it.
+    pub cwd: String,
+    /// What `always` would allow from now on; empty where that cannot be said.
+    pub rules: Vec<Rule>,
+    /// The text that the user may change, where there is one.
+    pub text: Option<String>,
+    /// What an answer is an answer to.
+    pub bound: Bound,
+}
+
 /// The answer to `Request::Approve`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// What it is an answer to.
+    pub bound: Bound,
+    /// The user's word.
+    pub approval: Approval,
+}
+
+/// What a user says to a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Approval {
     /// It may run once.
     Yes,
+    /// It may run, now and whenever the rules of the question match.
+    Always,
+    /// Not it, but this instead.
+    Edit(String),
     /// It may not.
     No,
+    /// Nobody answered in time.
+    Late,
     /// Nobody is there to ask.
     NoTerminal,
+}
+
+impl Approval {
+    /// Returns the name used in records.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Yes => "yes",
+            Self::Always => "always",
+            Self::Edit(_) => "edit",
+            Self::No => "no",
+            Self::Late => "late",
+            Self::NoTerminal => "nobody",
+        }
+    }
 }

@@ -70,15 +70,37 @@ pub enum AgentKind {
     Worktree,
 }
 
-/// How much an agent may do without asking.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// How much an agent may do without asking; of two modes the smaller one is the stricter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
-    /// Shell commands are asked for on a terminal and refused without one.
-    #[default]
+    /// Writes and commands are asked for.
     Default,
-    /// Shell commands run, inside the sandbox.
+    /// Writes in the agent's own tree run; commands are asked for.
+    AllowEdits,
+    /// Commands that are plainly ordinary run as well.
+    Auto,
+    /// Commands run unless the gate denies them; what cannot be taken back is asked for.
     Bypass,
+    /// Whatever the floor lets pass runs.
+    Yolo,
+}
+
+impl Mode {
+    /// All modes, the strictest first.
+    pub const ALL: [Self; 5] =
+        [Self::Default, Self::AllowEdits, Self::Auto, Self::Bypass, Self::Yolo];
+
+    /// Returns the name used in settings and on screen.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::AllowEdits => "allow-edits",
+            Self::Auto => "auto",
+            Self::Bypass => "bypass",
+            Self::Yolo => "yolo",
+        }
+    }
 }
 
 /// The form in which a model hands in its change.

@@ -196,6 +196,6 @@ async fn read_reply(
 
 fn request(id: u64, cmd: Cmd) -> Request {
     let deadline_ms = u64::try_from(cmd.deadline.as_millis()).unwrap_or(u64::MAX);
-    let Cmd { script, cwd, env, max_output, .. } = cmd;
-    Request { id, script, cwd, env, deadline_ms, max_output }
+    let Cmd { job, cwd, env, max_output, .. } = cmd;
+    Request { id, job, cwd, env, deadline_ms, max_output }
 }

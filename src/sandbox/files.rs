@@ -18,8 +18,8 @@ use crate::sandbox::{
 };
 use rustix::{
     fs::{
-        AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, Stat, fchmod, fstat, openat, renameat,
-        renameat_with, statat, unlinkat,
+        AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, Stat, fchmod, fstat, openat, readlinkat,
+        renameat, renameat_with, statat, unlinkat,
     },
     io::Errno,
 };
@@ -189,6 +189,13 @@ impl Files {
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
+    }
+
+    /// Returns where a link points to, if the path is one.
+    pub(super) fn link(&self, path: &str) -> Option<String> {
+        let spot = self.locate(path, (Last::Keep, Missing::Fail), "read").ok()?;
+        let to = readlinkat(&spot.dir, &spot.name, Vec::new()).ok()?;
+        Some(to.to_string_lossy().into_owned())
     }
 
     fn enter(&self, path: &str, flags: OFlags, what: &'static str) -> Result<OwnedFd, FileError> {

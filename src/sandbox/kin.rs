@@ -32,8 +32,9 @@ pub(super) fn reap_orphans() {
 }
 
 /// Collects ended children other than this one, by their ids: a wait for any child could take it.
-pub(super) fn reap_all_but(command: Pid) {
-    for pid in children().into_iter().filter_map(Pid::from_raw).filter(|pid| *pid != command) {
+pub(super) fn reap_all_but(command: &[Pid]) {
+    for pid in children().into_iter().filter_map(Pid::from_raw).filter(|pid| !command.contains(pid))
+    {
         let _ = waitpid(Some(pid), WaitOptions::NOHANG);
     }
 }

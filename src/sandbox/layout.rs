@@ -98,7 +98,8 @@ fn open_env(spec: &PlaceSpec) -> Vec<(OsString, OsString)> {
     env
 }
 
-fn inside_home(spec: &PlaceSpec, host: &Host) -> PathBuf {
+/// Returns the home of commands in a view of their own.
+pub(super) fn inside_home(spec: &PlaceSpec, host: &Host) -> PathBuf {
     let home = host.home.as_ref().and_then(|home| home.canonicalize().ok());
     // A checkout that holds the home, as some keep their settings, is the tree inside.
     home.filter(|home| home.is_dir() && home.parent().is_some())

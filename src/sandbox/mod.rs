@@ -11,7 +11,8 @@
 //! with [`child::dispatch`]. On grafter's side `layout` says what a sandbox shows, `launch` and
 //! `client` start and ask the helper; on the helper's side `namespaces` and `mounts`, or
 //! `bubblewrap` in their place, and `landlock`, `limits` and `seccomp` confine; `serve` and `running`
-//! run commands, which `watch` looks at. `wire` is what passes between them. `hosts`,
+//! run commands, which `watch` looks at; `launcher`, with `program` and `redirect`, starts them,
+//! by a shell or without one. `wire` is what passes between them. `hosts`,
 //! `proxy`, `ask` and `outlet` are the way to the hosts that the user named.
 
 mod ask;
@@ -28,6 +29,7 @@ pub mod hosts;
 mod kin;
 mod landlock;
 mod launch;
+mod launcher;
 mod layout;
 mod limits;
 pub mod lock;
@@ -39,7 +41,9 @@ pub mod options;
 mod outlet;
 pub mod place;
 pub mod probe;
+mod program;
 pub mod proxy;
+mod redirect;
 pub mod run;
 mod running;
 pub mod seatbelt;

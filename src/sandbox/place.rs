@@ -128,6 +128,7 @@ pub struct Place {
     notes: std::sync::Mutex<Vec<String>>,
     no_space: OnceLock<String>,
     closed: CancellationToken,
+    home_seen: OnceLock<PathBuf>,
 }
 
 impl Place {
@@ -152,6 +153,7 @@ impl Place {
             notes: std::sync::Mutex::default(),
             no_space: OnceLock::new(),
             closed: CancellationToken::new(),
+            home_seen: OnceLock::new(),
         }))
     }
 
@@ -165,6 +167,22 @@ impl Place {
         match self.spec.backend.has_own_view() {
             true => &self.spec.seen_as,
             false => &self.spec.tree,
+        }
+    }
+
+    /// Returns the home of commands as they see it.
+    pub fn home_seen(&self) -> &Path {
+        self.home_seen.get_or_init(|| match self.spec.backend.has_own_view() {
+            true => layout::inside_home(&self.spec, &Host::from_env()),
+            false => self.spec.home.clone(),
+        })
+    }
+
+    /// Returns the folders for temporary files, as commands see them.
+    pub fn scratch(&self) -> [PathBuf; 1] {
+        match self.spec.backend.has_own_view() {
+            true => ["/tmp".into()],
+            false => [self.spec.home.join("tmp")],
         }
     }
 
@@ -290,6 +308,11 @@ impl Place {
     /// Returns what is known about a path, following links that stay in the tree.
     pub fn metadata(&self, path: &str) -> Result<Meta, FileError> {
         self.files.metadata(path)
+    }
+
+    /// Returns where a link points to, if the path is one.
+    pub fn link(&self, path: &str) -> Option<String> {
+        self.files.link(path)
     }
 
     /// Returns what a folder holds, by name.

@@ -5,11 +5,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::protocol::plan::Plan;
+
 /// A command for a place.
 #[derive(Clone, Debug)]
 pub struct Cmd {
-    /// The shell's text.
-    pub script: String,
+    /// What is run.
+    pub job: Job,
     /// The working directory, relative to the tree; empty for its root.
     pub cwd: String,
     /// Variables added to the scrubbed environment.
@@ -20,11 +22,20 @@ pub struct Cmd {
     pub max_output: usize,
 }
 
+/// What a command runs.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub enum Job {
+    /// A text for the shell.
+    Script(String),
+    /// Programs that are started without any shell.
+    Plan(Plan),
+}
+
 impl Cmd {
     /// Returns a command in the tree's root with two minutes and 64 KiB of output.
     pub fn new(script: &str) -> Self {
         Self {
-            script: script.to_owned(),
+            job: Job::Script(script.to_owned()),
             cwd: String::new(),
             env: Vec::new(),
             deadline: Duration::from_secs(120),

@@ -3,21 +3,21 @@
 use std::{
     collections::BTreeSet,
     io::{self, Read},
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd},
     time::{Duration, Instant},
 };
 
 use rustix::{
     event::{PollFd, PollFlags, poll},
     process::{
-        Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, kill_process_group, waitid,
-        waitpid,
+        Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, waitid, waitpid,
     },
 };
 
 use crate::sandbox::{
     capture::Capture,
     kin::{self, Reach},
+    launcher::{Launcher, Member, Next, Process},
     run::RanEnd,
     serve::{Peer, Server, timespec},
     watch,
@@ -35,6 +35,9 @@ const LOOK_LEAST: Duration = Duration::from_millis(1);
 /// What is read of a pipe after its command has ended, at most.
 const LAST_READS: usize = 16;
 
+/// The status of a command of which a later part finds no room.
+const NO_ROOM: i32 = 254;
+
 /// What a command's output ends with that went beyond a limit.
 const ENDED: &str = "ended with all it had started: ";
 
@@ -48,8 +51,14 @@ enum Stop {
 
 /// A command that has been started and not yet collected.
 pub(super) struct Running {
-    pid: Pid,
-    handle: Option<OwnedFd>,
+    /// All processes that were started for it; the first gives the group its number.
+    all: Vec<Pid>,
+    /// The pipeline that runs.
+    now: Vec<Member>,
+    /// Starts what comes after it.
+    launcher: Launcher,
+    /// How it ended, once nothing is left to run.
+    end: Option<RanEnd>,
     pipe: Option<io::PipeReader>,
     capture: Capture,
     deadline: Instant,
@@ -65,34 +74,48 @@ struct Woken {
 }
 
 impl Running {
-    /// Returns the command with this process; it keeps no output yet.
-    pub(super) fn new(
-        pid: Pid,
-        handle: Option<OwnedFd>,
+    /// Starts a command that prints into this pipe.
+    pub(super) fn start(
+        launcher: Launcher,
         pipe: io::PipeReader,
-        deadline: Instant,
-    ) -> Self {
-        Self {
-            pid,
-            handle,
+        (deadline, max_output): (Instant, usize),
+    ) -> io::Result<Self> {
+        let mut running = Self {
+            all: Vec::new(),
+            now: Vec::new(),
+            launcher,
+            end: None,
             pipe: Some(pipe),
-            capture: Capture::new(0),
+            capture: Capture::new(max_output),
             deadline,
             earlier: BTreeSet::new(),
             stop: None,
             reaped: Instant::now(),
+        };
+        running.go_on(RanEnd::Exit(0))?;
+        Ok(running)
+    }
+
+    /// Starts what is due after the last pipeline, or takes down how the command ended.
+    fn go_on(&mut self, last: RanEnd) -> io::Result<()> {
+        let mut said = Vec::new();
+        let next = self.launcher.next(status(last), &mut said);
+        self.capture.push(&said);
+        match next? {
+            Next::Running(members) => {
+                let started = members.iter().filter_map(Member::process);
+                self.all.extend(started.map(|process| process.pid));
+                self.now = members;
+            }
+            Next::Nothing(code) if code == status(last) => self.end = Some(last),
+            Next::Nothing(code) => self.end = Some(RanEnd::Exit(code)),
         }
+        Ok(())
     }
 
     /// Keeps these children of the server alive when the command is stopped.
     pub(super) fn keeping(mut self, earlier: BTreeSet<i32>) -> Self {
         self.earlier = earlier;
-        self
-    }
-
-    /// Keeps so many bytes of output.
-    pub(super) fn capped(mut self, bytes: usize) -> Self {
-        self.capture = Capture::new(bytes);
         self
     }
 
@@ -129,11 +152,12 @@ impl Running {
         if let Some(pipe) = &self.pipe {
             fds.push(PollFd::new(pipe, PollFlags::IN));
         }
-        if let Some(handle) = &self.handle {
-            fds.push(PollFd::new(handle, PollFlags::IN));
-        }
+        let running = || self.now.iter().filter(|member| member.end().is_none());
+        let handles = || running().filter_map(|member| member.process()?.handle.as_ref());
+        fds.extend(handles().map(|handle| PollFd::new(handle, PollFlags::IN)));
         let next = self.stop.map_or(self.deadline, |(_, since)| since + GRACE);
-        let most = if self.handle.is_some() { watch::EVERY } else { LOOK_EVERY };
+        let all_seen = handles().count() == running().count();
+        let most = if all_seen { watch::EVERY } else { LOOK_EVERY };
         // A process that cannot be killed at once must not make this a busy wait.
         let left = next.saturating_duration_since(Instant::now()).clamp(LOOK_LEAST, most);
         let _ = poll(&mut fds, Some(&timespec(left)));
@@ -174,20 +198,40 @@ impl Running {
     }
 
     fn kill_group(&self, signal: Signal) {
-        let _ = kill_process_group(self.pid, signal);
+        if let Some(first) = self.all.first() {
+            let _ = kill_process_group(*first, signal);
+        }
     }
 
-    /// Whether the shell has ended; it is not collected, so its group's number stays taken.
-    fn has_ended(&self) -> bool {
-        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        !matches!(waitid(WaitId::Pid(self.pid), look), Ok(None))
+    /// Whether nothing of it runs or is to run; what has ended is not collected, so the group's
+    /// number stays taken.
+    fn has_ended(&mut self) -> bool {
+        while self.end.is_none() {
+            let ends: Option<Vec<RanEnd>> = self.now.iter().map(Member::end).collect();
+            let Some(ends) = ends else { return false };
+            let last = match ends.as_slice() {
+                [only] => *only,
+                several => RanEnd::Exit(several.last().map_or(0, |last| status(*last))),
+            };
+            if self.stop.is_some() {
+                self.end = Some(last);
+                break;
+            }
+            // What it printed comes before what the next one prints.
+            while self.read_output() {}
+            if let Err(error) = self.go_on(last) {
+                self.capture.push(format!("cannot go on: {error}\n").as_bytes());
+                self.end = Some(RanEnd::Exit(NO_ROOM));
+            }
+        }
+        true
     }
 
     /// Collects orphans now and then, but never the command itself.
     fn reap_others(&mut self) {
         if self.reaped.elapsed() >= REAP_EVERY {
             self.reaped = Instant::now();
-            kin::reap_all_but(self.pid);
+            kin::reap_all_but(&self.all);
         }
     }
 
@@ -196,7 +240,9 @@ impl Running {
         if stopped.is_some() || server.reach() == Reach::Group {
             self.kill_group(Signal::KILL);
         }
-        let status = waitpid(Some(self.pid), WaitOptions::empty());
+        for pid in &self.all {
+            let _ = waitpid(Some(*pid), WaitOptions::empty());
+        }
         if stopped.is_some() {
             kin::end_all_but(&self.earlier, server.reach());
         }
@@ -216,19 +262,47 @@ impl Running {
             Some(Stop::Cancel) => End::Cancelled,
             // As the system does it when memory is short; it may be collected already.
             Some(Stop::Limit) => End::Ran(RanEnd::Signal(Signal::KILL.as_raw())),
-            None => End::Ran(ended(status)),
+            None => End::Ran(self.end.unwrap_or(RanEnd::Exit(255))),
         };
         let (output, dropped) = self.capture.finish();
         (end, output, dropped)
     }
 }
 
-fn ended(status: rustix::io::Result<Option<(Pid, WaitStatus)>>) -> RanEnd {
-    let status = status.ok().flatten().map(|(_, status)| status);
-    match status.map(|status| (status.exit_status(), status.terminating_signal())) {
-        Some((Some(code), _)) => RanEnd::Exit(code),
-        Some((None, Some(signal))) => RanEnd::Signal(signal),
-        // It was collected by somebody else, which cannot be told from a failure.
-        _ => RanEnd::Exit(255),
+impl Member {
+    fn process(&self) -> Option<&Process> {
+        match self {
+            Self::Started(process) => Some(process),
+            Self::Failed(_) => None,
+        }
+    }
+
+    /// Returns how it ended, if it has; it is not collected.
+    fn end(&self) -> Option<RanEnd> {
+        let pid = match self {
+            Self::Started(process) => process.pid,
+            Self::Failed(status) => return Some(RanEnd::Exit(*status)),
+        };
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let status = match waitid(WaitId::Pid(pid), look) {
+            Ok(None) => return None,
+            Ok(Some(status)) => (status.exit_status(), status.terminating_signal()),
+            Err(_) => (None, None),
+        };
+        Some(match status {
+            (Some(code), _) => RanEnd::Exit(code),
+            (None, Some(signal)) => RanEnd::Signal(signal),
+            // It was collected by somebody else, which cannot be told from a failure.
+            (None, None) => RanEnd::Exit(255),
+        })
+    }
+}
+
+/// Returns the status that a shell gives an end.
+fn status(end: RanEnd) -> i32 {
+    match end {
+        RanEnd::Exit(code) => code,
+        RanEnd::Signal(signal) => 128 + signal,
+        RanEnd::Deadline => 255,
     }
 }

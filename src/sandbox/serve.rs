@@ -1,26 +1,25 @@
 //! The command server: takes orders from its socket, one command at a time.
 //!
-//! Each command is a shell in its own process group, both outputs in one pipe, standard input
-//! empty. The server waits in one `poll` for the command, its output, the socket and the deadline,
+//! Each command is a shell, or the programs of a plan, in its own process group, both outputs in one
+//! pipe, standard input empty. The server waits in one `poll` for the command, its output, the socket and the deadline,
 //! so an answer leaves the moment the command ends. When the socket closes, everything ends.
 
 use std::{
     collections::BTreeSet,
     io::{self, Read, Write},
-    os::unix::{net::UnixStream, process::CommandExt},
+    os::unix::net::UnixStream,
     path::PathBuf,
-    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{OFlags, fcntl_setfl},
-    process::{Pid, PidfdFlags, pidfd_open},
 };
 
 use crate::sandbox::{
     kin::{self, Reach},
+    launcher::{Base, Launcher},
     running::Running,
     watch::Watch,
     wire::{End, Order, Reply, Request, Setup},
@@ -194,21 +193,17 @@ impl Server {
         };
         let (pipe, writer) = io::pipe()?;
         fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
-        let mut command = Command::new(&self.shell);
-        command.arg("-c").arg(&request.script).current_dir(dir).env_clear();
+        let mut env = self.setup.env.clone();
         // A shell that does not find this looks itself up among the users, at every start.
-        command.env("SHELL", &self.shell);
-        command.envs(self.setup.env.iter().map(|(name, value)| (name, value)));
-        command.envs(request.env.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
-        // The handle is dropped at once: ended children are collected by id, with the orphans.
-        let child = command.process_group(0).spawn()?;
-        let pid = Pid::from_child(&child);
-        let handle = pidfd_open(pid, PidfdFlags::empty()).ok();
+        env.insert(0, ("SHELL".into(), self.shell.clone().into()));
+        env.extend(request.env.iter().map(|(name, value)| (name.into(), value.into())));
+        let base = Base { shell: self.shell.clone(), env, dir };
+        let launcher = Launcher::new(base, &request.job, writer);
         // A span too long for the clock is as good as a day.
         let span = Duration::from_millis(request.deadline_ms).min(Duration::from_secs(86_400));
         let deadline = started + span;
-        Ok(Running::new(pid, handle, pipe, deadline).keeping(earlier).capped(request.max_output))
+        let running = Running::start(launcher, pipe, (deadline, request.max_output))?;
+        Ok(running.keeping(earlier))
     }
 }
 

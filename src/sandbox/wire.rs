@@ -8,7 +8,10 @@ use std::ffi::OsString;
 
 use serde::{Deserialize, Serialize};
 
-use crate::sandbox::{options::Limits, run::RanEnd};
+use crate::sandbox::{
+    options::Limits,
+    run::{Job, RanEnd},
+};
 
 /// The first line to the child: what to build before it serves.
 #[derive(Debug, Deserialize, Serialize)]
@@ -112,8 +115,8 @@ pub(super) enum Order {
 pub(super) struct Request {
     /// Chosen by the asker and named in the reply.
     pub(super) id: u64,
-    /// For the shell.
-    pub(super) script: String,
+    /// What is run.
+    pub(super) job: Job,
     /// Relative to [`Setup::base`].
     pub(super) cwd: String,
     /// Added to [`Setup::env`].

@@ -20,7 +20,7 @@ pub struct ToolAnswer {
 
 impl ToolAnswer {
     /// Returns the answer to a call that did nothing.
-    pub(super) fn error(content: String) -> Self {
+    pub fn error(content: String) -> Self {
         Self { content, is_error: true, effect: Effect::None }
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
     git::{repo::Repo, snapshot::Tracker},
-    guard::decide::{Cleared, Decision, Pending, Policy, decide},
+    guard::decide::{Cleared, DENIED, Decision, Disposition, Facts, Pending, Policy, decide, kind},
     protocol::{
         ids::{AgentId, NodeId, Oid},
         message::ToolCall,
@@ -21,9 +21,15 @@ use crate::{
     sandbox::place::Place,
     settings::nearest::nearest,
     tools::{
-        answer::ToolAnswer, catalogue::catalogue, facts::gather, reads::ReadSet, validate::validate,
+        answer::ToolAnswer, catalogue::catalogue, command, facts::gather, reads::ReadSet,
+        standing::Standing, validate::validate,
     },
 };
+
+/// The tool whose command the gate judges.
+const BASH: &str = "bash";
+/// What an agent can do whose command is denied.
+const INSTEAD: &str = ". Do it in another way: the file tools for files, run_tests for the checks";
 
 /// Characters of a title; what the user is asked to approve is never cut.
 const MAX_TITLE: usize = 120;
@@ -47,6 +53,8 @@ pub struct Desk {
     pub reads: ReadSet,
     /// What it may do.
     pub policy: Policy,
+    /// What the user has said in this run so far.
+    pub standing: Standing,
     /// Where its questions go.
     pub requests: UnboundedSender<Request>,
     /// Its node.
@@ -67,6 +75,19 @@ pub struct Prepared {
     pub title: String,
     /// Whether it may run.
     pub outcome: Ready,
+    /// What is to be recorded of the decision; none for a call that simply runs.
+    pub judged: Option<Judged>,
+}
+
+/// A decision that is more than a plain yes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// `run`, `ask` or `deny`.
+    pub decision: &'static str,
+    /// The checks that spoke, by id.
+    pub checks: Vec<&'static str>,
+    /// The reasons.
+    pub why: String,
 }
 
 /// Whether a call may run.
@@ -96,18 +117,37 @@ impl Desk {
             Ok(input) => input,
             Err(why) => return refused(spec.class, &spec.name, format!("E_ARGUMENTS: {why}")),
         };
-        let facts = gather(&spec.name, &mut input, &self.place.seen_as().to_string_lossy());
+        let facts = self.facts(spec, &mut input);
         let call = ToolCall { id: call.id.clone(), name: spec.name.clone(), input };
+        let decision = decide(&call, spec, &facts, &self.standing.policy(&self.policy));
+        self.standing.note(&decision.disposition);
+        let judged = judged(&decision);
         let whole = title(spec, &call.input);
-        let (outcome, title) = match decide(&call, spec, &facts, &self.policy) {
-            Decision::Run(cleared) => (Ready::Ready(cleared), cut(&whole)),
-            Decision::Ask { call, why } => (Ready::Ask { call, why }, whole),
-            Decision::Deny { code, why } => {
-                let hint = if code == "E_PHASE" { self.usable(allowed) } else { String::new() };
-                (Ready::Refused(ToolAnswer::error(format!("{code}: {why}{hint}"))), cut(&whole))
+        let (outcome, title) = match decision.disposition {
+            Disposition::Run(cleared) => (Ready::Ready(cleared), cut(&whole)),
+            Disposition::Ask(call) => (Ready::Ask { call, why: decision.why }, whole),
+            Disposition::Deny(code) => {
+                let hint = match code {
+                    "E_PHASE" => self.usable(allowed),
+                    DENIED => INSTEAD.to_owned(),
+                    _ => String::new(),
+                };
+                let said = format!("{code}: {}{hint}", decision.why);
+                (Ready::Refused(ToolAnswer::error(said)), cut(&whole))
             }
         };
-        Prepared { class: spec.class, title, outcome }
+        Prepared { class: spec.class, title, outcome, judged }
+    }
+
+    fn facts(&self, spec: &ToolSpec, input: &mut Value) -> Facts {
+        let root = self.place.seen_as().to_string_lossy();
+        let mut facts = gather(&spec.name, input, &root);
+        if spec.name == BASH && facts.outside.is_none() {
+            facts.judgement = Some(command::look(&self.place, input));
+            facts.granted = self.standing.granted(&kind(&spec.name, &facts));
+        }
+        facts.root = root.into_owned();
+        facts
     }
 
     fn usable(&self, allowed: &[String]) -> String {
@@ -121,7 +161,16 @@ impl Desk {
 
 fn refused(class: Class, name: &str, why: String) -> Prepared {
     let title = cut(&format!("{} refused", name.escape_debug()));
-    Prepared { class, title, outcome: Ready::Refused(ToolAnswer::error(why)) }
+    Prepared { class, title, outcome: Ready::Refused(ToolAnswer::error(why)), judged: None }
+}
+
+fn judged(decision: &Decision) -> Option<Judged> {
+    let plain = matches!(decision.disposition, Disposition::Run(_)) && decision.checks.is_empty();
+    (!plain).then(|| Judged {
+        decision: decision.disposition.name(),
+        checks: decision.checks.clone(),
+        why: decision.why.clone(),
+    })
 }
 
 fn known(name: &str, allowed: &[String]) -> Result<&'static ToolSpec, String> {
@@ -232,14 +281,14 @@ mod tests {
     async fn bash_is_asked_for_with_the_whole_command() {
         let mut desk = Bench::new(&[]).await.desk;
         desk.policy.mode = Mode::Default;
-        let long = format!("echo {}\r\x1b[2K; rm x", "y".repeat(500));
+        let long = format!("echo {}; echo \"é\nb\"; rm x y", "y ".repeat(250));
         let bash = call("bash", json!({"command": long}));
         let said = refusal(desk.prepare(&bash, &all()));
         assert!(said.starts_with("E_NO_APPROVAL") && said.contains("run_tests"), "{said}");
         desk.policy.interactive = true;
         let prepared = desk.prepare(&bash, &all());
         assert!(matches!(prepared.outcome, Ready::Ask { .. }));
-        assert!(prepared.title.ends_with("yyy\\r\\u{1b}[2K; rm x"), "{}", prepared.title);
+        assert!(prepared.title.ends_with("y y ; echo \\\"é\\nb\\\"; rm x y"), "{}", prepared.title);
     }
 
     #[tokio::test]

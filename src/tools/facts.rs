@@ -44,6 +44,11 @@ pub(super) fn gather(tool: &str, input: &mut Value, seen_as: &str) -> Facts {
     facts
 }
 
+/// Returns a text as one line without anything that a terminal would act on.
+pub(super) fn escaped(text: &str) -> String {
+    text.escape_debug().to_string()
+}
+
 fn each_text(value: &mut Value, visit: &mut dyn FnMut(&mut String)) {
     match value {
         Value::String(text) => visit(text),

@@ -9,7 +9,7 @@ use std::{
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     protocol::{
         ids::Oid,
         message::ToolCall,
+        plan::Plan,
         tool::{Class, ToolSpec},
     },
     sandbox::place::Place,
@@ -46,7 +47,7 @@ const MAX_ERROR: usize = 8000;
 impl Desk {
     /// Runs a call that the guard has cleared.
     pub async fn run(&self, call: Cleared<ToolCall>, cancel: &CancellationToken) -> ToolAnswer {
-        let call = call.get();
+        let (call, plan) = (call.get(), call.plan());
         let Some(spec) = catalogue().get(&call.name) else {
             return ToolAnswer::error(format!("E_UNKNOWN_TOOL: there is no tool `{}`", call.name));
         };
@@ -55,8 +56,8 @@ impl Desk {
         let limit = Duration::from_millis(spec.timeout_ms);
         let done = match spec.class {
             // A write is short and must not be left half done.
-            Class::Write => self.perform(spec, &call.input, &own).await,
-            _ => match tokio::time::timeout(limit, self.perform(spec, &call.input, &own)).await {
+            Class::Write => self.perform(spec, (&call.input, plan), &own).await,
+            _ => match timeout(limit, self.perform(spec, (&call.input, plan), &own)).await {
                 Ok(done) => done,
                 Err(_) => {
                     own.cancel();
@@ -85,7 +86,7 @@ impl Desk {
     async fn perform(
         &self,
         spec: &ToolSpec,
-        input: &Value,
+        (input, plan): (&Value, Option<&Plan>),
         cancel: &CancellationToken,
     ) -> Result<Done, String> {
         let means = || Means {
@@ -102,7 +103,10 @@ impl Desk {
             "apply_patch" => {
                 on(means(), input, |m, a: &Patch| patch::apply_patch(&m.place, a)).await
             }
-            "bash" => shell::bash(place, &parsed::<Bash>(input)?, spec.max_output, cancel).await,
+            "bash" => {
+                let args: Bash = parsed(input)?;
+                shell::bash(place, (&args, plan), spec.max_output, cancel).await
+            }
             "delegate" => {
                 let args: Delegate = parsed(input)?;
                 control::delegate(&self.requests, &self.node, &args, cancel).await

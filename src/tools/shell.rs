@@ -9,10 +9,10 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    protocol::report::Check,
+    protocol::{plan::Plan, report::Check},
     sandbox::{
         place::Place,
-        run::{Cmd, RanEnd, RunError},
+        run::{Cmd, Job, RanEnd, RunError},
     },
     tools::answer::{Done, Effect},
     verify::slots::slots,
@@ -43,15 +43,19 @@ pub(super) struct RunTests {
 /// Runs a command.
 pub(super) async fn bash(
     place: &Place,
-    args: &Bash,
+    (args, plan): (&Bash, Option<&Plan>),
     max_output: usize,
     cancel: &CancellationToken,
 ) -> Result<Done, String> {
     if args.command.trim().is_empty() {
         return Err("`command` is empty".to_owned());
     }
+    let job = match plan {
+        Some(plan) => Job::Plan(plan.clone()),
+        None => Job::Script(args.command.clone()),
+    };
     let cmd = Cmd {
-        script: args.command.clone(),
+        job,
         cwd: args.cwd.clone().filter(|cwd| cwd != ".").unwrap_or_default(),
         env: Vec::new(),
         deadline: args.timeout.map_or(DEADLINE, Duration::from_secs),
@@ -84,7 +88,7 @@ pub(super) async fn run_tests(
     let mut content = String::new();
     for check in chosen {
         let cmd = Cmd {
-            script: check.command.clone(),
+            job: Job::Script(check.command.clone()),
             cwd: String::new(),
             env: Vec::new(),
             deadline: CHECK_DEADLINE,

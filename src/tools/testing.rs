@@ -29,6 +29,7 @@ use crate::{
         catalogue::catalogue,
         desk::{Desk, Ready},
         reads::ReadSet,
+        standing::Standing,
     },
 };
 
@@ -61,7 +62,13 @@ impl Bench {
             tracker: None,
             checks: Vec::new(),
             reads: ReadSet::default(),
-            policy: Policy { mode: Mode::Bypass, phase: Phase::Implementation, interactive: false },
+            policy: Policy {
+                mode: Mode::Bypass,
+                phase: Phase::Implementation,
+                interactive: false,
+                rules: Arc::default(),
+            },
+            standing: Standing::default(),
             requests,
             node: NodeId::new("implement"),
             agent: AgentId::new("implement@1"),

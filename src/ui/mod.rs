@@ -5,6 +5,7 @@
 //! `json`, `summary`, `tables`); `show` alone writes to the terminal. With `cli` this is the only
 //! room that prints. All text from outside passes `text::escape` first.
 
+mod ask;
 pub mod bars;
 pub mod checks;
 #[cfg(test)]

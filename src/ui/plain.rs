@@ -65,6 +65,10 @@ fn words(view: &View, event: &Event) -> Option<String> {
         What::HostAsked { host, port, refused: Some(why) } => {
             format!("did not reach {}:{port}: {}", escape(host), escape(why))
         }
+        What::CallJudged { decision, title, why, answer, .. } => {
+            let answer = answer.as_ref().map(|answer| format!(", {answer}")).unwrap_or_default();
+            format!("{decision}{answer}: {} ({})", escape(title), short(why))
+        }
         What::PlaceIntent { .. }
         | What::PlaceReady { .. }
         | What::ModelIntent { .. }

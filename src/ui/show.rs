@@ -4,7 +4,11 @@
 //! own behind a channel without a limit: a terminal that stands still (or a pipe that nobody reads)
 //! only delays what is shown, never the run, and all events of a run are a few megabytes at most.
 
-use std::io::{self, BufRead, Write};
+use std::{
+    io::{self, Write},
+    sync::mpsc::{self, RecvTimeoutError},
+    time::Duration,
+};
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use tokio::{
@@ -13,14 +17,22 @@ use tokio::{
 };
 
 use crate::{
-    protocol::{event::Event, request::Approval, usage::Micros},
+    protocol::{
+        event::Event,
+        request::{Approval, Question},
+        usage::Micros,
+    },
     ui::{
+        ask::{self, Word},
         bars::Bars,
         json, plain, summary,
-        text::{Colour, Ink, escape},
+        text::{Colour, escape},
         view::View,
     },
 };
+
+/// How often it is looked whether an answer is still waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,26 +107,51 @@ impl Screen {
         })
     }
 
-    /// Asks whether something may run. Blocks until the user answers; bars stand still meanwhile.
-    pub fn ask(&self, what: &str, why: &str) -> Approval {
+    /// Asks whether something may run, of whoever types `lines`. Blocks until there is an answer or
+    /// nobody waits for it any more; bars stand still meanwhile.
+    pub fn ask(
+        &self,
+        question: &Question,
+        lines: &mpsc::Receiver<String>,
+        is_gone: &dyn Fn() -> bool,
+    ) -> Approval {
         if !self.style.terminal {
             return Approval::NoTerminal;
         }
-        let color = self.style.color;
+        // What was typed before the question was shown is no answer to it.
+        while lines.try_recv().is_ok() {}
         self.bars.suspend(|| {
-            let mut out = io::stderr().lock();
-            let head = color.paint(Ink::Warn, "? May this run?");
-            let what: String = what.lines().map(|line| format!("    {}\n", escape(line))).collect();
-            let asked = write!(out, "{head} {}\n{what}  [y/N] ", escape(why));
-            let mut answer = String::new();
-            let read = asked
-                .and_then(|()| out.flush())
-                .and_then(|()| io::stdin().lock().read_line(&mut answer));
-            match (read, answer.trim().to_lowercase().as_str()) {
-                (Ok(_), "y" | "yes") => Approval::Yes,
-                _ => Approval::No,
+            let say = |text: &str| {
+                let mut out = io::stderr().lock();
+                out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
+            };
+            if !say(&ask::text(question, self.style.color)) {
+                return Approval::No;
             }
+            loop {
+                say(&ask::keys(question));
+                let Some(line) = next(lines, is_gone) else { break };
+                match ask::word(&line, question) {
+                    Word::Answer(answer) => return answer,
+                    Word::Unclear => {}
+                    Word::Edit => {
+                        say("  run instead: ");
+                        let Some(line) = next(lines, is_gone) else { break };
+                        return Approval::Edit(line.trim_end_matches(['\n', '\r']).to_owned());
+                    }
+                }
+            }
+            say("\n  nobody waits for the answer any more; it counts as a no\n");
+            Approval::Late
         })
+    }
+
+    /// Says a line between what is shown.
+    pub fn say(&self, text: &str) {
+        self.bars.suspend(|| {
+            // Whoever closed standard error does not want to know.
+            let _ = writeln!(io::stderr(), "{}", escape(text));
+        });
     }
 
     /// Prints the last word on a run: its summary, or its JSON object.
@@ -141,6 +178,18 @@ impl Screen {
                 Canvas::Bars(Box::new(bars))
             }
             Output::Text => Canvas::Lines,
+        }
+    }
+}
+
+/// Returns the next line, or none once nobody waits for it or types.
+fn next(lines: &mpsc::Receiver<String>, is_gone: &dyn Fn() -> bool) -> Option<String> {
+    loop {
+        match lines.recv_timeout(LOOK_EVERY) {
+            Ok(line) => return Some(line),
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) if is_gone() => return None,
+            Err(RecvTimeoutError::Timeout) => {}
         }
     }
 }
@@ -180,7 +229,10 @@ mod tests {
     use tokio::sync::mpsc::unbounded_channel;
 
     use super::*;
-    use crate::ui::fixture;
+    use crate::{
+        protocol::{ids::AgentId, request::Bound},
+        ui::fixture,
+    };
 
     #[tokio::test]
     async fn what_was_shown_is_the_view_of_the_whole_run_also_after_a_resume() {
@@ -195,9 +247,40 @@ mod tests {
         }
     }
 
+    fn question() -> Question {
+        Question {
+            agent: AgentId::new("a@1"),
+            what: "rm -rf /".to_owned(),
+            why: "it removes".to_owned(),
+            stake: "high".to_owned(),
+            cwd: "/repo".to_owned(),
+            rules: Vec::new(),
+            text: Some("rm -rf /".to_owned()),
+            bound: Bound("b".to_owned()),
+        }
+    }
+
     #[test]
     fn nobody_is_asked_where_nobody_sits() {
+        let (_keys, lines) = mpsc::channel();
         let screen = Screen::new(Style::default());
-        assert_eq!(screen.ask("rm -rf /", "it removes"), Approval::NoTerminal);
+        assert_eq!(screen.ask(&question(), &lines, &|| false), Approval::NoTerminal);
+    }
+
+    #[test]
+    fn what_was_typed_before_the_question_is_no_answer_and_silence_is_a_no() {
+        let screen = Screen::new(Style { terminal: true, ..Style::default() });
+        let (keys, lines) = mpsc::channel();
+        keys.send("y\n".to_owned()).unwrap();
+        assert_eq!(screen.ask(&question(), &lines, &|| true), Approval::Late);
+        let typist = std::thread::spawn(move || {
+            // Only what comes while the question is asked counts, whenever that is.
+            while keys.send("e\n".to_owned()).is_ok() && keys.send("true\n".to_owned()).is_ok() {
+                std::thread::yield_now();
+            }
+        });
+        assert!(matches!(screen.ask(&question(), &lines, &|| false), Approval::Edit(_)));
+        drop(lines);
+        typist.join().unwrap();
     }
 }

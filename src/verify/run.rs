@@ -13,7 +13,7 @@ use crate::{
     protocol::report::{Check, CheckEnd, CheckReport, CheckRun, TestResult, TestStatus},
     sandbox::{
         place::Place,
-        run::{Cmd, Ran, RanEnd, RunError},
+        run::{Cmd, Job, Ran, RanEnd, RunError},
     },
     verify::{
         parse::{any, pytest, results::plain},
@@ -95,7 +95,7 @@ async fn once(
     let _slot = slot.ok_or_else(|| failed(RunError::Cancelled))?;
     let (name, value) = pytest::ADDOPTS;
     let cmd = Cmd {
-        script: check.command.clone(),
+        job: Job::Script(check.command.clone()),
         cwd: String::new(),
         env: vec![(name.to_owned(), value.to_owned()), ("NO_COLOR".to_owned(), "1".to_owned())],
         deadline,

@@ -5,12 +5,12 @@
 
 use std::{io::Write as _, process::Stdio};
 
-use grafter::guard::{
-    gate::{ShellFacts, judge},
-    shell::{
-        direct::{Act, Plan, plan},
-        parse::parse,
+use grafter::{
+    guard::{
+        gate::{ShellFacts, judge},
+        shell::{direct::plan, parse::parse},
     },
+    protocol::plan::{Act, Plan},
 };
 
 /// Command lines tried, and how many of them one bash reads.

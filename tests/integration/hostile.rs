@@ -49,7 +49,7 @@ fn a_linked_worktree_does_not_show_the_repository_or_other_worktrees() {
         m = main.display(),
         o = other.display()
     );
-    let story = Story::new().bash(&script).finish();
+    let story = Story::new().unread(&script).finish();
     solo(&env, &story, &["test -f leak"], &["--into", "fixed"]).dir(&linked).ok();
     let said = |name: &str| git(&env, &main, &["show", &format!("fixed:{name}")]).ok().stdout;
     // Of the main checkout only the way to the place itself is there.

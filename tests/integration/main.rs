@@ -16,6 +16,7 @@ mod hostile;
 mod landing;
 mod lists;
 mod models;
+mod modes;
 mod printed;
 mod prompts;
 mod protocols;

@@ -187,8 +187,11 @@ fn provider_settings_are_the_programs() {
 fn the_example_configuration_is_accepted() {
     let env = Env::new();
     std::fs::create_dir_all(env.root().join("config/grafter")).expect("a new folder");
-    let [config] = &blocks("toml")[..] else { panic!("one configuration is shown") };
+    let [models, rules] = &blocks("toml")[..] else { panic!("two configurations are shown") };
+    let config = format!("{models}\n{rules}");
     std::fs::write(env.root().join("config/grafter/config.toml"), config).expect("a new file");
+    let explained = env.grafter(["policy", "explain", "cargo test -q"]).ok().stdout;
+    assert!(explained.contains("default      run"), "{explained}");
     let models = env.grafter(["models"]).ok().stdout;
     for text in
         ["lab ", "LAB_API_KEY is not set", "big-coder*", "$0.40 in, $0.10 cached, $1.60 out"]

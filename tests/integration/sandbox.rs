@@ -6,6 +6,7 @@
 
 mod commands;
 mod confinement;
+mod direct;
 mod escapes;
 mod fallback;
 mod limits;

@@ -39,6 +39,11 @@ impl Story {
         self.call("bash", json!({ "command": command }))
     }
 
+    /// Adds a script that the gate does not read: what it does, only the sandbox stands before.
+    pub(crate) fn unread(self, script: &str) -> Self {
+        self.write("unread.sh", &format!("rm unread.sh\n{script}\n")).bash("bash unread.sh")
+    }
+
     /// Ends the agent's work and returns the session's text.
     pub(crate) fn finish(self) -> String {
         self.end("succeeded")

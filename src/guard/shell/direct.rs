@@ -1,85 +1,15 @@
 //! Direct mode: commands that we start ourselves, so that no second parser reads them.
 //!
 //! A plan exists only if every word is literal and nothing else than pipes, `&&`, `||`, `;` and
-//! plain redirections joins them. Whoever carries a plan out starts with its working directory,
-//! takes the pipelines in order, and skips one whose condition the last status does not meet.
+//! plain redirections joins them.
 
-use crate::guard::shell::{
-    ast::{Command, Redirect, RedirectKind, Script, Simple, Then},
-    word::Word,
+use crate::{
+    guard::shell::{
+        ast::{Command, Redirect, RedirectKind, Script, Simple, Then},
+        word::Word,
+    },
+    protocol::plan::{Act, Open, Plan, Start, Step, To, When},
 };
-
-/// What to start, without any shell.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Plan {
-    /// In order.
-    pub steps: Vec<Step>,
-}
-
-/// One pipeline, or a change of the working directory.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Step {
-    /// When it is run.
-    pub when: When,
-    /// What is run.
-    pub act: Act,
-}
-
-/// When a step is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum When {
-    /// In any case.
-    Always,
-    /// If the status is 0.
-    Success,
-    /// If the status is another.
-    Failure,
-}
-
-/// What a step does.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Act {
-    /// Changes the working directory of the steps after it; its status is 1 if that is impossible.
-    Cd(String),
-    /// Starts programs joined by pipes; its status is that of the last one.
-    Pipeline(Vec<Start>),
-}
-
-/// One program to start.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Start {
-    /// Variables that only this program gets.
-    pub env: Vec<(String, String)>,
-    /// The program and its arguments, at least one.
-    pub argv: Vec<String>,
-    /// In the order in which they take effect.
-    pub redirects: Vec<Open>,
-}
-
-/// Where a file descriptor of a program leads.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Open {
-    /// 0, 1 or 2.
-    pub fd: u32,
-    /// Where to.
-    pub to: To,
-}
-
-/// The other end of a file descriptor.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum To {
-    /// Reads a file.
-    Read(String),
-    /// Makes a file, or empties it.
-    Write(String),
-    /// Makes a file, or adds to it.
-    Append(String),
-    /// What this other descriptor is at this moment.
-    Same(u32),
-}
 
 /// Commands that only a shell has, or whose own program would not do the same.
 const SHELL_ONLY: [&str; 53] = [
@@ -158,7 +88,11 @@ pub fn plan(script: &Script) -> Option<Plan> {
             Then::Background => return None,
         };
     }
-    (!steps.is_empty()).then_some(Plan { steps })
+    // After a change to a folder by a link, the shell says the way and the program the folder.
+    let moves = steps.iter().any(|step| matches!(step.act, Act::Cd(_)));
+    let asks = |step: &Step| matches!(&step.act, Act::Pipeline(starts) if starts.iter().any(|s| s.argv[0] == "pwd"));
+    let lost = moves && steps.iter().any(asks);
+    (!steps.is_empty() && !lost).then_some(Plan { steps })
 }
 
 fn alone(simple: &Simple) -> Option<Act> {
@@ -186,7 +120,7 @@ fn start(command: &Command) -> Option<Start> {
 fn program(simple: &Simple) -> Option<Start> {
     let argv = simple.words.iter().map(Word::literal).collect::<Option<Vec<_>>>()?;
     let name = argv.first()?;
-    if name.is_empty() || SHELL_ONLY.contains(&name.as_str()) {
+    if name.is_empty() || SHELL_ONLY.contains(&name.as_str()) || is_other(&argv) {
         return None;
     }
     let mut env = Vec::new();
@@ -203,8 +137,30 @@ fn program(simple: &Simple) -> Option<Start> {
     Some(Start { env, argv, redirects })
 }
 
+/// Whether the shell's own command of that name would do something else with these arguments.
+fn is_other(argv: &[String]) -> bool {
+    match argv.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["echo", "--help" | "--version"] => true,
+        ["printf", rest @ ..] => {
+            rest.iter().any(|word| word.contains("%q") || word.contains("%(") || *word == "--help")
+        }
+        // A job of the shell, a variable of the shell.
+        ["kill", rest @ ..] => rest.iter().any(|word| word.starts_with('%') || *word == "-l"),
+        ["test" | "[", rest @ ..] => rest.iter().any(|word| ["-v", "-o", "-R"].contains(word)),
+        _ => false,
+    }
+}
+
+/// Files that mean a descriptor of whoever opens them, or wait for somebody.
+fn is_plain(target: &str) -> bool {
+    target == "/dev/null" || !["/dev", "/proc"].iter().any(|dir| target.starts_with(dir))
+}
+
 fn open(redirect: &Redirect) -> Option<Vec<Open>> {
     let target = redirect.target.literal()?;
+    if redirect.kind != RedirectKind::Duplicate && (target.is_empty() || !is_plain(&target)) {
+        return None;
+    }
     let standard = |fd: u32| (fd <= 2).then_some(fd);
     let one = |fd: u32, to: To| Some(vec![Open { fd: standard(fd)?, to }]);
     match redirect.kind {

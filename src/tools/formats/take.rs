@@ -4,7 +4,7 @@ use serde_json::json;
 use tokio::task::spawn_blocking;
 
 use crate::{
-    guard::decide::{Decision, Facts, decide},
+    guard::decide::{Disposition, Facts, NO_APPROVAL, decide},
     protocol::{ids::CallId, message::ToolCall, task::EditFormat},
     tools::{
         catalogue::catalogue,
@@ -50,10 +50,15 @@ fn permit(desk: &Desk, path: &str) -> Result<(), String> {
     let name = "write".to_owned();
     let spec = catalogue().get(&name).ok_or("there is no tool `write`")?;
     let call = ToolCall { id: CallId::new(""), name, input: json!({"path": path}) };
-    match decide(&call, spec, &Facts::default(), &desk.policy) {
-        Decision::Run(_) => Ok(()),
-        Decision::Ask { why, .. } => Err(why),
-        Decision::Deny { code, why } => Err(format!("{code}: {why}")),
+    let decision = decide(&call, spec, &Facts::default(), &desk.policy);
+    match decision.disposition {
+        Disposition::Run(_) => Ok(()),
+        // There is one answer and many files; a user who wants to see each write has tools for it.
+        Disposition::Ask(_) => Err(format!(
+            "{NO_APPROVAL}: in the mode `default` each write is asked for, which an answer in text \
+             cannot be; the user has to rerun with --edit-format tools or --mode allow-edits"
+        )),
+        Disposition::Deny(code) => Err(format!("{code}: {}", decision.why)),
     }
 }
 

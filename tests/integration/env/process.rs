@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     fs::{self, File},
-    io,
+    io::{self, Write},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus},
@@ -109,7 +109,7 @@ impl Run<'_> {
             .stdin(File::open(&stdin).expect("the file just written"))
             .stdout(File::create(&stdout).expect("a new file"))
             .stderr(File::create(&stderr).expect("a new file"));
-        self.spawn((stdout, stderr), None)
+        self.spawn((stdout, stderr), (None, None))
     }
 
     /// Starts it on a terminal of its own; all that is written there is its standard output.
@@ -127,22 +127,23 @@ impl Run<'_> {
         fs::write(&stderr, "").expect("a new file");
         let mut file = File::create(&stdout).expect("a new file");
         // It ends with an error once nobody holds the other end.
+        let keys = File::from(ours.try_clone().expect("a copy of the descriptor"));
         let copy = thread::spawn(move || drop(io::copy(&mut File::from(ours), &mut file)));
-        self.spawn((stdout, stderr), Some(copy))
+        self.spawn((stdout, stderr), (Some(copy), Some(keys)))
     }
 
     #[track_caller]
     fn spawn(
         mut self,
         (stdout, stderr): (PathBuf, PathBuf),
-        copy: Option<JoinHandle<()>>,
+        (copy, keys): (Option<JoinHandle<()>>, Option<File>),
     ) -> Running {
         let line = format!("{:?}", self.command.get_program());
         let line = self.command.get_args().fold(line, |line, arg| format!("{line} {arg:?}"));
         let child = self.command.process_group(0).spawn();
         let child = child.unwrap_or_else(|error| panic!("{line}: {error}"));
         let end = Instant::now() + self.deadline;
-        Running { child, line, end, stdout, stderr, copy, is_reaped: false }
+        Running { child, line, end, stdout, stderr, copy, keys, is_reaped: false }
     }
 }
 
@@ -155,6 +156,8 @@ pub(crate) struct Running {
     stderr: PathBuf,
     /// What brings a terminal's text into the file.
     copy: Option<JoinHandle<()>>,
+    /// Where its user types.
+    keys: Option<File>,
     is_reaped: bool,
 }
 
@@ -188,6 +191,13 @@ impl Running {
             self.check_deadline();
             thread::sleep(Duration::from_millis(2));
         }
+    }
+
+    /// Types a line at its terminal.
+    #[track_caller]
+    pub(crate) fn types(&mut self, line: &str) {
+        let keys = self.keys.as_mut().expect("it was started on a terminal");
+        writeln!(keys, "{line}").expect("somebody reads");
     }
 
     /// Sends a signal to the process alone, as `kill` does.

@@ -43,7 +43,7 @@ fn nothing_outside_the_tree_can_be_written() {
          refs/heads/main; git gc -q --prune=now; rm -rf {repo}/.git; \
          rm -rf \"$(git rev-parse --git-common-dir)\"; echo new > new.txt"
     );
-    solo(&env, &Story::new().bash(&script).finish(), &["test -f new.txt"], &[]).ok();
+    solo(&env, &Story::new().unread(&script).finish(), &["test -f new.txt"], &[]).ok();
     let read = |path: &str| fs::read_to_string(env.root().join(path)).expect("it is still there");
     assert_eq!(
         (read("home/canary"), read("sibling/canary")),

@@ -1,0 +1,51 @@
+//! The `[guard]` table of the user's settings: rules on commands, and how long a question waits.
+//!
+//! No repository may set any of it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    protocol::rule::Rule,
+    settings::load::{ALL, Section},
+};
+
+/// What the user says about commands.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Commands that run without being asked for.
+    pub allow: Vec<Rule>,
+    /// Commands that never run.
+    pub deny: Vec<Rule>,
+    /// How long a question waits for its answer before it counts as a no, in seconds.
+    pub ask_seconds: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { allow: Vec::new(), deny: Vec::new(), ask_seconds: 300 }
+    }
+}
+
+impl Section for Options {
+    const NAME: &'static str = "guard";
+    const NO_REPO: &'static [&'static str] = &[ALL];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::load::Settings;
+
+    #[test]
+    fn rules_are_the_users_alone() {
+        let text = "[[guard.allow]]\nprogram = \"cargo\"\nsubcommand = \"test\"\n";
+        let options: Options = Settings::from_texts(text, "").section().unwrap();
+        assert_eq!(options.allow[0].to_string(), "cargo test");
+        assert_eq!((options.ask_seconds, options.deny.len()), (300, 0));
+        let error = Settings::from_texts("", text).section::<Options>().unwrap_err();
+        assert!(error.to_string().contains("a repository may not set"), "{error}");
+        let text = "[[guard.allow]]\nprogram = \"cargo\"\nprefix = \"cargo t\"\n";
+        assert!(Settings::from_texts(text, "").section::<Options>().is_err());
+    }
+}

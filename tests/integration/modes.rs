@@ -1,0 +1,198 @@
+//! Permission modes as a user meets them: what runs, what is asked, what is refused, and why.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::{
+    env::{Env, Run},
+    solo::{Story, trees},
+};
+
+fn world() -> Env {
+    let env = Env::new();
+    env.write("a.txt", "one\n");
+    env.commit("start");
+    env
+}
+
+/// Writes the user's settings.
+fn configure(env: &Env, text: &str) {
+    let folder = env.root().join("config/grafter");
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join("config.toml"), text).expect("a new file");
+}
+
+/// Returns a run of the solo workflow in a mode, whose only check is always green.
+fn run<'a>(env: &'a Env, mode: &str, story: &str) -> Run<'a> {
+    let flags = ["run", "do it", "--workflow", "solo", "--verify", "true", "--mode", mode];
+    env.grafter(flags).script(story)
+}
+
+/// Returns the recorded decisions of the newest run as `decision answer checks`.
+fn judged(env: &Env) -> Vec<String> {
+    let log = env.grafter(["logs", "--json"]).ok().stdout;
+    let events = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let judged = events.filter(|event| event["kind"] == "call_judged");
+    let words = judged.map(|event| {
+        let body = &event["body"];
+        let checks = body["checks"].as_array().expect("a list").iter();
+        let checks: Vec<&str> = checks.filter_map(Value::as_str).collect();
+        let answer = body["answer"].as_str().unwrap_or("-");
+        format!("{} {answer} {}", body["decision"].as_str().expect("a word"), checks.join(","))
+    });
+    words.map(|word| word.trim_end().to_owned()).collect()
+}
+
+#[test]
+fn a_run_that_stays_in_its_tree_asks_nothing_in_allow_edits() {
+    let env = world();
+    let story = Story::new()
+        .write("new.txt", "new\n")
+        .bash("mkdir -p sub && touch sub/b.txt && cp new.txt sub/c.txt && rm sub/b.txt")
+        .call("run_tests", serde_json::json!({}))
+        .finish();
+    run(&env, "allow-edits", &story).ok();
+    assert_eq!(judged(&env), [""; 0]);
+}
+
+#[test]
+fn without_a_terminal_what_would_be_asked_is_refused_and_recorded() {
+    let env = world();
+    let story = || Story::new().bash("./run.sh").write("b.txt", "b\n").finish();
+    run(&env, "allow-edits", &story()).ok();
+    assert_eq!(judged(&env), ["deny -"]);
+    // In `default` not even a write runs unasked.
+    run(&env, "default", &story()).code(3);
+    assert_eq!(judged(&env)[..2], ["deny -", "deny -"]);
+}
+
+#[test]
+fn the_floor_holds_in_every_mode() {
+    let env = world();
+    let name = env.path(".").canonicalize().expect("it is there");
+    let name = name.file_name().expect("a name").to_string_lossy().into_owned();
+    let story = Story::new().bash("cat ~/.ssh/id_rsa").write("b.txt", "b\n").finish();
+    let modes: [&[&str]; 3] = [&["auto"], &["bypass"], &["yolo", "--i-accept", &name]];
+    for mode in modes {
+        let flags = ["run", "do it", "--workflow", "solo", "--verify", "true", "--fresh", "--mode"];
+        env.grafter(flags.iter().chain(mode).copied()).script(&story).ok();
+        let judged = judged(&env);
+        assert!(judged[0].starts_with("deny - K11"), "{mode:?} {judged:?}");
+    }
+}
+
+#[test]
+fn yolo_is_said_for_a_repository_and_in_no_file() {
+    let env = world();
+    let refused = run(&env, "yolo", &Story::new().finish()).code(2);
+    assert!(refused.stderr.contains("--mode yolo --i-accept "), "{}", refused.stderr);
+    let wrong =
+        env.grafter(["run", "x", "--mode", "yolo", "--i-accept", "yes"]).script("entries: []");
+    wrong.code(2);
+    configure(&env, "[run]\nmode = \"yolo\"\n");
+    let refused = env.grafter(["run", "x"]).script("entries: []").code(2);
+    assert!(refused.stderr.contains("command line only"), "{}", refused.stderr);
+}
+
+const ASKED: &str = "./a.sh | tr a-z A-Z > b.txt";
+const QUESTION: &str = "May this run?";
+
+fn scripted() -> Env {
+    let env = Env::new();
+    env.write("a.sh", "#!/bin/sh\necho one\n");
+    env.commit("start");
+    env
+}
+
+#[test]
+fn always_stores_a_rule_and_is_not_asked_again() {
+    let env = scripted();
+    let story = Story::new().bash("sort a.sh").bash("sort a.sh").write("b.txt", "b\n").finish();
+    let mut live = run(&env, "allow-edits", &story).start_on_terminal();
+    live.wait_for(QUESTION);
+    live.wait_for("always");
+    live.types("a");
+    let output = live.finish();
+    assert_eq!(output.status.code(), Some(0), "{}", output.text());
+    assert_eq!(judged(&env), ["ask always"]);
+    let config = fs::read_to_string(env.root().join("config/grafter/config.toml")).expect("a file");
+    assert!(config.contains("[[guard.allow]]\nprogram = \"sort\"\n"), "{config}");
+    // The rule holds for the next run, where nobody can be asked.
+    run(&env, "allow-edits", &story).ok();
+}
+
+#[test]
+fn an_edited_command_is_asked_for_again_and_runs_as_edited() {
+    let env = scripted();
+    let story = Story::new().bash(ASKED).finish();
+    let mut live = run(&env, "allow-edits", &story).start_on_terminal();
+    live.wait_for(QUESTION);
+    live.types("e");
+    live.wait_for("run instead:");
+    live.types("sort a.sh > c.txt");
+    live.wait_for("bash sort a.sh > c.txt");
+    live.types("y");
+    let output = live.finish();
+    assert_eq!(output.status.code(), Some(0), "{}", output.text());
+    assert_eq!(judged(&env), ["ask edit", "ask yes"]);
+    let landed = env.git(["show", "--stat", &crate::solo::landed(&env)]);
+    assert!(landed.contains("c.txt") && !landed.contains("b.txt"), "{landed}");
+}
+
+#[test]
+fn a_file_that_changes_while_the_user_is_asked_voids_the_answer() {
+    let env = scripted();
+    let story = Story::new().bash(ASKED).end("failed");
+    let mut live = run(&env, "allow-edits", &story).start_on_terminal();
+    live.wait_for(QUESTION);
+    let tree = trees(&env, "writer").remove(0);
+    fs::write(tree.join("a.sh"), "#!/bin/sh\ntouch pwned\n").expect("a file");
+    live.types("y");
+    let output = live.finish();
+    assert_ne!(output.status.code(), Some(0), "{}", output.text());
+    assert!(!tree.join("pwned").exists() && !tree.join("b.txt").exists());
+    let log = env.grafter(["logs", "--json"]).ok().stdout;
+    assert!(log.contains("the answer is void"), "{log}");
+}
+
+#[test]
+fn a_question_that_nobody_answers_is_a_no_after_its_time() {
+    let env = scripted();
+    configure(&env, "[guard]\nask_seconds = 0\n");
+    let story = Story::new().bash(ASKED).write("c.txt", "c\n").finish();
+    let output = run(&env, "allow-edits", &story).start_on_terminal().finish();
+    assert_eq!(output.status.code(), Some(0), "{}", output.text());
+    assert_eq!(judged(&env), ["ask late"]);
+}
+
+#[test]
+fn policies_are_explained_and_tested() {
+    let env = world();
+    configure(&env, "[[guard.allow]]\nprogram = \"cargo\"\nsubcommand = \"install\"\n");
+    let explained = env.grafter(["policy", "explain", "cargo install x"]).ok().stdout;
+    let table = explained.split("\n\n").nth(1).expect("a table");
+    insta::assert_snapshot!(table, @"
+    MODE         TERMINAL  UNATTENDED
+    default      run       run
+    allow-edits  run       run
+    auto         run       run
+    bypass       run       run
+    yolo         run       run
+    ");
+    env.write(
+        "policy.yaml",
+        "- {command: ls, mode: default, expect: ask}\n\
+         - {command: ls, mode: default, unattended: true, expect: deny}\n\
+         - {command: mkdir a, expect: run}\n\
+         - {command: cargo install x, expect: run}\n\
+         - {command: cat ~/.ssh/id_rsa, mode: yolo, expect: deny}\n",
+    );
+    let said = env.grafter(["policy", "test", "policy.yaml"]).ok().stdout;
+    assert_eq!(said, "5 of 5 commands are as expected\n");
+    env.write("policy.yaml", "- {command: ls, expect: run}\n");
+    let said = env.grafter(["policy", "test", "policy.yaml"]).code(1).stdout;
+    assert!(said.starts_with("1: ask, not run, in allow-edits: ls ("), "{said}");
+    env.write("policy.yaml", "- {command: ls, expects: run}\n");
+    env.grafter(["policy", "test", "policy.yaml"]).code(2);
+}
