@@ -7,12 +7,13 @@
 //! names to behaviour: `read`, `search`, `look` and `history` look, `edit`,
 //! `write` and `patch` change (through `change`, all or nothing, and only what `reads` knows to be
 //! read), `shell` runs commands, `control` talks to the scaffold. `formats` takes changes that a
-//! model hands in as text. Every result is an `answer`, capped, and every error in it says what to
+//! model hands in as text. Every result is an `answer`, passed through `clean`, and every error in it says what to
 //! do next.
 
 pub mod answer;
 pub mod catalogue;
 pub mod change;
+pub mod clean;
 pub mod command;
 pub mod control;
 pub mod desk;

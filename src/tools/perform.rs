@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     git::{look::Look, repo::Repo, snapshot::Tracker},
-    guard::{decide::Cleared, sanitise::sanitise},
+    guard::decide::Cleared,
     protocol::{
         ids::Oid,
         message::ToolCall,
@@ -25,6 +25,7 @@ use crate::{
     tools::{
         answer::{Done, Mark, ToolAnswer},
         catalogue::catalogue,
+        clean::shown,
         control::{self, Delegate, Report},
         desk::Desk,
         edit::{self, Edit},
@@ -36,7 +37,6 @@ use crate::{
         reads::{Known, ReadSet},
         search::{self, Glob, Grep},
         shell::{self, Bash, RunTests},
-        text::cap,
         write::{self, Delete, Move, Write},
     },
 };
@@ -71,7 +71,7 @@ impl Desk {
         };
         match done {
             Ok(done) => self.answer(done, spec),
-            Err(why) => ToolAnswer::error(cap(sanitise(&why), MAX_ERROR, "")),
+            Err(why) => ToolAnswer::error(shown(&why, MAX_ERROR, "")),
         }
     }
 
@@ -79,7 +79,7 @@ impl Desk {
         for mark in done.marks {
             remember(&self.reads, mark);
         }
-        let content = cap(sanitise(&done.content), spec.max_output, done.rest);
+        let content = shown(&done.content, spec.max_output, done.rest);
         ToolAnswer { content, is_error: false, effect: done.effect }
     }
 

@@ -6,11 +6,11 @@
 use serde::Deserialize;
 
 use crate::{
-    guard::sanitise::sanitise,
     protocol::outcome::Evidence,
     sandbox::{files::Kind, place::Place},
     tools::{
         answer::{Done, Effect, Mark},
+        clean::cleaned,
         text::{MAX_FILE, no_file, show_line},
     },
 };
@@ -25,6 +25,11 @@ const PIECE: usize = 1 << 20;
 const MAX_KEPT: usize = 16 << 10;
 /// Bytes in which a NUL makes a file a binary one.
 const SNIFFED: usize = 8 << 10;
+
+/// Said under lines that are not shown as they are.
+const DIFFERS: &str = "[the file differs from what is shown: control characters are left out; ⟦n \
+                       hidden⟧ stands for invisible ones, ⟦secret:…⟧ for a secret. Edit around \
+                       them: an edit that holds such a mark would write the mark]\n";
 
 /// Arguments of `read`.
 #[derive(Debug, Deserialize)]
@@ -91,8 +96,8 @@ fn done(windows: Vec<(&str, Window)>) -> Done {
         }
         done.marks.push(Mark::Shown(path.to_owned(), window.hash));
     }
-    if sanitise(&done.content) != done.content {
-        done.content.push_str("[there are invisible or control characters, which are not shown]\n");
+    if cleaned(&done.content) != done.content {
+        done.content.push_str(DIFFERS);
     }
     done.effect = Effect::Read(read);
     done
@@ -241,8 +246,9 @@ mod tests {
         let text = format!("{}\n\u{202e}x\na\rb\n", "y".repeat(3000));
         let bench = Bench::new(&[("a.txt", &text)]).await;
         let said = bench.says("read", json!({"path": "a.txt"})).await;
-        assert!(said.contains("[line cut, 1000 bytes more]") && said.contains("2\tx\n3\ta␍b\n"));
-        assert!(said.contains("invisible or control characters"));
+        assert!(said.contains("[line cut, 1000 bytes more]"), "{said}");
+        assert!(said.contains("2\t⟦1 hidden⟧x\n3\ta␍b\n"), "{said}");
+        assert!(said.contains("the file differs from what is shown"));
     }
 
     #[tokio::test]
