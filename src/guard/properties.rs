@@ -165,3 +165,9 @@ fn the_eighteen_zsh_builtins_are_stopped() {
         assert!(judge(line, &facts()).verdict > Verdict::Pass, "{line}");
     }
 }
+
+/// A sign without a name before it once took two letters from one.
+#[test]
+fn an_option_of_git_without_a_name_is_judged() {
+    assert_eq!(judge("git log -=x", &facts()).verdict, Verdict::Pass);
+}

@@ -279,8 +279,8 @@ fn options(command: &str, rest: &[Arg], findings: &mut Findings) {
         for danger in DANGERS.iter().filter(|d| d.command == command || d.command == "*") {
             let name = danger.long;
             // Three letters are enough to be meant; fewer are never unambiguous here.
-            let written = arg.text.split('=').next().unwrap_or_default().len() - 2;
-            let long = !name.is_empty() && arg.long(name).is_some() && written >= 2;
+            let written = arg.text.split('=').next().unwrap_or_default().len();
+            let long = !name.is_empty() && arg.long(name).is_some() && written >= 4;
             let short = danger.short.chars().any(|letter| bundled(arg, letter));
             if long || short {
                 let why = format!("`git {command} {}` runs, writes or removes", arg.text);
