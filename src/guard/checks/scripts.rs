@@ -192,16 +192,16 @@ pub(super) fn sed(sight: &Sight<'_>, findings: &mut Findings) {
 fn sed_script(script: &str) -> Option<(Verdict, String)> {
     let mut rest = script;
     let mut worst = None;
+    let not_understood = Some((Verdict::Ask, "a sed script that is not understood".to_owned()));
     loop {
         rest = rest.trim_start_matches([' ', '\t', '\n', ';', '{', '}']);
-        rest = address(rest)?.trim_start_matches([' ', '\t', '!', ',']);
+        let Some(after) = address(rest) else { return not_understood };
+        rest = after.trim_start_matches([' ', '\t', '!', ',']);
         let Some(command) = rest.chars().next() else { return worst };
         let after = &rest[command.len_utf8()..];
         rest = match command {
             's' | 'y' => {
-                let Some((flags, after)) = substitution(after) else {
-                    return Some((Verdict::Ask, "a sed script that is not understood".to_owned()));
-                };
+                let Some((flags, after)) = substitution(after) else { return not_understood };
                 if command == 's' && flags.contains(['e', 'w', 'W']) {
                     let why = format!("the flag in `s…/{flags}` of sed runs or writes");
                     return Some((Verdict::Deny, why));
@@ -214,18 +214,12 @@ fn sed_script(script: &str) -> Option<(Verdict, String)> {
                 worst = Some((Verdict::Ask, "`r` of sed reads a file".to_owned()));
                 after.find('\n').map_or("", |at| &after[at..])
             }
-            'a' | 'i' | 'c' | '#' | ':' | 'b' | 't' | 'T' => {
-                let end = if matches!(command, 'b' | 't' | 'T' | ':') {
-                    ['\n', ';']
-                } else {
-                    ['\n', '\n']
-                };
-                after.find(end).map_or("", |at| &after[at..])
-            }
+            'a' | 'i' | 'c' | '#' => after.find('\n').map_or("", |at| &after[at..]),
+            ':' | 'b' | 't' | 'T' => after.find(['\n', ';']).map_or("", |at| &after[at..]),
             'p' | 'P' | 'd' | 'D' | 'n' | 'N' | 'g' | 'G' | 'h' | 'H' | 'x' | '=' | 'l' | 'q'
             | 'Q' | 'z' | 'F' | '{' | '}' => after.trim_start_matches(|c: char| c.is_ascii_digit()),
             ',' | '0'..='9' | '/' | '$' | '+' | '~' => rest,
-            _ => return Some((Verdict::Ask, "a sed script that is not understood".to_owned())),
+            _ => return not_understood,
         };
     }
 }
@@ -268,12 +262,7 @@ fn until(text: &str, end: char) -> Option<(&str, &str)> {
 
 /// K17.
 pub(super) fn awk(sight: &Sight<'_>, findings: &mut Findings) {
-    for call in
-        sight.scene.calls.iter().filter(|c| c.is(&["awk", "gawk", "mawk", "nawk", "busybox"]))
-    {
-        if call.name == "busybox" {
-            continue;
-        }
+    for call in sight.scene.calls.iter().filter(|c| c.is(&["awk", "gawk", "mawk", "nawk"])) {
         if call.args.iter().any(|arg| {
             matches!(arg.text.as_str(), "-f" | "-i" | "-l" | "-E")
                 || ["--file", "--include", "--load", "--exec"]
@@ -296,15 +285,25 @@ pub(super) fn awk(sight: &Sight<'_>, findings: &mut Findings) {
         if code.contains("getline") {
             findings.add(Verdict::Ask, "`getline` of awk reads another file");
         }
-        let prints = code.find("print").is_some_and(|at| {
-            let rest = &code[at..];
-            let end = rest.find(['}', ';', '\n']).unwrap_or(rest.len());
-            rest[..end].contains('>') && !rest[..end].contains('(')
-        });
-        if prints {
+        if code.match_indices("print").any(|(at, _)| writes(&code[at..])) {
             findings.add(Verdict::Deny, "`print >` of awk writes a file");
         }
     }
+}
+
+/// Returns whether a statement that prints has a sign outside its parentheses that sends it on.
+fn writes(print: &str) -> bool {
+    let mut open = 0_i32;
+    for c in print.chars() {
+        match c {
+            '(' => open += 1,
+            ')' => open -= 1,
+            '>' if open == 0 => return true,
+            '}' | ';' | '\n' => return false,
+            _ => {}
+        }
+    }
+    false
 }
 
 fn awk_program(call: &Call) -> Option<&Arg> {
