@@ -238,15 +238,11 @@ fn conclude(sight: &Sight<'_>, findings: Findings) -> Judgement {
 }
 
 fn starts(scene: &Scene<'_>) -> Vec<Words> {
-    let named = scene.calls.iter().filter(|call| !call.name.is_empty()).enumerate();
-    let later = |n: usize, name: &String| {
-        let mut after = scene.calls.iter().filter(|call| !call.name.is_empty()).skip(n + 1);
-        after.any(|call| call.wrappers.contains(name))
-    };
+    let named = scene.calls.iter().enumerate().filter(|(_, call)| !call.name.is_empty());
     let words = named.map(|(n, call)| Words {
         program: call.program.text.clone(),
         args: call.texts().map(str::to_owned).collect(),
-        wraps: later(n, &call.name),
+        wraps: scene.calls[n + 1..].iter().any(|later| later.wrappers.contains(&call.name)),
     });
     words.collect()
 }

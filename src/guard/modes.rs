@@ -90,8 +90,8 @@ pub fn row(class: Class, risk: Risk, judgement: Option<&Judgement>) -> Row {
             Class::Read | Class::Exec | Class::Control => Row::Free,
         };
     };
-    let denied = |hit: &&crate::guard::gate::Hit| hit.verdict == Verdict::Deny;
-    let floor = judgement.hits.iter().filter(denied).any(|hit| FLOOR.contains(&hit.id));
+    let denied = judgement.hits.iter().filter(|hit| hit.verdict == Verdict::Deny);
+    let floor = denied.map(|hit| hit.id).any(|id| FLOOR.contains(&id));
     match judgement.verdict {
         // What was not read to its end may hold what the floor stops.
         Verdict::Deny if floor || !judgement.understood => Row::Floor,

@@ -27,9 +27,7 @@ pub(super) fn destroy(sight: &Sight<'_>, findings: &mut Findings) {
             "kill" if call.texts().skip(1).any(|arg| arg == "-1" || arg == "1") => {
                 says(findings, Verdict::Deny, call);
             }
-            "pkill" | "killall" | "kill" if call.name != "kill" => {
-                says(findings, Verdict::Ask, call);
-            }
+            "pkill" | "killall" => says(findings, Verdict::Ask, call),
             "shutdown" | "reboot" | "halt" | "poweroff" | "init" => {
                 says(findings, Verdict::Deny, call);
             }
@@ -78,8 +76,7 @@ fn judge(
     let bare = text.trim_end_matches('/');
     let bare = bare.strip_suffix("/*").or(bare.strip_suffix("/.*")).unwrap_or(bare);
     let everything = matches!(bare, "*" | ".*" | "." | "./*" | "**" | "{*,.*}" | "./.*");
-    let folder =
-        if everything { absolute(facts, place, ".") } else { absolute(facts, place, bare) };
+    let folder = absolute(facts, place, if everything { "." } else { bare });
     let git = folder.split('/').any(|part| part == ".git");
     let above = |inner: &str| !inner.is_empty() && beneath(&folder, inner);
     if above(&facts.root) || above(&facts.home) || git || folder == "/" {

@@ -66,9 +66,8 @@ pub(super) fn braces(sight: &Sight<'_>, findings: &mut Findings) {
             findings.add(Verdict::Deny, "braces make the program's name");
         }
         for arg in call.args.iter().filter(|arg| arg.braces) {
-            let deny = arg.text.starts_with(['-', '{']) && !arg.text.contains('=');
-            let verdict =
-                if deny && arg.text.starts_with('-') { Verdict::Deny } else { Verdict::Ask };
+            let name = arg.text.starts_with('-') && !arg.text.contains('=');
+            let verdict = if name { Verdict::Deny } else { Verdict::Ask };
             findings.add(verdict, format!("`{}` becomes several words", arg.text));
         }
     }

@@ -9,8 +9,8 @@ use crate::guard::{
 };
 
 /// Where programs, libraries and documentation of the system lie: to be read by anybody.
-const SYSTEM: [&str; 9] =
-    ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/opt", "/nix/store", "/snap", "/proc/cpuinfo"];
+const SYSTEM: [&str; 8] =
+    ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/opt", "/nix/store", "/snap"];
 /// Files of the kernel that tell about the machine alone.
 const KERNEL: [&str; 7] = [
     "/proc/cpuinfo",

@@ -47,14 +47,6 @@ pub struct Param {
     pub inner: Vec<Part>,
 }
 
-impl Param {
-    /// Returns the name if the expansion is nothing but the value of a variable.
-    pub fn plain_name(&self) -> Option<&str> {
-        let name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        (self.text.chars().all(name)).then_some(self.text.as_str())
-    }
-}
-
 /// How a command stands in a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nesting {
