@@ -3,9 +3,9 @@
 //! complete, because from then on the agent can write there: nothing in it is ever followed,
 //! overwritten or believed.
 //!
-//! It lies outside the tree and is bound at [`INSIDE_GIT`] in the sandbox; `.git` of the tree is
-//! a file with the one line [`GITFILE`]. The repository's object folders are bound read-only at
-//! [`INSIDE_OBJECTS`]`/0`, `/1`, … in the order of [`PrivateGit::objects`]. The agent may commit
+//! It lies outside the tree and is bound in the sandbox where [`GITFILE`] says; `.git` of the
+//! tree is a file with that one line. The repository's object folders are bound read-only at
+//! [`OBJECTS`]`/0`, `/1`, … in the order of [`PrivateGit::objects`]. The agent may commit
 //! and configure as it likes: grafter never reads any of it.
 
 use std::{
@@ -25,12 +25,9 @@ use crate::{
         tree,
     },
     protocol::ids::Oid,
+    sandbox::place::OBJECTS,
 };
 
-/// Where the private git directory is bound inside the sandbox.
-pub const INSIDE_GIT: &str = "/run/grafter/git";
-/// Under which folder the repository's object folders are bound inside the sandbox.
-pub const INSIDE_OBJECTS: &str = "/run/grafter/objects";
 /// The content of `.git` in an agent's tree, as seen inside the sandbox.
 pub const GITFILE: &str = "gitdir: /run/grafter/git\n";
 
@@ -50,10 +47,10 @@ pub struct PrivateSpec<'a> {
 /// A private git directory, and what must be bound to make it work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrivateGit {
-    /// The directory; bound writable at [`INSIDE_GIT`].
+    /// The directory; bound writable where [`GITFILE`] says.
     pub dir: PathBuf,
     /// The repository's object folders, alternates of alternates included; the one at index N is
-    /// bound read-only at [`INSIDE_OBJECTS`]`/N`.
+    /// bound read-only at [`OBJECTS`]`/N`.
     pub objects: Vec<PathBuf>,
 }
 
@@ -96,7 +93,7 @@ fn build(repo: &Repo, spec: &PrivateSpec<'_>, (dir, lent): (&Path, usize)) -> Re
     copy_rules(&repo.common_dir().join("info/exclude"), dir)?;
     copy_rules(&repo.common_dir().join("info/attributes"), dir)?;
     copy_rules(&site.git_dir.join("info/sparse-checkout"), dir)?;
-    let alternates: String = (0..lent).map(|n| format!("{INSIDE_OBJECTS}/{n}\n")).collect();
+    let alternates: String = (0..lent).map(|n| format!("{OBJECTS}/{n}\n")).collect();
     write(dir, "objects/info/alternates", &alternates)?;
     write(dir, "config", &config(repo)?)?;
     write_branch(dir, spec)

@@ -99,11 +99,16 @@ pub(super) fn command(
 
 fn hide(add: &mut impl FnMut(&[&OsStr]), at: &OsStr) {
     match Path::new(at).is_dir() {
-        true => {
-            let (perms, size): (&[&OsStr], &[&OsStr]) =
-                (&["--perms".as_ref(), "0555".as_ref()], &["--size".as_ref(), "4096".as_ref()]);
-            add(&[perms, size, &["--tmpfs".as_ref(), at, "--remount-ro".as_ref(), at]].concat());
-        }
+        true => add(&[
+            "--perms".as_ref(),
+            "0555".as_ref(),
+            "--size".as_ref(),
+            "4096".as_ref(),
+            "--tmpfs".as_ref(),
+            at,
+            "--remount-ro".as_ref(),
+            at,
+        ]),
         false => add(&["--ro-bind".as_ref(), "/dev/null".as_ref(), at]),
     }
 }

@@ -14,7 +14,7 @@ use std::{
 use crate::sandbox::{
     hosts::own_loopback,
     options::Limits,
-    place::PlaceSpec,
+    place::{OBJECTS, PlaceSpec},
     probe::Backend,
     toolchain::{self, Host, Toolchains},
     wire::{Access, Confine, Fill, Layer, Setup, View},
@@ -35,8 +35,6 @@ const MACHINE_SECRETS: [&str; 6] = [
 const OTHER_HOME: &str = "/tmp/grafter-home";
 /// The private git dir inside where it cannot be at the tree's `.git`.
 const OTHER_GIT: &str = "/run/grafter/git";
-/// Under which folder the repository's object folders are bound inside.
-const OBJECTS: &str = "/run/grafter/objects";
 
 /// Returns the setup of a place, whose paths are absolute and resolved.
 pub(super) fn setup(spec: &PlaceSpec, host: &Host) -> Setup {

@@ -38,6 +38,9 @@ use crate::sandbox::{
 /// Less free space than this is none, in bytes: what needs any fails.
 const FULL: u64 = 64 << 10;
 
+/// Under which folder the repository's object folders are bound inside, where there is a view.
+pub const OBJECTS: &str = "/run/grafter/objects";
+
 /// What a place is made of. All paths are on the host.
 #[derive(Clone, Debug)]
 pub struct PlaceSpec {

@@ -66,19 +66,16 @@ pub(super) fn find(
         };
     }
     let path = env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone());
-    let mut denied = None;
+    let mut denied = false;
     for folder in std::env::split_paths(&path.unwrap_or_default()) {
         let file = dir.join(folder).join(name);
         match fs::metadata(&file) {
             Ok(meta) if meta.is_file() && meta.permissions().mode() & 0o111 != 0 => {
                 return Ok(file);
             }
-            Ok(meta) if meta.is_file() => denied = Some(file),
-            _ => {}
+            Ok(meta) => denied |= meta.is_file(),
+            Err(_) => {}
         }
     }
-    match denied {
-        Some(_) => Err(Unable::Path(Errno::ACCESS.into(), true)),
-        None => Err(Unable::Unknown),
-    }
+    Err(if denied { Unable::Path(Errno::ACCESS.into(), true) } else { Unable::Unknown })
 }

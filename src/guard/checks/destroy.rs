@@ -22,12 +22,11 @@ pub(super) fn destroy(sight: &Sight<'_>, findings: &mut Findings) {
                 says(findings, Verdict::Deny, call);
             }
             name if name.starts_with("mkfs") => says(findings, Verdict::Deny, call),
-            "dd" | "truncate" => says(findings, Verdict::Ask, call),
+            "dd" | "truncate" | "pkill" | "killall" => says(findings, Verdict::Ask, call),
             "git" => git(call, findings),
             "kill" if call.texts().skip(1).any(|arg| arg == "-1" || arg == "1") => {
                 says(findings, Verdict::Deny, call);
             }
-            "pkill" | "killall" => says(findings, Verdict::Ask, call),
             "shutdown" | "reboot" | "halt" | "poweroff" | "init" => {
                 says(findings, Verdict::Deny, call);
             }
