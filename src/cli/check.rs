@@ -1,18 +1,13 @@
 //! `grafter check`: what the gate says of a command, without running it.
 
-use std::{
-    collections::BTreeMap,
-    env, fs,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{collections::BTreeMap, env, fs, path::Path, process::ExitCode};
 
 use clap::{Args, ValueEnum};
 
 use crate::{
     cli::exit::{Failure, Kind, OrFail},
     git::repo::Repo,
-    guard::gate::{Judgement, ShellFacts, Verdict, judge},
+    guard::gate::{Judgement, ShellFacts, Verdict, judge_following},
 };
 
 /// The exit code of a command that would not simply run.
@@ -70,10 +65,8 @@ pub(super) fn line(words: &[String]) -> String {
 
 /// Returns what the gate says of a command, and the tree's root.
 pub(super) fn judged(command: &str, mut facts: ShellFacts) -> (Judgement, String) {
-    let first = judge(command, &facts);
-    // The gate knows text alone: links on the way are looked up here, and then it judges again.
-    facts.links = links(first.reads.iter().chain(&first.writes));
-    (judge(command, &facts), facts.root)
+    let link = |path: &str| Some(fs::read_link(path).ok()?.to_string_lossy().into_owned());
+    (judge_following(command, &mut facts, link), facts.root)
 }
 
 /// Returns the word as a shell would have to read it.
@@ -103,22 +96,6 @@ pub(super) fn facts(dir: Option<&Path>) -> Result<ShellFacts, Failure> {
         readable: Vec::new(),
         links: BTreeMap::new(),
     })
-}
-
-/// Returns the symlinks on the way to these paths.
-fn links<'p>(paths: impl Iterator<Item = &'p String>) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
-    for path in paths {
-        let mut here = PathBuf::from("/");
-        for part in Path::new(path).components().skip(1) {
-            here.push(part);
-            if let Ok(to) = fs::read_link(&here) {
-                let key = here.to_string_lossy().into_owned();
-                found.insert(key, to.to_string_lossy().into_owned());
-            }
-        }
-    }
-    found
 }
 
 /// Prints what the gate says.

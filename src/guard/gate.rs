@@ -4,8 +4,8 @@
 //! milder. Whoever decides over a call takes the judgement as a fact. The gate knows text alone:
 //! it does not replace the sandbox, and is wrong to be trusted without one.
 //!
-//! Symlinks: the caller resolves what stands in `reads` and `writes`, puts the ones it found in
-//! `ShellFacts::links`, and judges again.
+//! Symlinks: `judge_following` asks its caller for those on the way to what is read and written, and
+//! judges again until no other shows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +17,7 @@ use crate::{
         scene::{
             access::{self, Access, Touch},
             build::Scene,
+            path::MAX_LINKS,
         },
         shell::direct,
     },
@@ -184,6 +185,29 @@ pub fn judge(command: &str, facts: &ShellFacts) -> Judgement {
         findings.add(Verdict::Deny, "longer than 16 KiB");
     }
     conclude(&sight, findings)
+}
+
+/// Judges a command line, with the symlinks on the way to its files looked up: `link` returns what
+/// the one at an absolute path points at.
+pub fn judge_following(
+    command: &str,
+    facts: &mut ShellFacts,
+    link: impl Fn(&str) -> Option<String>,
+) -> Judgement {
+    let mut judgement = judge(command, facts);
+    for _ in 0..MAX_LINKS {
+        let known = facts.links.len();
+        for path in judgement.reads.iter().chain(&judgement.writes) {
+            let ends = path.match_indices('/').skip(1).map(|(at, _)| at).chain([path.len()]);
+            let found = ends.map(|end| &path[..end]).find_map(|way| Some((way, link(way)?)));
+            facts.links.extend(found.map(|(way, to)| (way.to_owned(), to)));
+        }
+        if facts.links.len() == known {
+            break;
+        }
+        judgement = judge(command, facts);
+    }
+    judgement
 }
 
 /// Most bytes that are looked at; what is longer is denied whatever it says.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::guard::{
-    gate::{ShellFacts, Verdict, judge},
+    gate::{ShellFacts, Verdict, judge, judge_following},
     shell::parse::parse,
 };
 
@@ -170,4 +170,19 @@ fn the_eighteen_zsh_builtins_are_stopped() {
 #[test]
 fn an_option_of_git_without_a_name_is_judged() {
     assert_eq!(judge("git log -=x", &facts()).verdict, Verdict::Pass);
+}
+
+/// Only the first four of a chain of links were once followed.
+#[test]
+fn a_long_chain_of_links_hides_no_way_out() {
+    let link = |path: &str| match path.strip_prefix("/repo/l")?.parse::<u32>() {
+        Ok(30) => Some("/home/other".to_owned()),
+        Ok(n) => Some(format!("l{}", n + 1)),
+        Err(_) => None,
+    };
+    for end in [1, 30] {
+        let judgement = judge_following(&format!("cat l{end}/x"), &mut facts(), link);
+        assert_eq!(judgement.verdict, Verdict::Deny, "l{end}");
+    }
+    assert_eq!(judge_following("cat x", &mut facts(), link).verdict, Verdict::Pass);
 }

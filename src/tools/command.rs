@@ -5,12 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::{
-    guard::gate::{Judgement, ShellFacts, judge},
+    guard::gate::{Judgement, ShellFacts, judge_following},
     sandbox::place::Place,
 };
-
-/// Rounds of looking up links, each of which may show others.
-const ROUNDS: usize = 4;
 
 /// Judges the command of a call whose paths are in normal form.
 pub(super) fn look(place: &Place, input: &Value) -> Judgement {
@@ -28,36 +25,8 @@ pub(super) fn look(place: &Place, input: &Value) -> Judgement {
         readable: Vec::new(),
         links: BTreeMap::new(),
     };
-    let mut judgement = judge(command, &facts);
-    for _ in 0..ROUNDS {
-        let found = links(place, &facts.root, judgement.reads.iter().chain(&judgement.writes));
-        let known = facts.links.len();
-        facts.links.extend(found);
-        if facts.links.len() == known {
-            break;
-        }
-        judgement = judge(command, &facts);
-    }
-    judgement
-}
-
-/// Returns the links on the way to these paths, as far as they lie in the tree.
-fn links<'p>(
-    place: &Place,
-    root: &str,
-    paths: impl Iterator<Item = &'p String>,
-) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
-    let root = root.trim_end_matches('/');
-    for path in paths {
-        let Some(below) = path.strip_prefix(root).and_then(|rest| rest.strip_prefix('/')) else {
-            continue;
-        };
-        let ends = below.match_indices('/').map(|(at, _)| at).chain([below.len()]);
-        let link = ends.map(|end| &below[..end]).find_map(|way| Some((way, place.link(way)?)));
-        if let Some((way, to)) = link {
-            found.insert(format!("{root}/{way}"), to);
-        }
-    }
-    found
+    let root = facts.root.trim_end_matches('/').to_owned();
+    judge_following(command, &mut facts, |path| {
+        place.link(path.strip_prefix(&root)?.strip_prefix('/')?)
+    })
 }

@@ -2,8 +2,8 @@
 
 use crate::guard::gate::ShellFacts;
 
-/// Most symlinks followed for one path; more is a loop.
-const MAX_LINKS: usize = 40;
+/// Most symlinks followed for one path; more is a loop, also to the kernel.
+pub(in crate::guard) const MAX_LINKS: usize = 40;
 
 /// Returns the absolute path that `path` means in the directory `cwd`.
 pub fn absolute(facts: &ShellFacts, cwd: &str, path: &str) -> String {
