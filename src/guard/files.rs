@@ -3,7 +3,7 @@
 use crate::{
     guard::{
         gate::{Judgement, Verdict, Words},
-        scene::path::beneath,
+        path::beneath,
     },
     protocol::plan::{Act, Plan},
 };

@@ -14,10 +14,10 @@ use serde::Serialize;
 use crate::{
     guard::{
         checks::table::ROWS,
+        path::MAX_LINKS,
         scene::{
             access::{self, Access, Touch},
             build::Scene,
-            path::MAX_LINKS,
         },
         shell::direct,
     },

@@ -2,10 +2,8 @@
 
 use crate::guard::{
     gate::{Blast, Findings, Sight, Verdict},
-    scene::{
-        call::Call,
-        path::{absolute, beneath},
-    },
+    path::{absolute, beneath},
+    scene::call::Call,
 };
 
 /// K34.

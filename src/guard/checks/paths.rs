@@ -2,10 +2,8 @@
 
 use crate::guard::{
     gate::{Blast, Findings, ShellFacts, Sight, Verdict},
-    scene::{
-        access::{Access, Touch},
-        path::{beneath, within},
-    },
+    path::{beneath, plain, within},
+    scene::access::{Access, Touch},
 };
 
 /// Where programs, libraries and documentation of the system lie: to be read by anybody.
@@ -167,8 +165,7 @@ fn inside_root_only(facts: &ShellFacts, path: &str) -> bool {
 
 /// Returns what is sensitive wherever it lies.
 fn in_repository(path: &str, writes: bool) -> Option<(Verdict, &'static str)> {
-    let parts: Vec<String> =
-        path.split('/').map(|part| part.trim_end_matches(['.', ' ']).to_lowercase()).collect();
+    let parts: Vec<String> = path.split('/').map(plain).collect();
     if let Some(at) = parts.iter().position(|part| part == ".git" || fits(part, ".git")) {
         let rest = parts[at + 1..].join("/");
         if GIT_DIR.iter().any(|name| covers(name, &rest)) || writes {
@@ -334,13 +331,12 @@ pub(super) fn autorun(sight: &Sight<'_>, findings: &mut Findings) {
 pub(super) fn own(sight: &Sight<'_>, findings: &mut Findings) {
     for access in &sight.touched {
         let path = access.path.to_lowercase();
-        let parts: Vec<&str> =
-            path.split('/').map(|part| part.trim_end_matches(['.', ' '])).collect();
+        let parts: Vec<String> = path.split('/').map(plain).collect();
         let state = parts.windows(2).any(|pair| pair == [".git", "grafter"])
             || path.contains("/.config/grafter")
             || path.contains("/state/grafter");
         let writes = access.touch != Touch::Read;
-        if state || writes && parts.contains(&".grafter") {
+        if state || writes && parts.iter().any(|part| part == ".grafter") {
             findings.add(Verdict::Deny, format!("`{}` is grafter's own", access.shown));
         }
     }

@@ -5,10 +5,10 @@
 
 use crate::guard::{
     gate::ShellFacts,
+    path::absolute,
     scene::{
         arg::Arg,
         call::{Call, Target},
-        path::absolute,
         peel::{self, Inside},
     },
     shell::{

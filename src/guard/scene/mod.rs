@@ -5,6 +5,6 @@ pub mod access;
 pub mod arg;
 pub mod build;
 pub mod call;
+mod operands;
 pub mod options;
-pub mod path;
 pub mod peel;
