@@ -2,7 +2,7 @@
 //!
 //! `start` begins a run or takes it up again. From then on `dispatch` is the single select loop that
 //! owns the `state`, which is a fold of the journal: each happening goes to the pure `plan` (with
-//! `schedule` and `budget`), whose effects are journaled first and then carried out. A `unit` runs
+//! `groups`, `schedule` and `budget`), whose effects are journaled first and then carried out. A `unit` runs
 //! one instance of a node, told by a `brief`; for an agent that is a `member` (its prompt from
 //! `scene`, its files from `focus`), and what it wrote becomes a commit in `commits`. `jobs` are the
 //! scaffold's own: checks on the base, the candidate, the landing. `delegate` adds the helpers that
@@ -15,6 +15,7 @@ pub mod control;
 mod delegate;
 mod dispatch;
 mod focus;
+mod groups;
 mod jobs;
 mod key;
 mod member;

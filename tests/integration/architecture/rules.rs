@@ -57,10 +57,11 @@ const PRINTS: [&str; 4] = ["println", "eprintln", "print", "eprint"];
 const PRINTERS: [&str; 2] = ["ui", "cli"];
 
 /// Modules that decide and touch nothing; those below them too.
-const PURE: [&str; 12] = [
+const PURE: [&str; 13] = [
     "coordinator::plan",
     "coordinator::schedule",
     "coordinator::budget",
+    "coordinator::groups",
     "coordinator::state",
     "graph::validate",
     "graph::ready",
