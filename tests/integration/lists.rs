@@ -42,19 +42,12 @@ fn shipped_workflows_are_listed_checked_and_drawn() {
       "checks" -> "solve" [style=dashed, label="on failure, 3x"];
     }
     "#);
-    insta::assert_snapshot!(show("resolve", "mermaid"), @r#"
+    insta::assert_snapshot!(show("solo", "mermaid"), @r#"
     flowchart LR
-      n_research["research x3<br/>researcher"]
-      n_synthesis["synthesis<br/>coordinator"]
-      n_implement["implement<br/>implementer"]
+      n_solve["solve<br/>solo"]
       n_checks["checks<br/>checks"]
-      n_review["review x2<br/>reviewer"]
-      n_research --> n_synthesis
-      n_synthesis --> n_implement
-      n_implement --> n_checks
-      n_implement --> n_review
-      n_checks -. "on failure, 3x" .-> n_implement
-      n_review -. "on failure, 2x" .-> n_implement
+      n_solve --> n_checks
+      n_checks -. "on failure, 3x" .-> n_solve
     "#);
 }
 

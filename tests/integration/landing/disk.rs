@@ -6,12 +6,12 @@
 use std::io::Write;
 
 use crate::{
-    env::Env,
+    env::{Env, Output},
     solo::{Story, writes},
 };
 
 /// Runs a shell script as the root of a namespace, with a disk of that size at `disk`.
-fn with_disk(env: &Env, size: &str, script: &str) -> Option<crate::env::Output> {
+fn with_disk(env: &Env, size: &str, script: &str) -> Option<Output> {
     let allowed = env.program("unshare", ["-rm", "true"]).start().finish();
     if !allowed.status.success() {
         let _ = writeln!(std::io::stderr(), "not tested here: {}", allowed.stderr);
@@ -32,28 +32,40 @@ fn script(env: &Env, text: &str) -> String {
     format!("--workflow solo --mode bypass --model scripted:{}", file.display())
 }
 
+/// Runs on a disk that is full but for little, and once more when there is space.
+fn fails_and_goes_on(
+    env: &Env,
+    (story, check): (&str, &str),
+    disk: (&str, &str),
+) -> Option<Output> {
+    let before = env.fingerprint();
+    let flags = script(env, story);
+    let (filler, room) = disk;
+    let output = with_disk(
+        env,
+        "8m",
+        &format!(
+            "export XDG_STATE_HOME=$disk; head -c {filler} /dev/zero > $disk/filler; \
+             $grafter run 'do it' {flags} --verify '{check}'; code; \
+             {room} rm $disk/filler; $grafter resume; code"
+        ),
+    )?;
+    let codes: Vec<_> = output.stdout.lines().filter(|line| line.starts_with("code")).collect();
+    assert_eq!(codes, ["code 6", "code 0"], "{}", output.text());
+    assert!(output.stdout.contains("grafter resume"), "{}", output.text());
+    assert_eq!(env.fingerprint(), before);
+    Some(output)
+}
+
 #[test]
 fn no_space_for_a_tree() {
     let env = Env::new();
     env.write("large.txt", "0123456789abcde\n".repeat(40_000));
     env.commit("start");
-    let before = env.fingerprint();
-    let flags = script(&env, &writes("new.txt", "new\n"));
-    let output = with_disk(
-        &env,
-        "8m",
-        &format!(
-            "export XDG_STATE_HOME=$disk; head -c 7900K /dev/zero > $disk/filler; \
-             $grafter run 'do it' {flags} --verify 'test -f new.txt'; code; \
-             rm $disk/filler; $grafter resume; code"
-        ),
-    );
+    let story = writes("new.txt", "new\n");
+    let output = fails_and_goes_on(&env, (&story, "test -f new.txt"), ("7900K", ""));
     let Some(output) = output else { return };
-    let codes: Vec<_> = output.stdout.lines().filter(|line| line.starts_with("code")).collect();
-    assert_eq!(codes, ["code 6", "code 0"], "{}", output.text());
     assert!(output.stderr.contains("KiB are left on the disk"), "{}", output.text());
-    assert!(output.stdout.contains("grafter resume"), "{}", output.text());
-    assert_eq!(env.fingerprint(), before);
 }
 
 #[test]
@@ -61,23 +73,10 @@ fn no_space_for_what_the_agent_writes() {
     let env = Env::new();
     env.write("a.txt", "one\n");
     env.commit("start");
-    let before = env.fingerprint();
-    let long = "0123456789abcde\n".repeat(40_000);
-    let flags = script(&env, &Story::new().write("large.txt", &long).finish());
-    let output = with_disk(
-        &env,
-        "8m",
-        &format!(
-            "export XDG_STATE_HOME=$disk; head -c 7900K /dev/zero > $disk/filler; \
-             $grafter run 'do it' {flags} --verify 'test -f large.txt'; code; \
-             rm $disk/filler; $grafter resume; code"
-        ),
-    );
+    let story = Story::new().write("large.txt", &"0123456789abcde\n".repeat(40_000)).finish();
+    let output = fails_and_goes_on(&env, (&story, "test -f large.txt"), ("7900K", ""));
     let Some(output) = output else { return };
-    let codes: Vec<_> = output.stdout.lines().filter(|line| line.starts_with("code")).collect();
-    assert_eq!(codes, ["code 6", "code 0"], "{}", output.text());
     assert!(output.text().contains("No space left on device"), "{}", output.text());
-    assert_eq!(env.fingerprint(), before);
 }
 
 /// An agent's command, or a check.
@@ -86,30 +85,17 @@ fn no_space_for_what_a_command_writes() {
     let env = Env::new();
     env.write("a.txt", "one\n");
     env.commit("start");
-    let before = env.fingerprint();
     let fill = "head -c 9M /dev/zero > large.bin && echo done > small.txt && rm large.bin";
     for (story, check) in [
         (Story::new().bash(fill), "test -f small.txt"),
         (Story::new().write("small.txt", "x\n"), "head -c 2M /dev/zero > large.bin"),
     ] {
-        let flags = script(&env, &story.finish());
-        let output = with_disk(
-            &env,
-            "8m",
-            &format!(
-                "export XDG_STATE_HOME=$disk; head -c 6400K /dev/zero > $disk/filler; \
-                 $grafter run 'do it' {flags} --verify '{check}'; code; \
-                 mount -o remount,size=64m $disk; rm $disk/filler; $grafter resume; code"
-            ),
-        );
+        let larger = ("6400K", "mount -o remount,size=64m $disk;");
+        let output = fails_and_goes_on(&env, (&story.finish(), check), larger);
         let Some(output) = output else { return };
-        let codes: Vec<_> = output.stdout.lines().filter(|line| line.starts_with("code")).collect();
-        assert_eq!(codes, ["code 6", "code 0"], "{}", output.text());
         // Beside a check that fills the disk the agent's own write may be the first to fail.
         let told = ["a command failed: only", "No space left on device"];
         assert!(told.iter().any(|told| output.stderr.contains(told)), "{}", output.text());
-        assert!(output.stdout.contains("grafter resume"), "{}", output.text());
-        assert_eq!(env.fingerprint(), before);
     }
 }
 
