@@ -124,7 +124,8 @@ fn a_run_that_dies_at_any_record_ends_as_if_nothing_had_happened() {
     }
 }
 
-/// The same walk with one death to a run, which takes minutes.
+/// The same walk with one death to a run. It takes minutes and meets no record that the walk above
+/// does not, so CI leaves it out; run it by hand after a change to how a run is taken up again.
 #[test]
 #[ignore = "takes minutes: cargo test --test integration crash -- --ignored"]
 fn a_run_that_dies_once_at_any_record_ends_as_if_nothing_had_happened() {

@@ -12,6 +12,7 @@ mod fallback;
 mod limits;
 mod network;
 mod ordinary;
+mod real;
 mod told;
 
 use std::{

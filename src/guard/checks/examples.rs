@@ -1,6 +1,6 @@
 //! Walks the examples of every row: what must be stopped, by which verdict, and what must pass.
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use crate::{
     guard::{
@@ -60,6 +60,11 @@ struct Examples {
     deny: Vec<String>,
     ask: Vec<String>,
     pass: Vec<String>,
+    /// What running them shows is for `tests/integration/sandbox/real.rs`.
+    #[serde(rename = "real")]
+    _real: IgnoredAny,
+    #[serde(default, rename = "rest")]
+    _rest: IgnoredAny,
 }
 
 /// A tree at `/repo` with a link that leaves it and one that does not.
