@@ -48,13 +48,17 @@ fn main() -> Outcome<()> {
         Some(path) => PathBuf::from(path),
         None => env::current_exe()?.ancestors().nth(2).ok_or("no folder")?.join("grafter"),
     };
+    // Making a file next to files deleted seconds ago costs more (ext4 walks past their inodes), so
+    // all runs' folders stay until the end.
+    let folder = tempfile::tempdir()?;
+    let bench = Bench { grafter, server, folder: folder.path() };
     // The first run warms the caches.
-    run(&grafter, &server, "warm", Sampling::Off)?;
+    bench.run("warm", Sampling::Off)?;
     let mut costs = Vec::new();
     let mut memory = Vec::new();
     for round in 0..RUNS {
-        costs.push(run(&grafter, &server, &format!("time{round}"), Sampling::Off)?);
-        memory.push(run(&grafter, &server, &format!("memory{round}"), Sampling::On)?);
+        costs.push(bench.run(&format!("time{round}"), Sampling::Off)?);
+        memory.push(bench.run(&format!("memory{round}"), Sampling::On)?);
     }
     let times = |of: fn(&Cost) -> f64| costs.iter().map(of).collect::<Vec<_>>();
     report("a turn", "ms", 5.0, times(|cost| cost.turn * 1e3));
@@ -83,45 +87,57 @@ enum Sampling {
     Off,
 }
 
-fn run(grafter: &Path, server: &Server, name: &str, sampling: Sampling) -> Outcome<Cost> {
-    let dir = tempfile::tempdir()?;
-    let repo = dir.path().join("repo");
-    make_repository(&repo)?;
-    let said = dir.path().join("said");
-    let model = format!("chat+{}/r/{name}/v1#mock", server.url);
-    let mut command = Command::new(grafter);
-    command.args(["run", "write a note", "--workflow", "solo", "--model", &model]);
-    command.args(["--verify", "true", "--fresh", "--mode", "bypass"]);
-    command.current_dir(&repo).stdin(Stdio::null());
-    command.stdout(File::create(&said)?).stderr(File::options().append(true).open(&said)?);
-    for (variable, folder) in
-        [("XDG_STATE_HOME", "state"), ("XDG_CONFIG_HOME", "config"), ("XDG_RUNTIME_DIR", "runtime")]
-    {
-        fs::create_dir(dir.path().join(folder))?;
-        command.env(variable, dir.path().join(folder));
+/// What all runs share.
+struct Bench<'a> {
+    grafter: PathBuf,
+    server: Server,
+    /// Where each run gets a folder.
+    folder: &'a Path,
+}
+
+impl Bench<'_> {
+    fn run(&self, name: &str, sampling: Sampling) -> Outcome<Cost> {
+        let dir = self.folder.join(name);
+        let repo = dir.join("repo");
+        make_repository(&repo)?;
+        let said = dir.join("said");
+        let model = format!("chat+{}/r/{name}/v1#mock", self.server.url);
+        let mut command = Command::new(&self.grafter);
+        command.args(["run", "write a note", "--workflow", "solo", "--model", &model]);
+        command.args(["--verify", "true", "--fresh", "--mode", "bypass"]);
+        command.current_dir(&repo).stdin(Stdio::null());
+        command.stdout(File::create(&said)?).stderr(File::options().append(true).open(&said)?);
+        for (variable, folder) in [
+            ("XDG_STATE_HOME", "state"),
+            ("XDG_CONFIG_HOME", "config"),
+            ("XDG_RUNTIME_DIR", "runtime"),
+        ] {
+            fs::create_dir(dir.join(folder))?;
+            command.env(variable, dir.join(folder));
+        }
+        let (cpu, begun) = (cpu()?, now()?);
+        let mut child = command.spawn()?;
+        let peak = if sampling == Sampling::On { sample(&mut child)? } else { 0.0 };
+        let status = child.wait()?;
+        let wall = now()? - begun;
+        collect_orphans(&self.server);
+        if !status.success() {
+            let said = fs::read_to_string(&said)?;
+            return Err(format!("grafter ended with {status}:\n{said}").into());
+        }
+        let seen = self.server.seen(name)?;
+        if seen.requests as usize != TURNS + 1 {
+            return Err(format!("{} requests instead of {}", seen.requests, TURNS + 1).into());
+        }
+        Ok(Cost {
+            turn: (seen.last - seen.first) / TURNS as f64,
+            first: seen.first - begun,
+            wall,
+            cpu: self::cpu()? - cpu,
+            peak,
+            body: seen.body,
+        })
     }
-    let (cpu, begun) = (cpu()?, now()?);
-    let mut child = command.spawn()?;
-    let peak = if sampling == Sampling::On { sample(&mut child)? } else { 0.0 };
-    let status = child.wait()?;
-    let wall = now()? - begun;
-    collect_orphans(server);
-    if !status.success() {
-        let said = fs::read_to_string(&said)?;
-        return Err(format!("grafter ended with {status}:\n{said}").into());
-    }
-    let seen = server.seen(name)?;
-    if seen.requests as usize != TURNS + 1 {
-        return Err(format!("{} requests instead of {}", seen.requests, TURNS + 1).into());
-    }
-    Ok(Cost {
-        turn: (seen.last - seen.first) / TURNS as f64,
-        first: seen.first - begun,
-        wall,
-        cpu: self::cpu()? - cpu,
-        peak,
-        body: seen.body,
-    })
 }
 
 fn make_repository(repo: &Path) -> Outcome<()> {

@@ -8,7 +8,7 @@ use std::{
     ffi::CStr,
     fs::File,
     io::{self, Read},
-    os::fd::OwnedFd,
+    os::fd::{BorrowedFd, OwnedFd},
     path::Path,
     sync::Arc,
     time::Duration,
@@ -106,11 +106,8 @@ pub fn walk(top: &OwnedFd, tracked: &impl Tracked, rules: &mut Rules) -> io::Res
     let mut scan = Scan::default();
     let mut folders = vec![Folder { path: Vec::new(), level: None, ignored: false }];
     while let Some(folder) = folders.pop() {
-        let read =
-            open_folder(top, &folder.path).and_then(|fd| Dir::read_from(&fd).map(|dir| (fd, dir)));
-        match read {
-            Ok((fd, dir)) => list(
-                &fd,
+        match open_folder(top, &folder.path).and_then(Dir::new) {
+            Ok(dir) => list(
                 dir,
                 folder,
                 &mut Walk { scan: &mut scan, tracked, rules, folders: &mut folders },
@@ -137,14 +134,18 @@ struct Walk<'a, T> {
     folders: &'a mut Vec<Folder>,
 }
 
-fn list<T: Tracked>(fd: &OwnedFd, dir: Dir, folder: Folder, walk: &mut Walk<'_, T>) {
+fn list<T: Tracked>(mut dir: Dir, folder: Folder, walk: &mut Walk<'_, T>) {
     let Folder { path, level, ignored } = folder;
-    let level = match read_at(fd, c".gitignore", 1 << 20) {
+    let level = match dir
+        .fd()
+        .map_err(io::Error::from)
+        .and_then(|fd| read_at(fd, c".gitignore", 1 << 20))
+    {
         Ok(text) if !ignored => walk.rules.enter(&path, text, level),
         _ => level,
     };
-    for entry in dir {
-        let Ok(entry) = entry else {
+    while let Some(entry) = dir.read() {
+        let (Ok(entry), Ok(fd)) = (entry, dir.fd()) else {
             walk.scan.unread.push(path);
             return;
         };
@@ -165,7 +166,7 @@ fn list<T: Tracked>(fd: &OwnedFd, dir: Dir, folder: Folder, walk: &mut Walk<'_, 
     }
 }
 
-fn see<T: Tracked>(fd: &OwnedFd, name: &CStr, at: Folder, walk: &mut Walk<'_, T>) {
+fn see<T: Tracked>(fd: BorrowedFd<'_>, name: &CStr, at: Folder, walk: &mut Walk<'_, T>) {
     let stat = match statat(fd, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,
         Err(Errno::NOENT) => return,
@@ -230,14 +231,15 @@ pub fn open_file(top: &OwnedFd, path: &[u8]) -> io::Result<Content> {
 
 fn open_folder(top: &OwnedFd, path: &[u8]) -> Result<OwnedFd, Errno> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut at = openat(top, c".", flags, Mode::empty())?;
+    // The top is opened anew, for a listing moves on within what is open.
+    let mut at = None;
     for part in path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
-        at = openat(&at, part, flags, Mode::empty())?;
+        at = Some(openat(at.as_ref().unwrap_or(top), part, flags, Mode::empty())?);
     }
-    Ok(at)
+    at.map_or_else(|| openat(top, c".", flags, Mode::empty()), Ok)
 }
 
-fn read_at(folder: &OwnedFd, name: &CStr, cap: u64) -> io::Result<Vec<u8>> {
+fn read_at(folder: BorrowedFd<'_>, name: &CStr, cap: u64) -> io::Result<Vec<u8>> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(openat(folder, name, flags, Mode::empty())?);
     let mut bytes = Vec::new();

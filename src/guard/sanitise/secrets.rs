@@ -5,7 +5,7 @@
 //! no word's character: so taking one out cannot make another one match, and a second pass finds
 //! nothing more.
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
@@ -37,13 +37,14 @@ struct Row {
 
 struct Rule {
     row: Row,
-    pattern: Regex,
+    /// Made when one of the keywords is seen for the first time: few are, and making all takes 1 ms.
+    pattern: OnceLock<Regex>,
 }
 
 static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     let rows: Vec<Row> =
         yaml::from_str("secrets.yaml", include_str!("secrets.yaml")).expect("a table of ours");
-    rows.into_iter().map(|row| Rule { pattern: bytes(&row.regex), row }).collect()
+    rows.into_iter().map(|row| Rule { row, pattern: OnceLock::new() }).collect()
 });
 static PRIVATE: LazyLock<Regex> = LazyLock::new(|| bytes(PEM));
 
@@ -77,13 +78,17 @@ impl Known {
             replace(&mut text, values, |found| Some(mark("environment", found)));
         }
         for rule in RULES.iter().filter(|rule| rule.is_named_in(&text)).collect::<Vec<_>>() {
-            replace(&mut text, &rule.pattern, |found| rule.judge(found));
+            replace(&mut text, rule.pattern(), |found| rule.judge(found));
         }
         join_lines(&text).unwrap_or(text)
     }
 }
 
 impl Rule {
+    fn pattern(&self) -> &Regex {
+        self.pattern.get_or_init(|| bytes(&self.row.regex))
+    }
+
     fn is_named_in(&self, text: &str) -> bool {
         self.row.keywords.iter().any(|word| text.contains(word.as_str()))
     }
@@ -149,7 +154,7 @@ fn across(rules: &[&Rule], last: &str, line: &str) -> Option<(String, String)> {
     for rule in rules.iter().filter(|rule| rule.is_named_in(&joined)) {
         let spans =
             |found: &regex::Match<'_>| found.start() < head.len() && found.end() > head.len();
-        let Some(found) = rule.pattern.find_iter(&joined).find(spans) else { continue };
+        let Some(found) = rule.pattern().find_iter(&joined).find(spans) else { continue };
         let Some(mark) = rule.judge(found.as_str()) else { continue };
         let kept = end.len() - head.len() + found.start();
         let after = margin + found.end() - head.len();
