@@ -19,7 +19,7 @@ use crate::{
     journal::{
         blobs::Blobs,
         follow::{self, Followed},
-        read,
+        read::{self, ReadError},
         runs::{RunDir, RunState},
     },
     protocol::{
@@ -49,10 +49,7 @@ pub(super) fn find(context: &Context, name: &str) -> Result<RunDir, Failure> {
 /// Returns a run with all its events.
 pub(super) fn events(context: &Context, name: &str) -> Result<(RunDir, Vec<Event>), Failure> {
     let found = find(context, name)?;
-    let events = read::read(&found.path).map_err(|error| {
-        let hint = error.hint();
-        Failure::new(Kind::Infrastructure, error).hint(hint)
-    })?;
+    let events = read::read(&found.path).map_err(|error| unreadable(&found, error))?;
     Ok((found, events))
 }
 
@@ -63,15 +60,33 @@ pub(super) fn live_runs(context: &Context) -> Result<Vec<RunId>, Failure> {
     Ok(live.map(|run| run.id).collect())
 }
 
-fn state_words(state: &RunState) -> String {
-    match state {
+/// Returns how a run stands, and what is wrong with its journal if that does not hold.
+fn standing(run: &RunDir) -> (String, Option<Failure>) {
+    let words = match run.state() {
         RunState::Running { pid } => format!("running (process {pid})"),
-        RunState::Finished(end) => plain::end_words(end),
+        RunState::Finished(end) => plain::end_words(&end),
         RunState::Interrupted => "interrupted: grafter resume".to_owned(),
-        RunState::Broken => {
-            "its journal is broken: grafter journal verify, grafter rescue".to_owned()
-        }
+        RunState::Broken => "its journal cannot be read".to_owned(),
+    };
+    match read::verify(&run.path) {
+        Ok(_) => (words, None),
+        Err(error) => (unsound(&error), Some(unreadable(run, error))),
     }
+}
+
+fn unsound(error: &ReadError) -> String {
+    match error {
+        ReadError::Broken { seq, why, .. } if !why.is_foreign() => {
+            format!("altered: line {} of its journal", seq + 1)
+        }
+        _ => "its journal cannot be read".to_owned(),
+    }
+}
+
+/// Returns what is wrong with a run's journal, with what its user can do.
+fn unreadable(run: &RunDir, error: ReadError) -> Failure {
+    let hint = error.hint().replace("RUN", run.id.as_str());
+    Failure::new(Kind::Infrastructure, error).hint(hint)
 }
 
 /// Shows all runs, or one.
@@ -91,6 +106,7 @@ pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<ExitCode, F
     if runs.is_empty() {
         say!("no runs yet: grafter run \"what is wrong\"")?;
     }
+    let mut altered = Vec::new();
     let rows: Vec<Vec<String>> = runs
         .iter()
         .map(|run| {
@@ -98,7 +114,8 @@ pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<ExitCode, F
                 What::RunStarted(started) => Some(started.task.slug),
                 _ => None,
             });
-            let state = state_words(&run.state());
+            let (state, failure) = standing(run);
+            altered.extend(failure.map(|failure| (run, failure)));
             let state = if args.json { state } else { fit(&state, STATE) };
             vec![run.id.to_string(), slug.unwrap_or_default(), state]
         })
@@ -112,6 +129,10 @@ pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<ExitCode, F
     } else if !rows.is_empty() {
         let columns = ["RUN", "TASK", "STATE"].map(|name| (name, Align::Left));
         out::write(format_args!("{}", render(&columns, &rows, Colour::Never)))?;
+    }
+    for (run, failure) in altered {
+        // Whoever closed standard error does not want to know.
+        let _ = writeln!(io::stderr(), "\nrun {}: {failure}", run.id);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -240,10 +261,7 @@ pub(super) async fn cancel(context: &Context, name: &RunName) -> Result<ExitCode
 pub(super) fn journal(context: &Context, command: &JournalCommand) -> Result<ExitCode, Failure> {
     let JournalCommand::Verify(name) = command;
     let found = find(context, &name.run)?;
-    let verified = read::verify(&found.path).map_err(|error| {
-        let hint = error.hint();
-        Failure::new(Kind::Infrastructure, error).hint(hint)
-    })?;
+    let verified = read::verify(&found.path).map_err(|error| unreadable(&found, error))?;
     say!("run {}: {} records, the chain holds", found.id, verified.records)?;
     if verified.torn > 0 {
         say!("the last {} bytes are a torn line, which a resume drops", verified.torn)?;
