@@ -54,9 +54,10 @@
 //! | `end`, `message`, `exit_code` | how it ended: for programs, in words, as the process's code |
 //! | `commit`, `branch`, `landed`, `files` | the work: what landed, else what stands on its branch |
 //! | `verdict`, `checks` | what speaks for it, before and after |
+//! | `missed` | candidates that did not land because the target had moved: its name, and where it stood |
 //! | `cost`, `usage`, `turns`, `took_ms` | what it took |
 //! | `resumed`, `paid_twice`, `notes` | what the user should know |
-//! | `nodes` | one object per node: state, summary, turns, usage, cost, time |
+//! | `nodes` | one object per node: state, summary, rejected attempts with their reasons, turns, usage, cost, time |
 
 use serde::{Deserialize, Serialize};
 

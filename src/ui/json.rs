@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     protocol::{
         event::{Event, Level},
+        ids::Oid,
         report::RunEnd,
     },
     ui::{
@@ -64,6 +65,7 @@ pub fn object(view: &View) -> Value {
         "branch": landing.map(|l| &l.branch).or(work.map(|w| &w.branch)),
         "landed": landing.is_some(),
         "verdict": view.verdict,
+        "missed": view.missed.iter().map(missed).collect::<Vec<_>>(),
         "checks": rows(view.before.as_ref(), view.after.as_ref()).iter().map(check).collect::<Vec<_>>(),
         "files": view.stat().map(|stat| stat.files.iter().map(file).collect::<Vec<_>>()),
         "cost": view.cost,
@@ -95,6 +97,7 @@ fn node(node: &NodeView, (clock, ended): (u64, bool)) -> Value {
         "skipped_because": why,
         "failure": node.failure,
         "summary": node.summary,
+        "rejected": node.rejected.iter().map(rejected).collect::<Vec<_>>(),
         "attempts": node.attempt,
         "turns": node.turns,
         "tool_calls": node.calls,
@@ -116,6 +119,14 @@ fn check(row: &CheckRow) -> Value {
 
 fn file((path, added, removed): &(String, u64, u64)) -> Value {
     json!({ "path": path, "added": added, "removed": removed })
+}
+
+fn missed((branch, found): &(String, Option<Oid>)) -> Value {
+    json!({ "branch": branch, "found": found })
+}
+
+fn rejected((attempt, why): &(u32, String)) -> Value {
+    json!({ "attempt": attempt, "why": why })
 }
 
 fn note((level, text): &(Level, String)) -> Value {
@@ -148,6 +159,7 @@ mod tests {
         files: null
         landed: true
         message: "landed (fixed)"
+        missed: []
         model: "scripted:demo.yaml"
         nodes: null
         notes: []
@@ -169,6 +181,7 @@ mod tests {
         failure: null
         node: "research.0"
         phase: "research"
+        rejected: []
         role: "research.0"
         skipped_because: null
         state: "succeeded"
@@ -179,6 +192,8 @@ mod tests {
         usage: {"cache_read":0,"cache_write":0,"input":21000,"output":2100}
         "#);
         assert_eq!(nodes.as_array().map(Vec::len), Some(6));
+        let rejected = json!([{ "attempt": 1, "why": "median::even still fails" }]);
+        assert_eq!(nodes[4]["rejected"], rejected);
         assert_eq!(nodes[5]["skipped_because"], "reviews > 0");
     }
 

@@ -109,6 +109,15 @@ impl Page<'_> {
             let calls = count(self.view.paid_twice as usize, "model call");
             notes.push(format!("{calls} in flight at a crash may have been paid twice"));
         }
+        for (branch, found) in &self.view.missed {
+            let stood = found.as_ref().map_or("was gone", |_| "had moved");
+            let to = found.as_ref().map(|found| format!(" to {}", found.short()));
+            notes.push(format!(
+                "a candidate was not landed: {} {stood}{}",
+                escape(branch),
+                to.unwrap_or_default()
+            ));
+        }
         for (level, text) in &self.view.notes {
             let text = escape(text);
             if *level == Level::Warning && !notes.contains(&text) {
@@ -257,6 +266,7 @@ mod tests {
           │  └─ ✓ implement (2 attempts)    8.4s      2    41.8k   $0.1312  ━━━━━━━━━━━━
           ├─ verification
           │  └─ ✓ checks (2 attempts)       2.3s
+          │       attempt 1: median::even still fails
           └─ skipped
              └─ – review.0                skipped: reviews > 0
 

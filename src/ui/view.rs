@@ -33,6 +33,9 @@ pub struct View {
     pub conflict: Vec<String>,
     /// The decision over the newest candidate.
     pub verdict: Option<Verdict>,
+    /// Candidates that another one took the place of because the target had moved: the branch, and
+    /// where it stood then.
+    pub missed: Vec<(String, Option<Oid>)>,
     /// The landing.
     pub landing: Option<Landing>,
     /// How the run ended, if it has.
@@ -125,6 +128,10 @@ pub struct NodeView {
     pub summary: String,
     /// Why it failed.
     pub failure: Option<Failure>,
+    /// Why its work does not hold, where it failed: what a reviewer asks for, else the summary.
+    pub reason: String,
+    /// Attempts that were sent back, each with its reason.
+    pub rejected: Vec<(u32, String)>,
     since: Option<u64>,
     spent: u64,
 }
@@ -138,6 +145,14 @@ impl NodeView {
     /// Returns milliseconds of work of all attempts, at the view's clock.
     pub fn took(&self, clock: u64) -> u64 {
         self.spent + self.since.map_or(0, |since| clock.saturating_sub(since))
+    }
+
+    /// Puts it back to waiting; an attempt that failed stays known.
+    fn send_back(&mut self, clock: u64) {
+        if self.state == NodeState::Failed {
+            self.rejected.push((self.attempt, self.reason.clone()));
+        }
+        self.stop(NodeState::Waiting, clock);
     }
 
     fn stop(&mut self, state: NodeState, clock: u64) {
@@ -171,7 +186,7 @@ impl View {
             What::Note { level, text } => self.notes.push((*level, text.clone())),
             What::NodesReset { nodes, .. } => {
                 let clock = self.clock;
-                nodes.iter().for_each(|id| self.node(id).stop(NodeState::Waiting, clock));
+                nodes.iter().for_each(|id| self.node(id).send_back(clock));
             }
             What::RunFinished { end, usage, cost, took_ms } => {
                 (self.usage, self.cost, self.clock) = (*usage, *cost, *took_ms);
@@ -268,6 +283,8 @@ impl View {
         node.stop(state, clock);
         node.summary.clone_from(&outcome.summary);
         node.failure = outcome.failure;
+        let asked = outcome.review.as_ref().map_or(&[][..], |review| &review.must_fix);
+        node.reason = if asked.is_empty() { outcome.summary.clone() } else { asked.join("; ") };
     }
 
     fn apply_to_work(&mut self, what: &What) {
@@ -287,6 +304,7 @@ impl View {
                 self.after = Some(report);
             }
             What::VerdictGiven { verdict, .. } => self.verdict = Some(verdict),
+            What::LandMissed { branch, found } => self.missed.push((branch, found)),
             What::Landed { branch, from, to, stat } => {
                 self.landing = Some(Landing { branch, from, to, stat });
             }
