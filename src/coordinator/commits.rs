@@ -10,7 +10,7 @@ use crate::{
     },
     git::{
         commit::{self, CommitSpec},
-        refs,
+        diff, refs,
     },
     protocol::{
         cause::chain,
@@ -20,6 +20,7 @@ use crate::{
         report::{DiffStat, RunEnd},
     },
     subagent::housing::Lodging,
+    verify::touched,
 };
 
 /// Said of a change that would choose filters or line ends for itself.
@@ -81,9 +82,10 @@ pub(super) async fn record(shared: &Shared, brief: &Brief, commit: &Oid) -> Resu
                 Some(before) => !sets_attributes(&shared::stat(&repo, (&base, before))?),
                 None => true,
             };
-        Ok((stat, news))
+        let seen = diff::unified(&repo, &base, &to).map_err(|error| chain(&error))?;
+        Ok((stat, news, touched::tests_touched(&seen)))
     });
-    let (stat, news) = looked.await.map_err(RunEnd::Infrastructure)?;
+    let (stat, news, tests_touched) = looked.await.map_err(RunEnd::Infrastructure)?;
     let known = brief.earlier.iter().any(
         |event| matches!(&event.what, What::CommitMade { commit: made, .. } if made == commit),
     );
@@ -94,12 +96,8 @@ pub(super) async fn record(shared: &Shared, brief: &Brief, commit: &Oid) -> Resu
         let text = ATTRIBUTES.to_owned();
         append(shared, brief, What::Note { level: Level::Info, text }).await?;
     }
-    append(
-        shared,
-        brief,
-        What::CommitMade { commit: commit.clone(), branch: shared.branch(), stat },
-    )
-    .await
+    let (commit, branch) = (commit.clone(), shared.branch());
+    append(shared, brief, What::CommitMade { commit, branch, stat, tests_touched }).await
 }
 
 fn sets_attributes(stat: &DiffStat) -> bool {

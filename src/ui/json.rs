@@ -65,6 +65,7 @@ pub fn object(view: &View) -> Value {
         "branch": landing.map(|l| &l.branch).or(work.map(|w| &w.branch)),
         "landed": landing.is_some(),
         "verdict": view.verdict,
+        "tests_touched": work.map(|work| &work.tests_touched),
         "missed": view.missed.iter().map(missed).collect::<Vec<_>>(),
         "checks": rows(view.before.as_ref(), view.after.as_ref()).iter().map(check).collect::<Vec<_>>(),
         "files": view.stat().map(|stat| stat.files.iter().map(file).collect::<Vec<_>>()),
@@ -114,6 +115,7 @@ fn check(row: &CheckRow) -> Value {
         "after": row.after.as_ref().map(|side| side.good),
         "fixed": row.fixed,
         "broke": row.broke,
+        "skipped": row.skipped,
     })
 }
 
@@ -151,7 +153,7 @@ mod tests {
         insta::assert_snapshot!(members(&object), @r#"
         base: "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
         branch: "grafter/1122-1741-9f3a/landed"
-        checks: [{"after":true,"before":false,"broke":[],"command":"cargo test","fixed":["median::even"]}]
+        checks: [{"after":true,"before":false,"broke":[],"command":"cargo test","fixed":["median::even"],"skipped":[]}]
         commit: "cccccccccccccccccccccccccccccccccccccccc"
         cost: 222200
         end: {"landed":{"branch":"grafter/1122-1741-9f3a/landed","commit":"cccccccccccccccccccccccccccccccccccccccc","grade":"fixed"}}
@@ -169,6 +171,7 @@ mod tests {
         scripted: true
         target: "grafter/1122-1741-9f3a/landed"
         task: "the-median-of-an-even-list-is-wrong"
+        tests_touched: []
         took_ms: 24300
         turns: 5
         usage: {"cache_read":0,"cache_write":0,"input":74000,"output":7400}

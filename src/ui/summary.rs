@@ -34,6 +34,7 @@ pub fn render(view: &View, columns: usize, colour: Colour) -> String {
         tree::lines(view, page.room, colour),
         page.checks(),
         page.changes(),
+        page.touched(),
         page.next(),
     ];
     let parts = parts.iter().filter(|part| !part.is_empty()).map(|part| part.join("\n"));
@@ -197,6 +198,21 @@ impl Page<'_> {
         lines
     }
 
+    /// Returns where the work edits or deletes tests, which may be why they pass.
+    fn touched(&self) -> Vec<String> {
+        let touched = self.view.work.as_ref().map_or(&[][..], |work| &work.tests_touched);
+        if touched.is_empty() {
+            return Vec::new();
+        }
+        let mut lines = vec![self.colour.paint(Ink::Warn, "Existing tests are changed")];
+        let named = touched.iter().take(FILES);
+        lines.extend(named.map(|line| format!("  {}", fit(&escape(line), self.room - 2))));
+        if touched.len() > FILES {
+            lines.push(format!("  and {} more", touched.len() - FILES));
+        }
+        lines
+    }
+
     /// Returns what the writer says about its work.
     fn told(&self) -> Vec<String> {
         let writers = self
@@ -314,7 +330,8 @@ mod tests {
         let mut tale = Tale::new("gold:fix.patch");
         let (commit, branch) = (oid('a'), "grafter/x/it's $HOME".to_owned());
         let files = (0..14).map(|i| (format!("f{i}"), i * 100, 1)).collect();
-        tale.add("", 1, What::CommitMade { commit, branch, stat: DiffStat { files } });
+        let (stat, tests_touched) = (DiffStat { files }, vec!["tests/f9.rs: deleted".to_owned()]);
+        tale.add("", 1, What::CommitMade { commit, branch, stat, tests_touched });
         let paths = vec!["src/a.rs".to_owned()];
         tale.add("", 1, What::CandidateConflict { paths, tip: oid('e') });
         tale.end(RunEnd::Conflict("main has changed the same lines".to_owned()));
@@ -344,6 +361,9 @@ mod tests {
           f10  +1000     −1  +++++++++++++++-
           f11  +1100     −1  ++++++++++++++++-
           and 2 more
+
+        Existing tests are changed
+          tests/f9.rs: deleted
 
         Next
           look      git diff bbbbbbbbbb..aaaaaaaaaa

@@ -68,6 +68,8 @@ pub struct Work {
     pub branch: String,
     /// Lines changed against the base.
     pub stat: DiffStat,
+    /// Files in which it edits, deletes or silences tests.
+    pub tests_touched: Vec<String>,
 }
 
 /// The move of the target.
@@ -289,8 +291,8 @@ impl View {
 
     fn apply_to_work(&mut self, what: &What) {
         match what.clone() {
-            What::CommitMade { commit, branch, stat } => {
-                self.work = Some(Work { commit, branch, stat });
+            What::CommitMade { commit, branch, stat, tests_touched } => {
+                self.work = Some(Work { commit, branch, stat, tests_touched });
             }
             What::CandidateMade { .. } => {
                 self.conflict.clear();
