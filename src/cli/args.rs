@@ -274,7 +274,8 @@ pub(super) struct LogsArgs {
     /// The run, or the beginning of its name.
     #[arg(value_name = "RUN", default_value = "latest")]
     pub(super) run: String,
-    /// Only this agent, such as `implement@1`, with what it said and did.
+    /// Only this agent, such as `implement@1`, or all agents of a node, such as `implement`, with
+    /// what they said and did.
     #[arg(long, value_name = "AGENT")]
     pub(super) agent: Option<String>,
     /// Go on until the run ends.

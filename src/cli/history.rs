@@ -1,6 +1,7 @@
 //! `grafter status`, `logs`, `cancel` and `journal verify`: everything read from journals.
 
 use std::{
+    collections::BTreeSet,
     io::{self, Write},
     process::ExitCode,
 };
@@ -24,9 +25,10 @@ use crate::{
     },
     protocol::{
         event::{Event, Kept, What},
-        ids::RunId,
+        ids::{AgentId, NodeId, RunId},
         message::{Block, Reply},
     },
+    settings::nearest,
     ui::{
         json, plain, summary,
         tables::{Align, render},
@@ -149,6 +151,8 @@ pub(super) async fn logs(context: &Context, args: &LogsArgs) -> Result<ExitCode,
         blobs: Blobs::of(&context.repo.state_dir()),
         agent: args.agent.clone(),
         json: args.json,
+        known: BTreeSet::new(),
+        last: None,
         shown: 0,
     };
     for event in &events {
@@ -182,10 +186,33 @@ pub(super) async fn logs(context: &Context, args: &LogsArgs) -> Result<ExitCode,
     if let Some(agent) = &args.agent
         && printer.shown == 0
     {
-        let failure = Failure::usage(format!("run {} has no agent `{agent}`", found.id));
-        return Err(failure.hint("agents are named node@attempt, such as implement@1"));
+        return Err(unknown_agent(&found.id, agent, &printer.known));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn unknown_agent(run: &RunId, agent: &str, known: &BTreeSet<AgentId>) -> Failure {
+    let known: Vec<&str> = known.iter().map(AgentId::as_str).collect();
+    let near = nearest::hint(agent, known.iter().flat_map(|id| [*id, node_of(id)]));
+    let failure = Failure::usage(format!("run {run} has no agent `{}`{near}", escape(agent)));
+    match known.is_empty() {
+        true => failure.hint("no agent of it has begun"),
+        false => failure.hint(format!(
+            "it has {}; the name of a node alone stands for all its agents",
+            known.join(", ")
+        )),
+    }
+}
+
+/// Returns an agent's node, without the number of its attempt.
+fn node_of(agent: &str) -> &str {
+    agent.split_once('@').map_or(agent, |(node, _)| node)
+}
+
+/// Returns whether a name means an agent: its own, that of its node, or that of the fan-out.
+fn means(name: &str, agent: &str) -> bool {
+    let node = node_of(agent);
+    [agent, node, NodeId::new(node).place().0].contains(&name)
 }
 
 struct Printer {
@@ -193,17 +220,23 @@ struct Printer {
     blobs: Blobs,
     agent: Option<String>,
     json: bool,
+    /// Agents of the run, whether asked for or not.
+    known: BTreeSet<AgentId>,
+    /// The agent whose words were printed last.
+    last: Option<AgentId>,
     shown: usize,
 }
 
 impl Printer {
     fn show(&mut self, event: &Event) -> Result<(), Failure> {
         self.view.apply(event);
-        let other = |agent: &String| event.agent.as_ref().is_none_or(|id| id.as_str() != agent);
+        self.known.extend(event.agent.clone());
+        let other = |name: &String| !event.agent.iter().any(|id| means(name, id.as_str()));
         if self.agent.as_ref().is_some_and(other) {
             return Ok(());
         }
         self.shown += 1;
+        self.heading(event)?;
         if self.json {
             say!("{}", json::event(event))
         } else if let (Some(_), Some(text)) = (&self.agent, self.words(event)) {
@@ -214,6 +247,17 @@ impl Printer {
         } else {
             Ok(())
         }
+    }
+
+    /// Says whose words follow, where those of several agents were asked for.
+    fn heading(&mut self, event: &Event) -> Result<(), Failure> {
+        let several = self.agent.as_ref().is_some_and(|name| !name.contains('@')) && !self.json;
+        if several && self.last != event.agent {
+            self.last.clone_from(&event.agent);
+            let agent = event.agent.as_ref().map_or("", AgentId::as_str);
+            say!("── {}", escape(agent))?;
+        }
+        Ok(())
     }
 
     /// What an agent said and what its tools answered.

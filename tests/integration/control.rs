@@ -1,6 +1,6 @@
 //! Live runs: stopped, looked at, followed, and two of them at once.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use grafter::protocol::event::{CheckedTree, Event, What};
 use rustix::process::Signal;
@@ -127,7 +127,7 @@ fn logs_tell_of_a_run_of_one_agent_and_of_what_is_still_to_come() {
     assert!(agent.contains("→ edit") && agent.contains("← run_tests"), "{agent}");
     assert!(!agent.contains("wrung\",\"old"), "the first attempt is another agent: {agent}");
     let said = story.grafter(&["logs", "--agent", "nobody@1"]).code(2).stderr;
-    assert!(said.contains("has no agent `nobody@1`"), "{said}");
+    assert!(said.contains("has no agent `nobody@1`\n"), "{said}");
     let json = story.grafter(&["logs", "--json"]).ok().stdout;
     let kinds: Vec<String> = json
         .lines()
@@ -135,6 +135,25 @@ fn logs_tell_of_a_run_of_one_agent_and_of_what_is_still_to_come() {
         .map(|event| kind(&event.what))
         .collect();
     assert_eq!(kinds, story.kinds());
+}
+
+#[test]
+fn logs_take_a_nodes_bare_name_for_all_its_agents_and_know_what_was_meant() {
+    let story = Story::new();
+    story.run().ok();
+    let heads = |name: &str| {
+        let text = story.grafter(&["logs", "--agent", name]).ok().stdout;
+        let heads: BTreeSet<_> =
+            text.lines().filter(|line| line.starts_with("── ")).map(str::to_owned).collect();
+        heads.into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(heads("implement"), ["── implement@1", "── implement@2"]);
+    assert_eq!(heads("research"), ["── research.0@1", "── research.1@1", "── research.2@1"]);
+    assert_eq!(heads("research.1"), ["── research.1@1"]);
+    assert_eq!(heads("implement@2"), [""; 0]);
+    let said = story.grafter(&["logs", "--agent", "implemnt"]).code(2).stderr;
+    assert!(said.contains("has no agent `implemnt`; did you mean `implement`?\n"), "{said}");
+    assert!(said.contains("hint: it has base@1, checks@1, checks@2, implement@1, "), "{said}");
 }
 
 #[test]
