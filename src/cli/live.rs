@@ -171,7 +171,11 @@ pub(super) async fn follow(handle: Handle, watch: Watch) -> Result<ExitCode, Fai
     }
     // A closed pipe does not change how the run ended.
     let _ = screen.end(&view);
-    let end: RunEnd = end.map_err(|failure| failure.hint(format!("grafter resume {run}")))?;
+    let end: RunEnd = end.map_err(|failure| {
+        let failure = failure.hint(format!("grafter resume {run}"));
+        // The one object has told it, a stream ends without a last event.
+        if watch.output == Output::StreamJson { failure.told(watch.output) } else { failure }
+    })?;
     Ok(ExitCode::from(end.exit_code()))
 }
 

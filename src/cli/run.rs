@@ -18,7 +18,7 @@ use crate::{
     },
     coordinator::{
         options::{Options, Reuse},
-        start::{self, Order},
+        start::{self, Handle, Order},
     },
     git::{
         refs,
@@ -40,7 +40,16 @@ use crate::{
 const MAX_ISSUE: u64 = 1 << 20;
 
 /// Takes an issue to a landed commit.
-pub(super) async fn run(context: Context, args: &RunArgs) -> Result<ExitCode, Failure> {
+pub(super) async fn run(
+    context: Result<Context, Failure>,
+    args: &RunArgs,
+) -> Result<ExitCode, Failure> {
+    let begun = async { begin(context?, args).await };
+    let (handle, watch) = begun.await.map_err(|failure| failure.told(args.output))?;
+    live::follow(handle, watch).await
+}
+
+async fn begin(context: Context, args: &RunArgs) -> Result<(Handle, Watch), Failure> {
     let repo = context.repo.clone();
     let dirty = tokio::task::spawn_blocking(move || repo.is_dirty());
     let task = task(args)?;
@@ -81,8 +90,7 @@ pub(super) async fn run(context: Context, args: &RunArgs) -> Result<ExitCode, Fa
     let how = (args.output, order.options.mode);
     let (ground, asks) = live::ground(&context, model, how)?;
     let handle = start::start(ground, order).await.map_err(live::start_failure)?;
-    let watch = Watch { output: args.output, past: View::default(), budget, asks };
-    live::follow(handle, watch).await
+    Ok((handle, Watch { output: args.output, past: View::default(), budget, asks }))
 }
 
 fn task(args: &RunArgs) -> Result<Task, Failure> {

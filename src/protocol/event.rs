@@ -59,6 +59,16 @@
 //! | `cost`, `usage`, `turns`, `took_ms` | what it took |
 //! | `resumed`, `paid_twice`, `notes` | what the user should know |
 //! | `nodes` | one object per node: state, summary, rejected attempts with their reasons, turns, usage, cost, time |
+//!
+//! # The object of an error
+//!
+//! Where no run begins, `--output json` and `--output stream-json` print this one object instead;
+//! a stream that breaks off because the journal cannot be written ends with it.
+//!
+//! | member | content |
+//! |---|---|
+//! | `error`, `cause`, `hint` | what standard error says, for people |
+//! | `exit_code` | the process's code |
 
 use serde::{Deserialize, Serialize};
 

@@ -4,6 +4,7 @@
 //! The names are stable; new members may be added. Money is in micro-dollars, time in
 //! milliseconds. A member that does not apply is null.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
@@ -28,6 +29,24 @@ pub fn event(event: &Event) -> String {
 /// Returns the whole run as one line.
 pub fn line(view: &View) -> String {
     safe(&object(view).to_string())
+}
+
+/// Why there is no run, or why it broke off where its journal cannot tell it.
+#[derive(Debug, Serialize)]
+pub struct Trouble {
+    /// What went wrong.
+    pub error: String,
+    /// Why.
+    pub cause: Option<String>,
+    /// What the user can do.
+    pub hint: Option<String>,
+    /// The code of the process.
+    pub exit_code: u8,
+}
+
+/// Returns trouble as one line.
+pub fn trouble(trouble: &Trouble) -> String {
+    safe(&serde_json::to_string(trouble).expect("it is plain text and a number"))
 }
 
 /// Writes what could steer a terminal as `\u…`, which is the same JSON.
