@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     cli::{
         args::{Cli, Command, Output},
-        check,
+        caps, check,
         context::{Context, Setup},
         demo, doctor,
         exit::{self, Failure, Kind, OrFail},
@@ -42,6 +42,9 @@ pub fn main() -> ExitCode {
 
 /// Prints a help page, or what is wrong with the command line.
 fn misread(error: &clap::Error) -> ExitCode {
+    if let Some(failure) = caps::failure(error) {
+        return exit::report(&failure.told(output(env::args_os())));
+    }
     // A closed pipe is no reason to fail a help page.
     let _ = error.print();
     if error.use_stderr() {
