@@ -108,6 +108,26 @@ fn another_process_cancels_a_run_and_sees_how_it_stands() {
 }
 
 #[test]
+fn a_runtime_folder_of_a_long_name_does_not_keep_cancel_from_a_run() {
+    let story = Story::new();
+    let long = story.env.root().join("run").join("long".repeat(40));
+    fs::create_dir(&long).expect("a new folder");
+    let running = story.gated(&["--into", "fixed"]).env("XDG_RUNTIME_DIR", &long).start();
+    story.wait_until(is_at_the_gate);
+    let id = story.runs().swap_remove(0).id;
+    let socket = long.join(format!("grafter/{id}.sock"));
+    assert_eq!(fs::metadata(&socket).expect("a socket").permissions().mode() & 0o777, 0o600);
+    story.grafter(&["cancel"]).env("XDG_RUNTIME_DIR", &long).ok();
+    story.open_gate();
+    let output = running.finish();
+    assert_eq!(output.status.code(), Some(130), "{}", output.text());
+    assert!(!output.stderr.contains("WARN"), "{}", output.stderr);
+    assert!(!socket.exists(), "it goes with the run");
+    story.close_gate();
+    asked_no_more(&story);
+}
+
+#[test]
 fn logs_tell_of_a_run_of_one_agent_and_of_what_is_still_to_come() {
     let story = Story::new();
     let running = story.gated(&["--into", "fixed"]).start();
