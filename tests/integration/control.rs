@@ -128,6 +128,18 @@ fn a_runtime_folder_of_a_long_name_does_not_keep_cancel_from_a_run() {
 }
 
 #[test]
+fn a_run_that_cancel_cannot_reach_says_so_and_goes_on() {
+    let story = Story::new();
+    let file = story.env.root().join("run/file");
+    fs::write(&file, "").expect("a new file");
+    let output = story.run().env("XDG_RUNTIME_DIR", &file).ok();
+    let told = "! `grafter cancel` cannot reach this run, a signal can: no socket ";
+    assert!(output.stdout.contains(told), "{}", output.text());
+    assert!(!output.stderr.contains("WARN"), "{}", output.stderr);
+    story.is_whole();
+}
+
+#[test]
 fn logs_tell_of_a_run_of_one_agent_and_of_what_is_still_to_come() {
     let story = Story::new();
     let running = story.gated(&["--into", "fixed"]).start();
