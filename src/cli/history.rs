@@ -27,6 +27,7 @@ use crate::{
         event::{Event, Kept, What},
         ids::{AgentId, NodeId, RunId},
         message::{Block, Reply},
+        report::RunEnd,
     },
     settings::nearest,
     ui::{
@@ -66,8 +67,10 @@ pub(super) fn live_runs(context: &Context) -> Result<Vec<RunId>, Failure> {
 fn standing(run: &RunDir) -> (String, Option<Failure>) {
     let words = match run.state() {
         RunState::Running { pid } => format!("running (process {pid})"),
+        RunState::Interrupted | RunState::Finished(RunEnd::Interrupted) => {
+            format!("interrupted: grafter resume {}", run.id)
+        }
         RunState::Finished(end) => plain::end_words(&end),
-        RunState::Interrupted => "interrupted: grafter resume".to_owned(),
         RunState::Broken => "its journal cannot be read".to_owned(),
     };
     match read::verify(&run.path) {

@@ -80,6 +80,24 @@ fn a_second_signal_ends_a_run_at_once() {
 }
 
 #[test]
+fn status_says_how_to_go_on_with_a_run_that_was_ended_by_term_and_then_int() {
+    let story = Story::new();
+    let mut running = story.gated(&["--into", "fixed"]).start();
+    story.wait_until(is_at_the_gate);
+    running.signal(Signal::TERM);
+    running.wait_for("stopping: no new model calls");
+    running.signal(Signal::INT);
+    let output = running.finish();
+    let told = format!("grafter resume {}", story.runs().swap_remove(0).id);
+    assert!(output.stdout.contains(&told), "{}", output.text());
+    for words in [&["status"][..], &["status", "latest"]] {
+        let said = story.grafter(words).ok().stdout;
+        assert!(said.contains(&told), "{words:?}: {said}");
+    }
+    goes_on(&story);
+}
+
+#[test]
 fn another_process_cancels_a_run_and_sees_how_it_stands() {
     let story = Story::new();
     assert!(story.grafter(&["status"]).ok().stdout.contains("no runs yet"));
