@@ -24,7 +24,7 @@ use crate::{
         control::{Ask, Command},
         start::{Ground, Handle, StartError},
     },
-    git::repo::Repo,
+    git::{repo::Repo, version},
     protocol::{event::Level, report::RunEnd, task::Mode, usage::Micros},
     provider::{known::Options, model::Model, open},
     sandbox::probe::{self, Backend},
@@ -43,6 +43,17 @@ const TRIAL: &str = "sandbox";
 pub(super) fn try_sandbox() {
     if let Ok(paths) = Paths::from_env() {
         tokio::task::spawn_blocking(move || probe::backend(&paths.state.join(TRIAL)));
+    }
+}
+
+/// Begins to look at git, and refuses one that would fail only once the work is paid for.
+pub(super) fn git() -> impl Future<Output = Result<(), Failure>> {
+    let looked = tokio::task::spawn_blocking(version::check);
+    async move {
+        looked.await.or_fail(Kind::Infrastructure)?.map(drop).map_err(|error| {
+            let hint = error.hint();
+            Failure::new(Kind::Infrastructure, error).hint(hint)
+        })
     }
 }
 

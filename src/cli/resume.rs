@@ -31,6 +31,7 @@ pub(super) async fn resume(
 }
 
 async fn begin(context: Context, args: &ResumeArgs) -> Result<(Handle, Watch), Failure> {
+    live::git().await?;
     let found = history::find(&context, &args.run)?;
     let mut stored = start::open(&found).await.map_err(live::start_failure)?;
     live::accepted(&context.repo, stored.options.mode, args.i_accept.as_deref())?;

@@ -52,6 +52,7 @@ pub(super) async fn run(
 async fn begin(context: Context, args: &RunArgs) -> Result<(Handle, Watch), Failure> {
     let repo = context.repo.clone();
     let dirty = tokio::task::spawn_blocking(move || repo.is_dirty());
+    let git = live::git();
     let task = task(args)?;
     let settings = overlay(context.setup.section::<RunSettings>()?, args);
     live::accepted(&context.repo, settings.mode, args.i_accept.as_deref())?;
@@ -65,6 +66,7 @@ async fn begin(context: Context, args: &RunArgs) -> Result<(Handle, Watch), Fail
     workflows::limit(&mut options, &graph, &args.caps);
     targets(&context.repo, args.into.as_deref())?;
     let base = base(&context, args)?;
+    git.await?;
     let dirty = dirty.await.or_fail(Kind::Infrastructure)?.or_fail(Kind::Infrastructure)?;
     if options.checks.is_empty() {
         options.checks = detected(&context, (&base, dirty))?;
