@@ -37,24 +37,31 @@ pub(super) async fn commit(
         What::CommitMade { commit, .. } => Some(commit.clone()),
         _ => None,
     });
-    let commit = match made {
-        Some(commit) => Some(commit),
+    let written = match made {
+        Some(commit) => Some((commit, Vec::new())),
         None => write(shared, brief, lodging).await?,
     };
-    let Some(commit) = commit else {
+    let Some((commit, left_out)) = written else {
         let text = "the tree is the same as the base: nothing was changed";
         return Ok(Outcome::failed(Failure::NotResolved, text));
     };
-    record(shared, brief, &commit).await?;
+    record(shared, brief, (&commit, left_out)).await?;
     Ok(Outcome { commit: Some(commit), ..outcome })
 }
 
-async fn write(shared: &Shared, brief: &Brief, lodging: &Lodging) -> Result<Option<Oid>, RunEnd> {
+/// A commit, and what stayed out of it because programs leave it behind.
+type Written = (Oid, Vec<String>);
+
+async fn write(
+    shared: &Shared,
+    brief: &Brief,
+    lodging: &Lodging,
+) -> Result<Option<Written>, RunEnd> {
     append(shared, brief, What::CommitIntent { branch: shared.branch() }).await?;
     let (repo, base) = (shared.repo.clone(), shared.started.base.clone());
     let (base_tree, message) = (shared.base_tree.clone(), message(shared));
     let tracker = lodging.tracker.clone().expect("a writer's lodging has a tracker");
-    let made = blocking(move || -> Result<Option<Oid>, String> {
+    let made = blocking(move || -> Result<Option<Written>, String> {
         let mut tracker = tracker.lock().unwrap_or_else(PoisonError::into_inner);
         tracker.snapshot().map_err(|error| chain(&error))?;
         let tree = tracker.whole().map_err(|error| chain(&error))?;
@@ -63,13 +70,18 @@ async fn write(shared: &Shared, brief: &Brief, lodging: &Lodging) -> Result<Opti
         }
         let identity = repo.identity();
         let spec = CommitSpec { tree, parents: vec![base], message, identity };
-        commit::write(&repo, &spec).map(Some).map_err(|error| chain(&error))
+        let commit = commit::write(&repo, &spec).map_err(|error| chain(&error))?;
+        Ok(Some((commit, tracker.derived())))
     });
     made.await.map_err(RunEnd::Infrastructure)
 }
 
 /// Moves the run's branch to the commit and journals it, once.
-pub(super) async fn record(shared: &Shared, brief: &Brief, commit: &Oid) -> Result<(), RunEnd> {
+pub(super) async fn record(
+    shared: &Shared,
+    brief: &Brief,
+    (commit, left_out): (&Oid, Vec<String>),
+) -> Result<(), RunEnd> {
     let (repo, to) = (shared.repo.clone(), commit.clone());
     let (base, branch) = (shared.started.base.clone(), shared.branch());
     let before = brief.commit.clone();
@@ -97,7 +109,8 @@ pub(super) async fn record(shared: &Shared, brief: &Brief, commit: &Oid) -> Resu
         append(shared, brief, What::Note { level: Level::Info, text }).await?;
     }
     let (commit, branch) = (commit.clone(), shared.branch());
-    append(shared, brief, What::CommitMade { commit, branch, stat, tests_touched }).await
+    let made = What::CommitMade { commit, branch, stat, tests_touched, left_out };
+    append(shared, brief, made).await
 }
 
 fn sets_attributes(stat: &DiffStat) -> bool {

@@ -30,7 +30,7 @@
 //! | `tool_result` | `turn`, `index`, `tool`, `title`, `is_error`, `content`, `memo`, `snapshot`, `took_ms` |
 //! | `call_judged` | `turn`, `index`, `tool`, `title`, `decision`, `checks`, `why`, `answer?` |
 //! | `commit_intent` | `branch` |
-//! | `commit_made` | `commit`, `branch`, `stat`, `tests_touched?` |
+//! | `commit_made` | `commit`, `branch`, `stat`, `tests_touched?`, `left_out?` |
 //! | `candidate_made` | `candidate`, `tree`, `tip`, `commit` |
 //! | `candidate_conflict` | `paths`, `tip` |
 //! | `checks_finished` | `on`, `report`, `commit`, `reused` |
@@ -55,6 +55,7 @@
 //! | `commit`, `branch`, `landed`, `files` | the work: what landed, else what stands on its branch |
 //! | `verdict`, `checks` | what speaks for it, before and after |
 //! | `tests_touched` | files in which the work edits, deletes or silences tests |
+//! | `left_out` | what stayed out of the work because programs leave it behind while they run |
 //! | `missed` | candidates that did not land because the target had moved: its name, and where it stood |
 //! | `cost`, `usage`, `turns`, `took_ms` | what it took |
 //! | `resumed`, `paid_twice`, `notes` | what the user should know |
@@ -343,6 +344,9 @@ pub enum What {
         /// Files in which it edits, deletes or silences tests, each with what it does there.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         tests_touched: Vec<String>,
+        /// What stayed out because programs leave it behind while they run; folders end in a slash.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left_out: Vec<String>,
     },
     /// A candidate was built on the target's tip, in memory.
     CandidateMade {

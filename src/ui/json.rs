@@ -85,6 +85,7 @@ pub fn object(view: &View) -> Value {
         "landed": landing.is_some(),
         "verdict": view.verdict,
         "tests_touched": work.map(|work| &work.tests_touched),
+        "left_out": work.map(|work| &work.left_out),
         "missed": view.missed.iter().map(missed).collect::<Vec<_>>(),
         "checks": rows(view.before.as_ref(), view.after.as_ref()).iter().map(check).collect::<Vec<_>>(),
         "files": view.stat().map(|stat| stat.files.iter().map(file).collect::<Vec<_>>()),
@@ -179,6 +180,7 @@ mod tests {
         exit_code: 0
         files: null
         landed: true
+        left_out: []
         message: "landed (fixed)"
         missed: []
         model: "scripted:demo.yaml"

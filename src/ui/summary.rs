@@ -11,7 +11,8 @@ use crate::{
         next,
         plain::{played, verdict_words, why},
         text::{
-            Colour, Ink, count, duration, escape, fit, left, money, right, tokens, width, wrap,
+            Colour, Ink, count, duration, escape, fit, left, money, right, some, tokens, width,
+            wrap,
         },
         tree,
         view::View,
@@ -195,6 +196,11 @@ impl Page<'_> {
         if files.len() > FILES {
             lines.push(format!("  and {} more", files.len() - FILES));
         }
+        let left_out = self.view.work.as_ref().map_or(&[][..], |work| &work.left_out);
+        if !left_out.is_empty() {
+            let text = format!("  left out, as programs leave it behind: {}", some(left_out, 3));
+            lines.push(self.colour.paint(Ink::Faint, &fit(&text, self.room)));
+        }
         lines
     }
 
@@ -331,7 +337,8 @@ mod tests {
         let (commit, branch) = (oid('a'), "grafter/x/it's $HOME".to_owned());
         let files = (0..14).map(|i| (format!("f{i}"), i * 100, 1)).collect();
         let (stat, tests_touched) = (DiffStat { files }, vec!["tests/f9.rs: deleted".to_owned()]);
-        tale.add("", 1, What::CommitMade { commit, branch, stat, tests_touched });
+        let left_out = ["a.o", "b.o", "lib/__pycache__/", "target/"].map(str::to_owned).to_vec();
+        tale.add("", 1, What::CommitMade { commit, branch, stat, tests_touched, left_out });
         let paths = vec!["src/a.rs".to_owned()];
         tale.add("", 1, What::CandidateConflict { paths, tip: oid('e') });
         tale.end(RunEnd::Conflict("main has changed the same lines".to_owned()));
@@ -361,6 +368,7 @@ mod tests {
           f10  +1000     −1  +++++++++++++++-
           f11  +1100     −1  ++++++++++++++++-
           and 2 more
+          left out, as programs leave it behind: a.o, b.o, lib/__pycache__/ and 1 more
 
         Existing tests are changed
           tests/f9.rs: deleted

@@ -70,6 +70,8 @@ pub struct Work {
     pub stat: DiffStat,
     /// Files in which it edits, deletes or silences tests.
     pub tests_touched: Vec<String>,
+    /// What stayed out of it because programs leave it behind while they run.
+    pub left_out: Vec<String>,
 }
 
 /// The move of the target.
@@ -291,8 +293,8 @@ impl View {
 
     fn apply_to_work(&mut self, what: &What) {
         match what.clone() {
-            What::CommitMade { commit, branch, stat, tests_touched } => {
-                self.work = Some(Work { commit, branch, stat, tests_touched });
+            What::CommitMade { commit, branch, stat, tests_touched, left_out } => {
+                self.work = Some(Work { commit, branch, stat, tests_touched, left_out });
             }
             What::CandidateMade { .. } => {
                 self.conflict.clear();
