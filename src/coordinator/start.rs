@@ -281,7 +281,9 @@ pub async fn open(found: &RunDir) -> Result<Stored, StartError> {
 
 /// Landed and unresolved runs are over; what was interrupted, out of budget or broken goes on.
 fn over(past: &[Event]) -> Option<String> {
-    match past.last().map(|event| &event.what) {
+    // Notes may follow the end of a run.
+    let mut last = past.iter().rev().map(|event| &event.what);
+    match last.find(|what| !matches!(what, What::Note { .. })) {
         Some(What::RunFinished { end: RunEnd::Landed { commit, branch, .. }, .. }) => {
             Some(format!("{} landed on {branch}", commit.short()))
         }

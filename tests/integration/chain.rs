@@ -79,3 +79,18 @@ fn status_names_the_altered_line_in_the_middle_of_a_finished_run_and_lists_the_o
     let states: Vec<_> = json.as_array().expect("a list").iter().map(|run| &run["state"]).collect();
     assert_eq!(states, ["landed (fixed)", &format!("altered: line {line} of its journal")]);
 }
+
+#[test]
+fn a_landed_run_with_a_torn_last_line_is_over_for_every_resume() {
+    let story = Story::new();
+    story.run().ok();
+    let path = story.latest().join("journal.jsonl");
+    let text = fs::read_to_string(&path).expect("a journal");
+    fs::write(&path, format!("{text}{{\"v\":1,\"se")).expect("a torn journal");
+    // The first one drops the line and notes that.
+    for _ in 0..3 {
+        let said = story.grafter(&["resume"]).code(2).stderr;
+        assert!(said.contains("is over: "), "{said}");
+    }
+    story.is_whole();
+}
