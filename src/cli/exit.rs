@@ -11,6 +11,7 @@ use std::{
 
 use crate::{
     cli::args::Output,
+    protocol::cause::plain,
     ui::json::{self, Trouble},
 };
 
@@ -80,8 +81,7 @@ impl Failure {
         let mut said = self.cause.to_string();
         let mut causes = Vec::new();
         for cause in self.cause.chain().skip(1).map(ToString::to_string) {
-            // The git library adds its own numbers, which help nobody.
-            let cause = cause.split("; class=").next().unwrap_or_default().to_owned();
+            let cause = plain(&cause).to_owned();
             if !said.contains(&cause) {
                 said.clone_from(&cause);
                 causes.push(cause);
