@@ -122,9 +122,8 @@ impl Rules {
         let verdict = self.fixed.iter().map(|rules| rules.matched(as_path(path), is_dir));
         match verdict.into_iter().find(|verdict| !verdict.is_none()) {
             Some(found) if found.is_ignore() => Verdict::Ignored,
-            Some(_) => Verdict::Kept,
             None if DERIVED.matched(as_path(path), is_dir).is_ignore() => Verdict::Derived,
-            None => Verdict::Kept,
+            _ => Verdict::Kept,
         }
     }
 }
