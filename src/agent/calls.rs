@@ -200,6 +200,9 @@ impl Session {
                 None
             }
             Some(chain) if matches!(ended.class, Class::Write | Class::Exec) => {
+                if let Deed::Wrote(paths) = &ended.deed {
+                    chain.mean(paths);
+                }
                 chain.take(&ended.title).await?
             }
             _ => None,

@@ -76,6 +76,12 @@ impl Chain {
         .await
     }
 
+    /// Notes files that the agent wrote on purpose, whatever they are called.
+    pub fn mean(&self, paths: &[String]) {
+        let mut tracker = self.tracker.lock().unwrap_or_else(PoisonError::into_inner);
+        paths.iter().for_each(|path| tracker.mean(path));
+    }
+
     /// Saves the tree if it changed and returns the snapshot's commit.
     pub async fn take(&mut self, title: &str) -> Result<Option<Oid>, ChainError> {
         let (tracker, repo) = (self.tracker.clone(), self.repo.clone());

@@ -119,6 +119,9 @@ impl Session {
         if let Some(why) = desk.place.no_space() {
             return Err(Stop::broken(why));
         }
+        if let (Ok(paths), Some(chain)) = (&paths, &self.chain) {
+            chain.mean(paths);
+        }
         Ok(paths.map(|paths| format!("changed {}", paths.join(", "))))
     }
 

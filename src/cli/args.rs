@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::cli::{check::CheckArgs, policy::PolicyCommand};
+use crate::cli::{caps, check::CheckArgs, policy::PolicyCommand};
 
 /// The heading of what every command takes.
 const GLOBAL: &str = "Everywhere";
@@ -139,7 +139,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "COMMAND")]
     pub(super) verify: Vec<String>,
     /// The most seconds one check may take [default: 900].
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = caps::positive)]
     pub(super) check_timeout: Option<u64>,
     /// Land even if nothing verified the commit.
     #[arg(long)]
@@ -168,16 +168,16 @@ pub(super) struct RunArgs {
 #[derive(Debug, Args)]
 pub(super) struct CapArgs {
     /// The most dollars to spend, or `none` [a new run: 3]. A cap needs a model with a known price.
-    #[arg(long, value_name = "USD")]
+    #[arg(long, value_name = "USD", allow_negative_numbers = true, value_parser = caps::amount)]
     pub(super) max_cost: Option<String>,
     /// The most tokens to use, in and out.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = caps::whole::<u64>)]
     pub(super) max_tokens: Option<u64>,
     /// The most model calls [a new run: 250].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = caps::whole::<u32>)]
     pub(super) max_turns: Option<u32>,
     /// The most minutes to take, all processes of the run together [a new run: 60].
-    #[arg(long, value_name = "MINUTES")]
+    #[arg(long, value_name = "MINUTES", allow_negative_numbers = true, value_parser = caps::whole::<u64>)]
     pub(super) timeout: Option<u64>,
 }
 
@@ -274,7 +274,8 @@ pub(super) struct LogsArgs {
     /// The run, or the beginning of its name.
     #[arg(value_name = "RUN", default_value = "latest")]
     pub(super) run: String,
-    /// Only this agent, such as `implement@1`, with what it said and did.
+    /// Only this agent, such as `implement@1`, or all agents of a node, such as `implement`, with
+    /// what they said and did.
     #[arg(long, value_name = "AGENT")]
     pub(super) agent: Option<String>,
     /// Go on until the run ends.

@@ -106,7 +106,7 @@ pub(super) async fn demo(args: &DemoArgs) -> Result<ExitCode, Failure> {
         write(&script, part.session)?;
         let context = Context::open(Some(&repo))?;
         let order = order(part, &script, live::backend(&context).0)?;
-        let code = run::run(context, &order).await?;
+        let code = run::run(Ok(context), &order).await?;
         if code != ExitCode::SUCCESS {
             return Ok(code);
         }

@@ -1,14 +1,14 @@
 //! From the process's arguments to a command and its exit code.
 
-use std::process::ExitCode;
+use std::{env, ffi::OsString, process::ExitCode};
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, Parser, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
     cli::{
-        args::{Cli, Command},
-        check,
+        args::{Cli, Command, Output},
+        caps, check,
         context::{Context, Setup},
         demo, doctor,
         exit::{self, Failure, Kind, OrFail},
@@ -28,12 +28,7 @@ pub fn main() -> ExitCode {
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            let code = u8::try_from(error.exit_code()).unwrap_or(2);
-            // A closed pipe is no reason to fail a help page.
-            let _ = error.print();
-            return ExitCode::from(code);
-        }
+        Err(error) => return misread(&error),
     };
     log(cli.verbose);
     let result = runtime().and_then(|runtime| {
@@ -43,6 +38,35 @@ pub fn main() -> ExitCode {
         code
     });
     result.unwrap_or_else(|failure| exit::report(&failure))
+}
+
+/// Prints a help page, or what is wrong with the command line.
+fn misread(error: &clap::Error) -> ExitCode {
+    if let Some(failure) = caps::failure(error) {
+        return exit::report(&failure.told(output(env::args_os())));
+    }
+    // A closed pipe is no reason to fail a help page.
+    let _ = error.print();
+    if error.use_stderr() {
+        let text = error.to_string();
+        let text = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+        let _ = Failure::usage(text).hint("grafter run --help").told(output(env::args_os()));
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// Returns what a command line asks to print, though all else of it may be wrong.
+fn output(args: impl Iterator<Item = OsString>) -> Output {
+    let mut words = args.skip(1).map(|word| word.to_string_lossy().into_owned());
+    while let Some(word) = words.next() {
+        let form = match word.strip_prefix("--output") {
+            Some("") => words.next().unwrap_or_default(),
+            Some(form) => form.trim_start_matches('=').to_owned(),
+            None => continue,
+        };
+        return Output::from_str(&form, false).unwrap_or(Output::Text);
+    }
+    Output::Text
 }
 
 fn log(verbose: bool) {
@@ -73,8 +97,8 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
         live::try_sandbox();
     }
     match cli.command {
-        Command::Run(args) => run::run(open()?, &args).await,
-        Command::Resume(args) => resume::resume(open()?, &args).await,
+        Command::Run(args) => run::run(open(), &args).await,
+        Command::Resume(args) => resume::resume(open(), &args).await,
         Command::Status(args) => history::status(&open()?, &args),
         Command::Logs(args) => history::logs(&open()?, &args).await,
         Command::Cancel(name) => history::cancel(&open()?, &name).await,

@@ -8,26 +8,22 @@ use crate::{
         exit::{Failure, Kind, OrFail},
         lists::key,
     },
+    git::version,
     provider::{known, table},
     sandbox::{
-        host::{self, HostCommand},
         options::Options,
         probe::{self, Backend},
     },
     verify::detect,
 };
 
-/// The oldest git that does all that is asked of it, `git merge-tree --write-tree --merge-base`
-/// among it.
-const LEAST_GIT: (u32, u32) = (2, 41);
-
 /// Prints one line per fact; what is missing says what to do. Fails without a git that does.
 pub(super) fn doctor(dir: Option<&Path>) -> Result<ExitCode, Failure> {
     say!("grafter      {}", env!("CARGO_PKG_VERSION"))?;
-    let git = git_version();
+    let git = version::check();
     match &git {
-        Ok(version) => say!("git          {version}")?,
-        Err(why) => say!("git          {why}")?,
+        Ok(version) => say!("git          {version} ({} or newer is needed)", version::LEAST)?,
+        Err(why) => say!("git          {why}\n  hint: {}", why.hint())?,
     }
     let setup = Setup::open(dir);
     // What cannot be read is told below; what the machine allows is worth knowing all the same.
@@ -52,29 +48,6 @@ pub(super) fn doctor(dir: Option<&Path>) -> Result<ExitCode, Failure> {
 fn present(file: &Path) -> String {
     let state = if file.is_file() { "" } else { " (not there, which is fine)" };
     format!("{}{state}", file.display())
-}
-
-/// Returns the version of git, or why it does not do.
-fn git_version() -> Result<String, String> {
-    let mut command = HostCommand::new("git");
-    command.args = vec!["--version".into()];
-    let output = host::run(&command).map_err(|error| format!("missing: {error}"))?;
-    judge(&String::from_utf8_lossy(&output.stdout))
-}
-
-fn judge(answer: &str) -> Result<String, String> {
-    let version = answer.trim().trim_start_matches("git version ");
-    let mut numbers = version.split(['.', ' ', '-']).map_while(|part| part.parse::<u32>().ok());
-    let (major, minor) = LEAST_GIT;
-    match (numbers.next(), numbers.next()) {
-        (Some(first), Some(second)) if (first, second) >= LEAST_GIT => {
-            Ok(format!("{version} ({major}.{minor} or newer is needed)"))
-        }
-        (Some(_), Some(_)) => {
-            Err(format!("{version} is too old: {major}.{minor} or newer is needed"))
-        }
-        _ => Err(format!("`{version}` is no version; {major}.{minor} or newer is needed")),
-    }
 }
 
 fn sandbox(options: &Options) -> Result<(), Failure> {
@@ -134,18 +107,4 @@ fn repository(context: &Context) -> Result<(), Failure> {
         say!("  check      none found: name one with --verify or in `verify` of [run]")?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn git_is_new_enough_too_old_or_unknown() {
-        insta::assert_snapshot!(judge("git version 2.47.3\n").unwrap(), @"2.47.3 (2.41 or newer is needed)");
-        assert!(judge("git version 2.41.1 (Apple Git-130)").is_ok());
-        assert!(judge("git version 3.0").is_ok());
-        insta::assert_snapshot!(judge("git version 2.39.5").unwrap_err(), @"2.39.5 is too old: 2.41 or newer is needed");
-        insta::assert_snapshot!(judge("hello").unwrap_err(), @"`hello` is no version; 2.41 or newer is needed");
-    }
 }

@@ -9,6 +9,12 @@ use std::{
     process::ExitCode,
 };
 
+use crate::{
+    cli::args::Output,
+    protocol::cause::plain,
+    ui::json::{self, Trouble},
+};
+
 /// What kind of trouble it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -68,18 +74,45 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// Returns what is behind it, the outermost first; what an error already quotes is not said
+    /// twice.
+    fn causes(&self) -> Vec<String> {
+        let mut said = self.cause.to_string();
+        let mut causes = Vec::new();
+        for cause in self.cause.chain().skip(1).map(ToString::to_string) {
+            let cause = plain(&cause).to_owned();
+            if !said.contains(&cause) {
+                said.clone_from(&cause);
+                causes.push(cause);
+            }
+        }
+        causes
+    }
+
+    /// Prints it to standard output as well, for the program that asked for JSON.
+    #[must_use]
+    pub(super) fn told(self, output: Output) -> Self {
+        if output != Output::Text && self.kind != Kind::ReaderGone {
+            let causes = self.causes();
+            let trouble = Trouble {
+                error: self.cause.to_string(),
+                cause: (!causes.is_empty()).then(|| causes.join(": ")),
+                hint: self.hint.clone(),
+                exit_code: self.kind.code(),
+            };
+            // Whoever closed standard output does not want to know.
+            let _ = say!("{}", json::trouble(&trouble));
+        }
+        self
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error: {}", self.cause)?;
-        // A cause that its error already quotes is not said twice.
-        let mut said = self.cause.to_string();
-        for cause in self.cause.chain().skip(1).map(ToString::to_string) {
-            // The git library adds its own numbers, which help nobody.
-            let cause = cause.split("; class=").next().unwrap_or_default().to_owned();
-            if !said.contains(&cause) {
-                write!(f, "\n  cause: {cause}")?;
-                said = cause;
-            }
+        for cause in self.causes() {
+            write!(f, "\n  cause: {cause}")?;
         }
         if let Some(hint) = &self.hint {
             write!(f, "\n  hint: {hint}")?;

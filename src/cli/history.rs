@@ -1,6 +1,7 @@
 //! `grafter status`, `logs`, `cancel` and `journal verify`: everything read from journals.
 
 use std::{
+    collections::BTreeSet,
     io::{self, Write},
     process::ExitCode,
 };
@@ -19,14 +20,16 @@ use crate::{
     journal::{
         blobs::Blobs,
         follow::{self, Followed},
-        read,
+        read::{self, ReadError},
         runs::{RunDir, RunState},
     },
     protocol::{
         event::{Event, Kept, What},
-        ids::RunId,
+        ids::{AgentId, NodeId, RunId},
         message::{Block, Reply},
+        report::RunEnd,
     },
+    settings::nearest,
     ui::{
         json, plain, summary,
         tables::{Align, render},
@@ -49,10 +52,7 @@ pub(super) fn find(context: &Context, name: &str) -> Result<RunDir, Failure> {
 /// Returns a run with all its events.
 pub(super) fn events(context: &Context, name: &str) -> Result<(RunDir, Vec<Event>), Failure> {
     let found = find(context, name)?;
-    let events = read::read(&found.path).map_err(|error| {
-        let hint = error.hint();
-        Failure::new(Kind::Infrastructure, error).hint(hint)
-    })?;
+    let events = read::read(&found.path).map_err(|error| unreadable(&found, error))?;
     Ok((found, events))
 }
 
@@ -63,15 +63,35 @@ pub(super) fn live_runs(context: &Context) -> Result<Vec<RunId>, Failure> {
     Ok(live.map(|run| run.id).collect())
 }
 
-fn state_words(state: &RunState) -> String {
-    match state {
+/// Returns how a run stands, and what is wrong with its journal if that does not hold.
+fn standing(run: &RunDir) -> (String, Option<Failure>) {
+    let words = match run.state() {
         RunState::Running { pid } => format!("running (process {pid})"),
-        RunState::Finished(end) => plain::end_words(end),
-        RunState::Interrupted => "interrupted: grafter resume".to_owned(),
-        RunState::Broken => {
-            "its journal is broken: grafter journal verify, grafter rescue".to_owned()
+        RunState::Interrupted | RunState::Finished(RunEnd::Interrupted) => {
+            format!("interrupted: grafter resume {}", run.id)
         }
+        RunState::Finished(end) => plain::end_words(&end),
+        RunState::Broken => "its journal cannot be read".to_owned(),
+    };
+    match read::verify(&run.path) {
+        Ok(_) => (words, None),
+        Err(error) => (unsound(&error), Some(unreadable(run, error))),
     }
+}
+
+fn unsound(error: &ReadError) -> String {
+    match error {
+        ReadError::Broken { seq, why, .. } if !why.is_foreign() => {
+            format!("altered: line {} of its journal", seq + 1)
+        }
+        _ => "its journal cannot be read".to_owned(),
+    }
+}
+
+/// Returns what is wrong with a run's journal, with what its user can do.
+fn unreadable(run: &RunDir, error: ReadError) -> Failure {
+    let hint = error.hint().replace("RUN", run.id.as_str());
+    Failure::new(Kind::Infrastructure, error).hint(hint)
 }
 
 /// Shows all runs, or one.
@@ -91,6 +111,7 @@ pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<ExitCode, F
     if runs.is_empty() {
         say!("no runs yet: grafter run \"what is wrong\"")?;
     }
+    let mut altered = Vec::new();
     let rows: Vec<Vec<String>> = runs
         .iter()
         .map(|run| {
@@ -98,7 +119,8 @@ pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<ExitCode, F
                 What::RunStarted(started) => Some(started.task.slug),
                 _ => None,
             });
-            let state = state_words(&run.state());
+            let (state, failure) = standing(run);
+            altered.extend(failure.map(|failure| (run, failure)));
             let state = if args.json { state } else { fit(&state, STATE) };
             vec![run.id.to_string(), slug.unwrap_or_default(), state]
         })
@@ -112,6 +134,10 @@ pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<ExitCode, F
     } else if !rows.is_empty() {
         let columns = ["RUN", "TASK", "STATE"].map(|name| (name, Align::Left));
         out::write(format_args!("{}", render(&columns, &rows, Colour::Never)))?;
+    }
+    for (run, failure) in altered {
+        // Whoever closed standard error does not want to know.
+        let _ = writeln!(io::stderr(), "\nrun {}: {failure}", run.id);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -128,6 +154,8 @@ pub(super) async fn logs(context: &Context, args: &LogsArgs) -> Result<ExitCode,
         blobs: Blobs::of(&context.repo.state_dir()),
         agent: args.agent.clone(),
         json: args.json,
+        known: BTreeSet::new(),
+        last: None,
         shown: 0,
     };
     for event in &events {
@@ -161,10 +189,33 @@ pub(super) async fn logs(context: &Context, args: &LogsArgs) -> Result<ExitCode,
     if let Some(agent) = &args.agent
         && printer.shown == 0
     {
-        let failure = Failure::usage(format!("run {} has no agent `{agent}`", found.id));
-        return Err(failure.hint("agents are named node@attempt, such as implement@1"));
+        return Err(unknown_agent(&found.id, agent, &printer.known));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn unknown_agent(run: &RunId, agent: &str, known: &BTreeSet<AgentId>) -> Failure {
+    let known: Vec<&str> = known.iter().map(AgentId::as_str).collect();
+    let near = nearest::hint(agent, known.iter().flat_map(|id| [*id, node_of(id)]));
+    let failure = Failure::usage(format!("run {run} has no agent `{}`{near}", escape(agent)));
+    match known.is_empty() {
+        true => failure.hint("no agent of it has begun"),
+        false => failure.hint(format!(
+            "it has {}; the name of a node alone stands for all its agents",
+            known.join(", ")
+        )),
+    }
+}
+
+/// Returns an agent's node, without the number of its attempt.
+fn node_of(agent: &str) -> &str {
+    agent.split_once('@').map_or(agent, |(node, _)| node)
+}
+
+/// Returns whether a name means an agent: its own, that of its node, or that of the fan-out.
+fn means(name: &str, agent: &str) -> bool {
+    let node = node_of(agent);
+    [agent, node, NodeId::new(node).place().0].contains(&name)
 }
 
 struct Printer {
@@ -172,17 +223,23 @@ struct Printer {
     blobs: Blobs,
     agent: Option<String>,
     json: bool,
+    /// Agents of the run, whether asked for or not.
+    known: BTreeSet<AgentId>,
+    /// The agent whose words were printed last.
+    last: Option<AgentId>,
     shown: usize,
 }
 
 impl Printer {
     fn show(&mut self, event: &Event) -> Result<(), Failure> {
         self.view.apply(event);
-        let other = |agent: &String| event.agent.as_ref().is_none_or(|id| id.as_str() != agent);
+        self.known.extend(event.agent.clone());
+        let other = |name: &String| !event.agent.iter().any(|id| means(name, id.as_str()));
         if self.agent.as_ref().is_some_and(other) {
             return Ok(());
         }
         self.shown += 1;
+        self.heading(event)?;
         if self.json {
             say!("{}", json::event(event))
         } else if let (Some(_), Some(text)) = (&self.agent, self.words(event)) {
@@ -193,6 +250,17 @@ impl Printer {
         } else {
             Ok(())
         }
+    }
+
+    /// Says whose words follow, where those of several agents were asked for.
+    fn heading(&mut self, event: &Event) -> Result<(), Failure> {
+        let several = self.agent.as_ref().is_some_and(|name| !name.contains('@')) && !self.json;
+        if several && self.last != event.agent {
+            self.last.clone_from(&event.agent);
+            let agent = event.agent.as_ref().map_or("", AgentId::as_str);
+            say!("── {}", escape(agent))?;
+        }
+        Ok(())
     }
 
     /// What an agent said and what its tools answered.
@@ -240,10 +308,7 @@ pub(super) async fn cancel(context: &Context, name: &RunName) -> Result<ExitCode
 pub(super) fn journal(context: &Context, command: &JournalCommand) -> Result<ExitCode, Failure> {
     let JournalCommand::Verify(name) = command;
     let found = find(context, &name.run)?;
-    let verified = read::verify(&found.path).map_err(|error| {
-        let hint = error.hint();
-        Failure::new(Kind::Infrastructure, error).hint(hint)
-    })?;
+    let verified = read::verify(&found.path).map_err(|error| unreadable(&found, error))?;
     say!("run {}: {} records, the chain holds", found.id, verified.records)?;
     if verified.torn > 0 {
         say!("the last {} bytes are a torn line, which a resume drops", verified.torn)?;

@@ -24,7 +24,7 @@ use crate::{
         control::{Ask, Command},
         start::{Ground, Handle, StartError},
     },
-    git::repo::Repo,
+    git::{repo::Repo, version},
     protocol::{event::Level, report::RunEnd, task::Mode, usage::Micros},
     provider::{known::Options, model::Model, open},
     sandbox::probe::{self, Backend},
@@ -43,6 +43,17 @@ const TRIAL: &str = "sandbox";
 pub(super) fn try_sandbox() {
     if let Ok(paths) = Paths::from_env() {
         tokio::task::spawn_blocking(move || probe::backend(&paths.state.join(TRIAL)));
+    }
+}
+
+/// Begins to look at git, and refuses one that would fail only once the work is paid for.
+pub(super) fn git() -> impl Future<Output = Result<(), Failure>> {
+    let looked = tokio::task::spawn_blocking(version::check);
+    async move {
+        looked.await.or_fail(Kind::Infrastructure)?.map(drop).map_err(|error| {
+            let hint = error.hint();
+            Failure::new(Kind::Infrastructure, error).hint(hint)
+        })
     }
 }
 
@@ -171,7 +182,11 @@ pub(super) async fn follow(handle: Handle, watch: Watch) -> Result<ExitCode, Fai
     }
     // A closed pipe does not change how the run ended.
     let _ = screen.end(&view);
-    let end: RunEnd = end.map_err(|failure| failure.hint(format!("grafter resume {run}")))?;
+    let end: RunEnd = end.map_err(|failure| {
+        let failure = failure.hint(format!("grafter resume {run}"));
+        // The one object has told it, a stream ends without a last event.
+        if watch.output == Output::StreamJson { failure.told(watch.output) } else { failure }
+    })?;
     Ok(ExitCode::from(end.exit_code()))
 }
 

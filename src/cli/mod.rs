@@ -5,13 +5,14 @@
 //! `logs --session` prints;
 //! `land`: undo, rescue; `lists`: tools, models; `workflow`: workflow, prompt). `run`, `resume` and
 //! `demo` follow a live run through `live`. Errors become message, cause, hint and exit code in
-//! `exit` and nowhere else.
+//! `exit` and nowhere else; `caps` reads amounts and numbers.
 
 #[macro_use]
 mod out;
 
 mod approve;
 mod args;
+mod caps;
 mod check;
 mod context;
 mod demo;

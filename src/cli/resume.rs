@@ -12,13 +12,26 @@ use crate::{
         settings::RunSettings,
         workflows,
     },
-    coordinator::{options::Reuse, start},
+    coordinator::{
+        options::Reuse,
+        start::{self, Handle},
+    },
     graph::lookup::Source,
     ui::view::View,
 };
 
 /// Goes on with a run; nothing that it finished is done or paid again.
-pub(super) async fn resume(context: Context, args: &ResumeArgs) -> Result<ExitCode, Failure> {
+pub(super) async fn resume(
+    context: Result<Context, Failure>,
+    args: &ResumeArgs,
+) -> Result<ExitCode, Failure> {
+    let begun = async { begin(context?, args).await };
+    let (handle, watch) = begun.await.map_err(|failure| failure.told(args.output))?;
+    live::follow(handle, watch).await
+}
+
+async fn begin(context: Context, args: &ResumeArgs) -> Result<(Handle, Watch), Failure> {
+    live::git().await?;
     let found = history::find(&context, &args.run)?;
     let mut stored = start::open(&found).await.map_err(live::start_failure)?;
     live::accepted(&context.repo, stored.options.mode, args.i_accept.as_deref())?;
@@ -47,5 +60,5 @@ pub(super) async fn resume(context: Context, args: &ResumeArgs) -> Result<ExitCo
     let budget = stored.options.max_cost;
     let past = View::of(stored.past());
     let handle = start::resume(ground, graph, stored).await.map_err(live::start_failure)?;
-    live::follow(handle, Watch { output: args.output, past, budget, asks }).await
+    Ok((handle, Watch { output: args.output, past, budget, asks }))
 }

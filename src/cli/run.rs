@@ -18,7 +18,7 @@ use crate::{
     },
     coordinator::{
         options::{Options, Reuse},
-        start::{self, Order},
+        start::{self, Handle, Order},
     },
     git::{
         refs,
@@ -40,9 +40,19 @@ use crate::{
 const MAX_ISSUE: u64 = 1 << 20;
 
 /// Takes an issue to a landed commit.
-pub(super) async fn run(context: Context, args: &RunArgs) -> Result<ExitCode, Failure> {
+pub(super) async fn run(
+    context: Result<Context, Failure>,
+    args: &RunArgs,
+) -> Result<ExitCode, Failure> {
+    let begun = async { begin(context?, args).await };
+    let (handle, watch) = begun.await.map_err(|failure| failure.told(args.output))?;
+    live::follow(handle, watch).await
+}
+
+async fn begin(context: Context, args: &RunArgs) -> Result<(Handle, Watch), Failure> {
     let repo = context.repo.clone();
     let dirty = tokio::task::spawn_blocking(move || repo.is_dirty());
+    let git = live::git();
     let task = task(args)?;
     let settings = overlay(context.setup.section::<RunSettings>()?, args);
     live::accepted(&context.repo, settings.mode, args.i_accept.as_deref())?;
@@ -56,6 +66,7 @@ pub(super) async fn run(context: Context, args: &RunArgs) -> Result<ExitCode, Fa
     workflows::limit(&mut options, &graph, &args.caps);
     targets(&context.repo, args.into.as_deref())?;
     let base = base(&context, args)?;
+    git.await?;
     let dirty = dirty.await.or_fail(Kind::Infrastructure)?.or_fail(Kind::Infrastructure)?;
     if options.checks.is_empty() {
         options.checks = detected(&context, (&base, dirty))?;
@@ -81,8 +92,7 @@ pub(super) async fn run(context: Context, args: &RunArgs) -> Result<ExitCode, Fa
     let how = (args.output, order.options.mode);
     let (ground, asks) = live::ground(&context, model, how)?;
     let handle = start::start(ground, order).await.map_err(live::start_failure)?;
-    let watch = Watch { output: args.output, past: View::default(), budget, asks };
-    live::follow(handle, watch).await
+    Ok((handle, Watch { output: args.output, past: View::default(), budget, asks }))
 }
 
 fn task(args: &RunArgs) -> Result<Task, Failure> {

@@ -154,7 +154,7 @@ fn money<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error>
 }
 
 /// Reads an amount in dollars.
-fn dollars(text: &str) -> Result<Micros, String> {
+pub(super) fn dollars(text: &str) -> Result<Micros, String> {
     let bad = || format!("`{text}` is no amount of money: give dollars such as 1.50, or none");
     let text_only = text.trim().trim_start_matches('$');
     let (whole, part) = text_only.split_once('.').unwrap_or((text_only, ""));

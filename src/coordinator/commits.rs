@@ -10,7 +10,7 @@ use crate::{
     },
     git::{
         commit::{self, CommitSpec},
-        refs,
+        diff, refs,
     },
     protocol::{
         cause::chain,
@@ -20,6 +20,7 @@ use crate::{
         report::{DiffStat, RunEnd},
     },
     subagent::housing::Lodging,
+    verify::touched,
 };
 
 /// Said of a change that would choose filters or line ends for itself.
@@ -36,24 +37,31 @@ pub(super) async fn commit(
         What::CommitMade { commit, .. } => Some(commit.clone()),
         _ => None,
     });
-    let commit = match made {
-        Some(commit) => Some(commit),
+    let written = match made {
+        Some(commit) => Some((commit, Vec::new())),
         None => write(shared, brief, lodging).await?,
     };
-    let Some(commit) = commit else {
+    let Some((commit, left_out)) = written else {
         let text = "the tree is the same as the base: nothing was changed";
         return Ok(Outcome::failed(Failure::NotResolved, text));
     };
-    record(shared, brief, &commit).await?;
+    record(shared, brief, (&commit, left_out)).await?;
     Ok(Outcome { commit: Some(commit), ..outcome })
 }
 
-async fn write(shared: &Shared, brief: &Brief, lodging: &Lodging) -> Result<Option<Oid>, RunEnd> {
+/// A commit, and what stayed out of it because programs leave it behind.
+type Written = (Oid, Vec<String>);
+
+async fn write(
+    shared: &Shared,
+    brief: &Brief,
+    lodging: &Lodging,
+) -> Result<Option<Written>, RunEnd> {
     append(shared, brief, What::CommitIntent { branch: shared.branch() }).await?;
     let (repo, base) = (shared.repo.clone(), shared.started.base.clone());
     let (base_tree, message) = (shared.base_tree.clone(), message(shared));
     let tracker = lodging.tracker.clone().expect("a writer's lodging has a tracker");
-    let made = blocking(move || -> Result<Option<Oid>, String> {
+    let made = blocking(move || -> Result<Option<Written>, String> {
         let mut tracker = tracker.lock().unwrap_or_else(PoisonError::into_inner);
         tracker.snapshot().map_err(|error| chain(&error))?;
         let tree = tracker.whole().map_err(|error| chain(&error))?;
@@ -62,13 +70,18 @@ async fn write(shared: &Shared, brief: &Brief, lodging: &Lodging) -> Result<Opti
         }
         let identity = repo.identity();
         let spec = CommitSpec { tree, parents: vec![base], message, identity };
-        commit::write(&repo, &spec).map(Some).map_err(|error| chain(&error))
+        let commit = commit::write(&repo, &spec).map_err(|error| chain(&error))?;
+        Ok(Some((commit, tracker.derived())))
     });
     made.await.map_err(RunEnd::Infrastructure)
 }
 
 /// Moves the run's branch to the commit and journals it, once.
-pub(super) async fn record(shared: &Shared, brief: &Brief, commit: &Oid) -> Result<(), RunEnd> {
+pub(super) async fn record(
+    shared: &Shared,
+    brief: &Brief,
+    (commit, left_out): (&Oid, Vec<String>),
+) -> Result<(), RunEnd> {
     let (repo, to) = (shared.repo.clone(), commit.clone());
     let (base, branch) = (shared.started.base.clone(), shared.branch());
     let before = brief.commit.clone();
@@ -81,9 +94,10 @@ pub(super) async fn record(shared: &Shared, brief: &Brief, commit: &Oid) -> Resu
                 Some(before) => !sets_attributes(&shared::stat(&repo, (&base, before))?),
                 None => true,
             };
-        Ok((stat, news))
+        let seen = diff::unified(&repo, &base, &to).map_err(|error| chain(&error))?;
+        Ok((stat, news, touched::tests_touched(&seen)))
     });
-    let (stat, news) = looked.await.map_err(RunEnd::Infrastructure)?;
+    let (stat, news, tests_touched) = looked.await.map_err(RunEnd::Infrastructure)?;
     let known = brief.earlier.iter().any(
         |event| matches!(&event.what, What::CommitMade { commit: made, .. } if made == commit),
     );
@@ -94,12 +108,9 @@ pub(super) async fn record(shared: &Shared, brief: &Brief, commit: &Oid) -> Resu
         let text = ATTRIBUTES.to_owned();
         append(shared, brief, What::Note { level: Level::Info, text }).await?;
     }
-    append(
-        shared,
-        brief,
-        What::CommitMade { commit: commit.clone(), branch: shared.branch(), stat },
-    )
-    .await
+    let (commit, branch) = (commit.clone(), shared.branch());
+    let made = What::CommitMade { commit, branch, stat, tests_touched, left_out };
+    append(shared, brief, made).await
 }
 
 fn sets_attributes(stat: &DiffStat) -> bool {

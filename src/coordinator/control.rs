@@ -3,10 +3,14 @@
 //! The socket speaks JSON lines: `{"command":"cancel"}` is answered `{"ok":true}`. It is made
 //! with mode 0600 in the user's runtime folder; everything else about a live run is read from its
 //! journal, so the socket needs no other command.
+//!
+//! A socket's address has room for 107 bytes. One whose path is longer is named by its folder's
+//! descriptor instead, so it lies where it would lie anyway.
 
 use std::{
-    fs, io,
-    os::unix::fs::PermissionsExt,
+    fs::{self, File},
+    io,
+    os::{fd::AsRawFd, unix::fs::PermissionsExt},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -48,7 +52,10 @@ struct Line {
     command: Command,
 }
 
-/// Returns the path of a run's control socket, short enough for the system's limit of 108 bytes.
+/// Bytes of the longest path that is a socket's address on every system.
+const LONGEST: usize = 103;
+
+/// Returns the path of a run's control socket.
 pub fn socket_path(runtime: &Path, run: &RunId) -> PathBuf {
     runtime.join(format!("{run}.sock"))
 }
@@ -64,7 +71,7 @@ pub(super) fn serve(
     }
     // The journal's lock is held, so a socket that is there belongs to a dead process.
     let _ = fs::remove_file(&path);
-    let listener = UnixListener::bind(&path)?;
+    let listener = UnixListener::bind(&Address::of(&path)?.path)?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
     let task = tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
@@ -90,6 +97,25 @@ impl Drop for SocketGuard {
     }
 }
 
+/// A path that fits into a socket's address, as long as this lives.
+struct Address {
+    path: PathBuf,
+    _folder: Option<File>,
+}
+
+impl Address {
+    fn of(path: &Path) -> io::Result<Self> {
+        let (Some(folder), Some(name), true) =
+            (path.parent(), path.file_name(), path.as_os_str().len() > LONGEST)
+        else {
+            return Ok(Self { path: path.to_owned(), _folder: None });
+        };
+        let folder = File::open(folder)?;
+        let path = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
+        Ok(Self { path, _folder: Some(folder) })
+    }
+}
+
 async fn answer(stream: UnixStream, commands: mpsc::UnboundedSender<Command>) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
@@ -111,7 +137,8 @@ async fn answer(stream: UnixStream, commands: mpsc::UnboundedSender<Command>) ->
 /// No process listens there, or it does not answer within five seconds.
 pub async fn send(path: &Path, command: Command) -> io::Result<()> {
     let talk = async {
-        let mut stream = UnixStream::connect(path).await?;
+        let address = Address::of(path)?;
+        let mut stream = UnixStream::connect(&address.path).await?;
         let line = serde_json::to_string(&Line { command })?;
         stream.write_all(format!("{line}\n").as_bytes()).await?;
         let mut reply = String::new();

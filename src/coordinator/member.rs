@@ -123,7 +123,7 @@ impl Member<'_> {
         if blocking(move || repo.tree_of(&held)).await.is_err() {
             return Ok(None);
         }
-        commits::record(self.shared, self.brief, &commit).await?;
+        commits::record(self.shared, self.brief, (&commit, Vec::new())).await?;
         Ok(Some(outcome))
     }
 

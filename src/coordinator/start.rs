@@ -281,7 +281,9 @@ pub async fn open(found: &RunDir) -> Result<Stored, StartError> {
 
 /// Landed and unresolved runs are over; what was interrupted, out of budget or broken goes on.
 fn over(past: &[Event]) -> Option<String> {
-    match past.last().map(|event| &event.what) {
+    // Notes may follow the end of a run.
+    let mut last = past.iter().rev().map(|event| &event.what);
+    match last.find(|what| !matches!(what, What::Note { .. })) {
         Some(What::RunFinished { end: RunEnd::Landed { commit, branch, .. }, .. }) => {
             Some(format!("{} landed on {branch}", commit.short()))
         }
@@ -334,12 +336,20 @@ struct Live {
 }
 
 /// Serves the control socket; without it the run goes on, but `grafter cancel` cannot reach it.
-fn reachable(socket: PathBuf, control: &UnboundedSender<Command>) -> Option<SocketGuard> {
-    control::serve(socket, control.clone())
-        .inspect_err(|error| {
-            tracing::warn!(%error, "no control socket: `grafter cancel` cannot reach this run");
-        })
-        .ok()
+async fn reachable(
+    socket: PathBuf,
+    control: &UnboundedSender<Command>,
+    journal: &Journal,
+) -> Result<Option<SocketGuard>, JournalError> {
+    let text = match control::serve(socket.clone(), control.clone()) {
+        Ok(guard) => return Ok(Some(guard)),
+        Err(error) => format!(
+            "`grafter cancel` cannot reach this run, a signal can: no socket {}: {error}",
+            socket.display()
+        ),
+    };
+    journal.append(None, None, What::Note { level: Level::Warning, text }).await?;
+    Ok(None)
 }
 
 async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartError> {
@@ -350,7 +360,8 @@ async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartE
     let base_tree = blocking(move || repo.tree_of(&base)).await;
     let base_tree = base_tree.map_err(|error| StartError::Repository(chain(&error)))?;
     let store = Store::open(&ground.repo.state_dir());
-    let guard = reachable(control::socket_path(&ground.runtime, &plan.run), &control);
+    let socket = control::socket_path(&ground.runtime, &plan.run);
+    let guard = reachable(socket, &control, &live.journal).await?;
     let run = plan.run.clone();
     let swept = {
         let (repo, trees, run) = (ground.repo.clone(), ground.trees.clone(), run.clone());

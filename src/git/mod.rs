@@ -37,4 +37,5 @@ pub mod scan;
 pub mod snapshot;
 pub mod submodules;
 pub mod tree;
+pub mod version;
 pub mod worktrees;

@@ -4,13 +4,13 @@
 //! an open library handle, so it crosses threads freely; each question opens and closes one.
 
 use std::{
-    fs,
+    env, fs,
     io::ErrorKind,
     os::unix::{ffi::OsStrExt, fs::DirBuilderExt},
     path::{Path, PathBuf},
 };
 
-use git2::{Config, ErrorCode, Repository};
+use git2::{Config, ConfigLevel, ErrorCode, Repository};
 use thiserror::Error;
 
 use crate::{
@@ -254,7 +254,12 @@ impl Repo {
     /// Returns the user's name and address from the configuration, or grafter's own.
     pub fn identity(&self) -> Identity {
         let config = Repository::open(&self.git_dir).and_then(|library| library.config());
-        identity_in(config.ok().as_ref())
+        let mut config = config.ok();
+        // The library does not know that git takes the user's own file from there.
+        if let (Some(config), Some(file)) = (&mut config, env::var_os("GIT_CONFIG_GLOBAL")) {
+            let _ = config.add_file(Path::new(&file), ConfigLevel::Global, true);
+        }
+        identity_in(config.as_ref(), &|name| env::var(name).ok())
     }
 
     /// Returns the tree of a commit; a tree is returned as it is.
@@ -330,14 +335,15 @@ fn refuse_formats(git_dir: &Path) -> Result<(), RepoError> {
     Ok(())
 }
 
-fn identity_in(config: Option<&Config>) -> Identity {
-    let get = |key: &str| {
-        let value = config?.get_string(key).ok()?;
+/// As git has it, a variable goes before the configuration.
+fn identity_in(config: Option<&Config>, var: &dyn Fn(&str) -> Option<String>) -> Identity {
+    let get = |name: &str, key: &str| {
+        let value = var(name).or_else(|| config?.get_string(key).ok())?;
         // Angle brackets and line ends would break the commit's header.
         let value: String = value.chars().filter(|c| !matches!(c, '<' | '>' | '\n')).collect();
         Some(value.trim().to_owned()).filter(|value| !value.is_empty())
     };
-    match (get("user.name"), get("user.email")) {
+    match (get("GIT_AUTHOR_NAME", "user.name"), get("GIT_AUTHOR_EMAIL", "user.email")) {
         (Some(name), Some(email)) => Identity { name, email, fallback: false },
         _ => Identity {
             name: "grafter".to_owned(),
@@ -438,7 +444,7 @@ mod tests {
         let file = dir.path().join("config");
         let of = |text: &str| {
             fs::write(&file, text).unwrap();
-            let id = identity_in(Config::open(&file).ok().as_ref());
+            let id = identity_in(Config::open(&file).ok().as_ref(), &|_| None);
             format!("{} <{}> {}", id.name, id.email, id.fallback)
         };
         assert_eq!(of(""), "grafter <grafter@localhost> true");

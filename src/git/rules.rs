@@ -1,9 +1,18 @@
 //! Which untracked files git would ignore.
 //!
 //! `.gitignore` files of the tree go before the repository's `info/exclude`, that before the
-//! user's own file; a deeper `.gitignore` goes before one above it.
+//! user's own file; a deeper `.gitignore` goes before one above it. Last come grafter's own rules
+//! for what running programs leave behind: they hold only where no other rule speaks, and not for
+//! what an agent has written on purpose.
 
-use std::{collections::HashMap, ffi::OsStr, fs, os::unix::ffi::OsStrExt, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    ffi::OsStr,
+    fs,
+    os::unix::ffi::OsStrExt,
+    path::Path,
+    sync::{Arc, LazyLock},
+};
 
 use git2::Repository;
 use ignore::{
@@ -19,12 +28,29 @@ use crate::{
     protocol::ids::Oid,
 };
 
+/// What running programs leave behind, where nobody else has a rule for it.
+static DERIVED: LazyLock<Gitignore> =
+    LazyLock::new(|| compile(include_bytes!("derived.gitignore")));
+
+/// What becomes of an untracked path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is followed.
+    Kept,
+    /// A rule of the repository or of its user leaves it out.
+    Ignored,
+    /// A program left it behind.
+    Derived,
+}
+
 /// The rules of one repository, with those of each folder compiled once.
 #[derive(Debug)]
 pub struct Rules {
     /// Outside the tree, the strongest first.
     fixed: Vec<Gitignore>,
     known: HashMap<Vec<u8>, (Vec<u8>, Arc<Gitignore>)>,
+    /// What an agent has written on purpose.
+    meant: BTreeSet<Vec<u8>>,
 }
 
 /// The rules in force in a folder.
@@ -49,7 +75,7 @@ impl Rules {
         ];
         let read = |path| fs::read(path).ok();
         let fixed = files.into_iter().flatten().filter_map(read).map(|text| compile(&text));
-        Self { fixed: fixed.collect(), known: HashMap::new() }
+        Self { fixed: fixed.collect(), known: HashMap::new(), meant: BTreeSet::new() }
     }
 
     /// Returns the rules in force in a folder with this `.gitignore`.
@@ -70,22 +96,35 @@ impl Rules {
         Some(Arc::new(Level { folder: folder.to_owned(), rules, above }))
     }
 
-    /// Returns whether git would ignore an untracked path; its folder is known not to be ignored.
-    pub fn is_ignored(&self, level: Option<&Level>, path: &[u8], is_dir: bool) -> bool {
+    /// Notes that a path was written on purpose, so that no program's name for it counts.
+    pub fn mean(&mut self, path: &[u8]) {
+        self.meant.insert(path.to_owned());
+    }
+
+    /// Returns whether a path, or something below it, was written on purpose.
+    pub fn is_meant(&self, path: &[u8]) -> bool {
+        let start = [path, b"/"].concat();
+        let below = |found: &Vec<u8>| found.starts_with(&start);
+        self.meant.contains(path) || self.meant.range(start.clone()..).next().is_some_and(below)
+    }
+
+    /// Judges an untracked path; its folder is known not to be ignored.
+    pub fn judge(&self, level: Option<&Level>, path: &[u8], is_dir: bool) -> Verdict {
         let mut at = level;
         while let Some(level) = at {
             let skip = if level.folder.is_empty() { 0 } else { level.folder.len() + 1 };
             match level.rules.matched(as_path(&path[skip..]), is_dir) {
-                Match::Ignore(_) => return true,
-                Match::Whitelist(_) => return false,
+                Match::Ignore(_) => return Verdict::Ignored,
+                Match::Whitelist(_) => return Verdict::Kept,
                 Match::None => at = level.above.as_deref(),
             }
         }
         let verdict = self.fixed.iter().map(|rules| rules.matched(as_path(path), is_dir));
-        verdict
-            .into_iter()
-            .find(|verdict| !verdict.is_none())
-            .is_some_and(|found| found.is_ignore())
+        match verdict.into_iter().find(|verdict| !verdict.is_none()) {
+            Some(found) if found.is_ignore() => Verdict::Ignored,
+            None if DERIVED.matched(as_path(path), is_dir).is_ignore() => Verdict::Derived,
+            _ => Verdict::Kept,
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use rustix::{
     io::Errno,
 };
 
-use crate::git::rules::{Level, Rules};
+use crate::git::rules::{Level, Rules, Verdict};
 
 /// Git's mode of a plain file.
 pub const PLAIN: u32 = 0o100_644;
@@ -29,6 +29,9 @@ pub const EXECUTABLE: u32 = 0o100_755;
 pub const LINK: u32 = 0o120_000;
 /// Git's mode of a submodule's recorded commit.
 pub const MODULE: u32 = 0o160_000;
+
+/// How a file `CACHEDIR.TAG` begins, by which a program says of a folder that it is a cache.
+const CACHE: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
 
 /// Longer paths are left out; git cannot hold them either.
 const LONGEST: usize = 4000;
@@ -86,6 +89,8 @@ pub struct Scan {
     pub modules: Vec<Vec<u8>>,
     /// Files and folders that could not be read, or that git cannot name.
     pub unread: Vec<Vec<u8>>,
+    /// Files and folders that running programs left behind; folders end in a slash.
+    pub derived: Vec<Vec<u8>>,
 }
 
 /// What a path was at the last look.
@@ -104,7 +109,8 @@ pub fn open_top(tree: &Path) -> io::Result<OwnedFd> {
 /// Walks the whole tree.
 pub fn walk(top: &OwnedFd, tracked: &impl Tracked, rules: &mut Rules) -> io::Result<Scan> {
     let mut scan = Scan::default();
-    let mut folders = vec![Folder { path: Vec::new(), level: None, ignored: false }];
+    let top_folder = Folder { path: Vec::new(), level: None, ignored: false, derived: false };
+    let mut folders = vec![top_folder];
     while let Some(folder) = folders.pop() {
         match open_folder(top, &folder.path).and_then(Dir::new) {
             Ok(dir) => list(
@@ -125,6 +131,7 @@ struct Folder {
     path: Vec<u8>,
     level: Option<Arc<Level>>,
     ignored: bool,
+    derived: bool,
 }
 
 struct Walk<'a, T> {
@@ -134,8 +141,21 @@ struct Walk<'a, T> {
     folders: &'a mut Vec<Folder>,
 }
 
+impl<T: Tracked> Walk<'_, T> {
+    /// Returns whether something must be followed at a path or below it, whatever is beside that.
+    fn is_held(&self, path: &[u8]) -> bool {
+        self.tracked.has_below(path) || self.rules.is_meant(path)
+    }
+}
+
 fn list<T: Tracked>(mut dir: Dir, folder: Folder, walk: &mut Walk<'_, T>) {
-    let Folder { path, level, ignored } = folder;
+    let Folder { path, level, ignored, mut derived } = folder;
+    if !ignored && !derived && !path.is_empty() && dir.fd().is_ok_and(is_cache) {
+        if !walk.is_held(&path) {
+            return walk.scan.derived.push([&path, &b"/"[..]].concat());
+        }
+        derived = true;
+    }
     let level = match dir
         .fd()
         .map_err(io::Error::from)
@@ -162,7 +182,7 @@ fn list<T: Tracked>(mut dir: Dir, folder: Folder, walk: &mut Walk<'_, T>) {
             walk.scan.unread.push(full);
             continue;
         }
-        see(fd, name, Folder { path: full, level: level.clone(), ignored }, walk);
+        see(fd, name, Folder { path: full, level: level.clone(), ignored, derived }, walk);
     }
 }
 
@@ -189,14 +209,24 @@ fn see<T: Tracked>(fd: BorrowedFd<'_>, name: &CStr, at: Folder, walk: &mut Walk<
     if !is_dir && was.is_some() {
         return walk.scan.files.push(Found { path: at.path, stat: Stat::of(&stat), mode });
     }
-    let ignored = at.ignored || walk.rules.is_ignored(at.level.as_deref(), &at.path, is_dir);
-    if is_dir {
-        if !ignored || walk.tracked.has_below(&at.path) {
-            walk.folders.push(Folder { ignored, ..at });
-        }
-    } else if !ignored {
+    let verdict = match at.ignored {
+        true => Verdict::Ignored,
+        false => walk.rules.judge(at.level.as_deref(), &at.path, is_dir),
+    };
+    let ignored = verdict == Verdict::Ignored;
+    let derived = !ignored && (at.derived || verdict == Verdict::Derived);
+    if derived && !walk.is_held(&at.path) {
+        let end: &[u8] = if is_dir { b"/" } else { b"" };
+        walk.scan.derived.push([&at.path, end].concat());
+    } else if is_dir && (!ignored || walk.tracked.has_below(&at.path)) {
+        walk.folders.push(Folder { ignored, derived, ..at });
+    } else if !is_dir && !ignored {
         walk.scan.files.push(Found { path: at.path, stat: Stat::of(&stat), mode });
     }
+}
+
+fn is_cache(folder: BorrowedFd<'_>) -> bool {
+    read_at(folder, c"CACHEDIR.TAG", CACHE.len() as u64).is_ok_and(|text| text == CACHE)
 }
 
 /// Names that file systems elsewhere would take for `.git`; git refuses them everywhere.

@@ -3,7 +3,8 @@
 //! A [`Tracker`] remembers each file's fingerprint and object. A scan compares fingerprints; only
 //! files whose fingerprint changed, or was taken so close to the last change that a second change
 //! could hide behind it, are read again. Tracked files are followed whether or not a rule ignores
-//! them; untracked ones honour the ignore rules. Bytes are kept as they are unless an attribute
+//! them; untracked ones honour the ignore rules, and what programs leave behind while they run stays
+//! out. Bytes are kept as they are unless an attribute
 //! of the user's own commit or a setting converts them; then the git program decides. Files over [`large::LIMIT`] are kept
 //! beside the repository with a pointer text in the snapshot; [`Tracker::whole`] gives the tree
 //! with their real content, for a commit. Submodules keep their recorded commit.
@@ -66,6 +67,7 @@ pub struct Tracker {
     /// The tree of the last snapshot that was handed out.
     told: git2::Oid,
     skipped: BTreeSet<Vec<u8>>,
+    derived: Vec<Vec<u8>>,
 }
 
 impl Tracker {
@@ -86,6 +88,7 @@ impl Tracker {
             tree: base,
             told: base,
             skipped: BTreeSet::new(),
+            derived: Vec::new(),
             repo: repo.clone(),
             site,
         })
@@ -111,6 +114,7 @@ impl Tracker {
         let scan = scan::walk(&self.top, &self.files, &mut self.rules)
             .map_err(GitError::file("read", &self.site.work_tree))?;
         self.skipped = scan.unread.iter().cloned().collect();
+        self.derived.clone_from(&scan.derived);
         let gone = self.gone(&scan);
         let look: Vec<&Found> = scan.files.iter().filter(|found| self.is_new(found)).collect();
         if gone.is_empty() && look.is_empty() {
@@ -146,6 +150,19 @@ impl Tracker {
     /// Returns the paths that the last scan could not read; they stand as they were before.
     pub fn skipped(&self) -> Vec<String> {
         self.skipped.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect()
+    }
+
+    /// Notes that a file was written on purpose: whatever it is called, it is followed.
+    pub fn mean(&mut self, path: &str) {
+        self.rules.mean(path.as_bytes());
+    }
+
+    /// Returns what the last scan left out because running programs left it behind, sorted.
+    pub fn derived(&self) -> Vec<String> {
+        let mut derived: Vec<String> =
+            self.derived.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect();
+        derived.sort();
+        derived
     }
 
     /// Returns the tree of the last scan with the real content of large files in it.

@@ -46,13 +46,14 @@ pub enum ReadError {
         source: io::Error,
     },
     /// A line is not as it was written.
-    #[error("record {seq} of {} is broken: {why}", path.display())]
+    #[error("line {} of {} {}", seq + 1, path.display(), why.says())]
     Broken {
         /// The journal.
         path: PathBuf,
-        /// The first record that is not sound.
+        /// The first record that is not sound; the line's number is one more.
         seq: u64,
         /// What is wrong with it.
+        #[source]
         why: Flaw,
     },
 }
@@ -63,12 +64,12 @@ impl ReadError {
         match self {
             Self::Missing { .. } => "see the runs of this repository with `grafter status`",
             Self::Io { .. } => "see that the file and its folder belong to you",
-            Self::Broken { why: Flaw::Format(_) | Flaw::Unknown(_), .. } => {
+            Self::Broken { why, .. } if why.is_foreign() => {
                 "it was written by another version of grafter: use that one for this run"
             }
             Self::Broken { .. } => {
-                "the file was changed after it was written, so the run is not resumed; its work is \
-                 safe in git: see it with `grafter rescue`, then start a new run"
+                "`grafter journal verify RUN` checks it again; such a run is not resumed, and its \
+                 work is safe in git: `grafter rescue RUN`, then start a new run"
             }
         }
     }

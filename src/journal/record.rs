@@ -54,6 +54,18 @@ pub enum Flaw {
     Unknown(String),
 }
 
+impl Flaw {
+    /// Returns whether the line is sound, but of another version of grafter.
+    pub fn is_foreign(&self) -> bool {
+        matches!(self, Self::Format(_) | Self::Unknown(_))
+    }
+
+    /// Returns what to say of such a line.
+    pub(super) fn says(&self) -> &'static str {
+        if self.is_foreign() { "was written by another version" } else { "was altered" }
+    }
+}
+
 impl Chain {
     /// Returns the line of an event, newline included, and the chain after it.
     ///

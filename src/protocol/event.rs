@@ -30,7 +30,7 @@
 //! | `tool_result` | `turn`, `index`, `tool`, `title`, `is_error`, `content`, `memo`, `snapshot`, `took_ms` |
 //! | `call_judged` | `turn`, `index`, `tool`, `title`, `decision`, `checks`, `why`, `answer?` |
 //! | `commit_intent` | `branch` |
-//! | `commit_made` | `commit`, `branch`, `stat` |
+//! | `commit_made` | `commit`, `branch`, `stat`, `tests_touched?`, `left_out?` |
 //! | `candidate_made` | `candidate`, `tree`, `tip`, `commit` |
 //! | `candidate_conflict` | `paths`, `tip` |
 //! | `checks_finished` | `on`, `report`, `commit`, `reused` |
@@ -54,9 +54,22 @@
 //! | `end`, `message`, `exit_code` | how it ended: for programs, in words, as the process's code |
 //! | `commit`, `branch`, `landed`, `files` | the work: what landed, else what stands on its branch |
 //! | `verdict`, `checks` | what speaks for it, before and after |
+//! | `tests_touched` | files in which the work edits, deletes or silences tests |
+//! | `left_out` | what stayed out of the work because programs leave it behind while they run |
+//! | `missed` | candidates that did not land because the target had moved: its name, and where it stood |
 //! | `cost`, `usage`, `turns`, `took_ms` | what it took |
 //! | `resumed`, `paid_twice`, `notes` | what the user should know |
-//! | `nodes` | one object per node: state, summary, turns, usage, cost, time |
+//! | `nodes` | one object per node: state, summary, rejected attempts with their reasons, turns, usage, cost, time |
+//!
+//! # The object of an error
+//!
+//! Where no run begins, `--output json` and `--output stream-json` print this one object instead;
+//! a stream that breaks off because the journal cannot be written ends with it.
+//!
+//! | member | content |
+//! |---|---|
+//! | `error`, `cause`, `hint` | what standard error says, for people |
+//! | `exit_code` | the process's code |
 
 use serde::{Deserialize, Serialize};
 
@@ -328,6 +341,12 @@ pub enum What {
         branch: String,
         /// Lines changed against the base.
         stat: DiffStat,
+        /// Files in which it edits, deletes or silences tests, each with what it does there.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tests_touched: Vec<String>,
+        /// What stayed out because programs leave it behind while they run; folders end in a slash.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left_out: Vec<String>,
     },
     /// A candidate was built on the target's tip, in memory.
     CandidateMade {

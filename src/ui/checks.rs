@@ -17,6 +17,8 @@ pub struct CheckRow {
     pub fixed: Vec<String>,
     /// Tests, or the command where there are no ids, that passed before and fail now.
     pub broke: Vec<String>,
+    /// Tests that are skipped now.
+    pub skipped: Vec<String>,
 }
 
 /// One check on one tree.
@@ -54,7 +56,13 @@ fn row(command: &str, before: Option<&CheckRun>, after: Option<&CheckRun>) -> Ch
         after: after.map(side),
         fixed: moved(before, after, [TestStatus::Failed, TestStatus::Passed]),
         broke: moved(before, after, [TestStatus::Passed, TestStatus::Failed]),
+        skipped: after.map_or_else(Vec::new, skipped),
     }
+}
+
+fn skipped(run: &CheckRun) -> Vec<String> {
+    let skipped = run.tests.iter().filter(|test| test.status == TestStatus::Skipped);
+    skipped.map(|test| test.id.clone()).collect()
 }
 
 /// Returns the tests that went from one status to another.
@@ -80,7 +88,7 @@ fn side(run: &CheckRun) -> Side {
     let failed = run.tests.iter().filter(|test| test.status == TestStatus::Failed).count();
     let passed = run.tests.iter().filter(|test| test.status == TestStatus::Passed).count();
     let mut words = match (&run.end, failed, passed) {
-        (CheckEnd::Exit(0), 0, 0) => "passed".to_owned(),
+        (CheckEnd::Exit(0), 0, 0) if run.tests.is_empty() => "passed".to_owned(),
         (CheckEnd::Exit(0), 0, _) => format!("{passed} passed"),
         (CheckEnd::Exit(_), 1.., _) => format!("{failed} failed, {passed} passed"),
         (CheckEnd::Exit(code), ..) => format!("exit {code}"),
@@ -88,6 +96,10 @@ fn side(run: &CheckRun) -> Side {
         (CheckEnd::Deadline(_), ..) => "stopped at its deadline".to_owned(),
         (CheckEnd::NotStarted(_), ..) => "could not start".to_owned(),
     };
+    match skipped(run).len() {
+        0 => {}
+        skipped => words.push_str(&format!(", {skipped} skipped")),
+    }
     if run.flaky {
         words.push_str(" (flaky)");
     }
@@ -97,7 +109,7 @@ fn side(run: &CheckRun) -> Side {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::report::{Check, Origin};
+    use crate::protocol::report::{Check, Origin, TestResult};
 
     fn report(code: i32) -> CheckReport {
         let check = Check { command: "sh check.sh".to_owned(), origin: Origin::Named };
@@ -116,5 +128,23 @@ mod tests {
         assert_eq!(between(0, 1), (0, 1));
         assert_eq!(between(1, 1), (0, 0));
         assert_eq!(between(0, 0), (0, 0));
+    }
+
+    #[test]
+    fn skipped_tests_are_told() {
+        let result = |id: &str, status| TestResult { id: id.to_owned(), status };
+        let with = |status| {
+            let mut all = report(0);
+            all.runs[0].tests = vec![result("a", TestStatus::Passed), result("b", status)];
+            all
+        };
+        let row = rows(Some(&with(TestStatus::Passed)), Some(&with(TestStatus::Skipped))).remove(0);
+        let words = [row.before, row.after].map(|side| side.map(|side| side.words));
+        assert_eq!(words, ["2 passed", "1 passed, 1 skipped"].map(|words| Some(words.to_owned())));
+        assert_eq!(row.skipped, ["b"]);
+        let mut none = report(0);
+        none.runs[0].tests = vec![result("b", TestStatus::Skipped)];
+        let row = rows(None, Some(&none)).remove(0);
+        assert_eq!(row.after.map(|side| side.words).as_deref(), Some("0 passed, 1 skipped"));
     }
 }

@@ -184,7 +184,8 @@ pub(super) fn stopped() -> Tale {
 
 fn candidate(tale: &mut Tale, tests: &[(&str, bool)]) {
     let branch = "grafter/1122-1741-9f3a/median".to_owned();
-    tale.add("implement", 20, What::CommitMade { commit: oid('a'), branch, stat: stat() });
+    let (commit, stat, tests_touched, left_out) = (oid('a'), stat(), Vec::new(), Vec::new());
+    tale.add("implement", 20, What::CommitMade { commit, branch, stat, tests_touched, left_out });
     let (candidate, tree, tip, commit) = (oid('c'), oid('d'), None, oid('a'));
     tale.add("", 2, What::CandidateMade { candidate, tree, tip, commit });
     let attempt = 1 + u32::from(tests[0].1);

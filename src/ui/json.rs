@@ -4,11 +4,13 @@
 //! The names are stable; new members may be added. Money is in micro-dollars, time in
 //! milliseconds. A member that does not apply is null.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
     protocol::{
         event::{Event, Level},
+        ids::Oid,
         report::RunEnd,
     },
     ui::{
@@ -27,6 +29,24 @@ pub fn event(event: &Event) -> String {
 /// Returns the whole run as one line.
 pub fn line(view: &View) -> String {
     safe(&object(view).to_string())
+}
+
+/// Why there is no run, or why it broke off where its journal cannot tell it.
+#[derive(Debug, Serialize)]
+pub struct Trouble {
+    /// What went wrong.
+    pub error: String,
+    /// Why.
+    pub cause: Option<String>,
+    /// What the user can do.
+    pub hint: Option<String>,
+    /// The code of the process.
+    pub exit_code: u8,
+}
+
+/// Returns trouble as one line.
+pub fn trouble(trouble: &Trouble) -> String {
+    safe(&serde_json::to_string(trouble).expect("it is plain text and a number"))
 }
 
 /// Writes what could steer a terminal as `\u…`, which is the same JSON.
@@ -64,6 +84,9 @@ pub fn object(view: &View) -> Value {
         "branch": landing.map(|l| &l.branch).or(work.map(|w| &w.branch)),
         "landed": landing.is_some(),
         "verdict": view.verdict,
+        "tests_touched": work.map(|work| &work.tests_touched),
+        "left_out": work.map(|work| &work.left_out),
+        "missed": view.missed.iter().map(missed).collect::<Vec<_>>(),
         "checks": rows(view.before.as_ref(), view.after.as_ref()).iter().map(check).collect::<Vec<_>>(),
         "files": view.stat().map(|stat| stat.files.iter().map(file).collect::<Vec<_>>()),
         "cost": view.cost,
@@ -95,6 +118,7 @@ fn node(node: &NodeView, (clock, ended): (u64, bool)) -> Value {
         "skipped_because": why,
         "failure": node.failure,
         "summary": node.summary,
+        "rejected": node.rejected.iter().map(rejected).collect::<Vec<_>>(),
         "attempts": node.attempt,
         "turns": node.turns,
         "tool_calls": node.calls,
@@ -111,11 +135,20 @@ fn check(row: &CheckRow) -> Value {
         "after": row.after.as_ref().map(|side| side.good),
         "fixed": row.fixed,
         "broke": row.broke,
+        "skipped": row.skipped,
     })
 }
 
 fn file((path, added, removed): &(String, u64, u64)) -> Value {
     json!({ "path": path, "added": added, "removed": removed })
+}
+
+fn missed((branch, found): &(String, Option<Oid>)) -> Value {
+    json!({ "branch": branch, "found": found })
+}
+
+fn rejected((attempt, why): &(u32, String)) -> Value {
+    json!({ "attempt": attempt, "why": why })
 }
 
 fn note((level, text): &(Level, String)) -> Value {
@@ -140,14 +173,16 @@ mod tests {
         insta::assert_snapshot!(members(&object), @r#"
         base: "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
         branch: "grafter/1122-1741-9f3a/landed"
-        checks: [{"after":true,"before":false,"broke":[],"command":"cargo test","fixed":["median::even"]}]
+        checks: [{"after":true,"before":false,"broke":[],"command":"cargo test","fixed":["median::even"],"skipped":[]}]
         commit: "cccccccccccccccccccccccccccccccccccccccc"
         cost: 222200
         end: {"landed":{"branch":"grafter/1122-1741-9f3a/landed","commit":"cccccccccccccccccccccccccccccccccccccccc","grade":"fixed"}}
         exit_code: 0
         files: null
         landed: true
+        left_out: []
         message: "landed (fixed)"
+        missed: []
         model: "scripted:demo.yaml"
         nodes: null
         notes: []
@@ -157,6 +192,7 @@ mod tests {
         scripted: true
         target: "grafter/1122-1741-9f3a/landed"
         task: "the-median-of-an-even-list-is-wrong"
+        tests_touched: []
         took_ms: 24300
         turns: 5
         usage: {"cache_read":0,"cache_write":0,"input":74000,"output":7400}
@@ -169,6 +205,7 @@ mod tests {
         failure: null
         node: "research.0"
         phase: "research"
+        rejected: []
         role: "research.0"
         skipped_because: null
         state: "succeeded"
@@ -179,6 +216,8 @@ mod tests {
         usage: {"cache_read":0,"cache_write":0,"input":21000,"output":2100}
         "#);
         assert_eq!(nodes.as_array().map(Vec::len), Some(6));
+        let rejected = json!([{ "attempt": 1, "why": "median::even still fails" }]);
+        assert_eq!(nodes[4]["rejected"], rejected);
         assert_eq!(nodes[5]["skipped_because"], "reviews > 0");
     }
 

@@ -11,7 +11,8 @@ use crate::{
         next,
         plain::{played, verdict_words, why},
         text::{
-            Colour, Ink, count, duration, escape, fit, left, money, right, tokens, width, wrap,
+            Colour, Ink, count, duration, escape, fit, left, money, right, some, tokens, width,
+            wrap,
         },
         tree,
         view::View,
@@ -34,6 +35,7 @@ pub fn render(view: &View, columns: usize, colour: Colour) -> String {
         tree::lines(view, page.room, colour),
         page.checks(),
         page.changes(),
+        page.touched(),
         page.next(),
     ];
     let parts = parts.iter().filter(|part| !part.is_empty()).map(|part| part.join("\n"));
@@ -108,6 +110,15 @@ impl Page<'_> {
         if self.view.paid_twice > 0 {
             let calls = count(self.view.paid_twice as usize, "model call");
             notes.push(format!("{calls} in flight at a crash may have been paid twice"));
+        }
+        for (branch, found) in &self.view.missed {
+            let stood = found.as_ref().map_or("was gone", |_| "had moved");
+            let to = found.as_ref().map(|found| format!(" to {}", found.short()));
+            notes.push(format!(
+                "a candidate was not landed: {} {stood}{}",
+                escape(branch),
+                to.unwrap_or_default()
+            ));
         }
         for (level, text) in &self.view.notes {
             let text = escape(text);
@@ -185,6 +196,26 @@ impl Page<'_> {
         if files.len() > FILES {
             lines.push(format!("  and {} more", files.len() - FILES));
         }
+        let left_out = self.view.work.as_ref().map_or(&[][..], |work| &work.left_out);
+        if !left_out.is_empty() {
+            let text = format!("  left out, as programs leave it behind: {}", some(left_out, 3));
+            lines.push(self.colour.paint(Ink::Faint, &fit(&text, self.room)));
+        }
+        lines
+    }
+
+    /// Returns where the work edits or deletes tests, which may be why they pass.
+    fn touched(&self) -> Vec<String> {
+        let touched = self.view.work.as_ref().map_or(&[][..], |work| &work.tests_touched);
+        if touched.is_empty() {
+            return Vec::new();
+        }
+        let mut lines = vec![self.colour.paint(Ink::Warn, "Existing tests are changed")];
+        let named = touched.iter().take(FILES);
+        lines.extend(named.map(|line| format!("  {}", fit(&escape(line), self.room - 2))));
+        if touched.len() > FILES {
+            lines.push(format!("  and {} more", touched.len() - FILES));
+        }
         lines
     }
 
@@ -257,6 +288,7 @@ mod tests {
           │  └─ ✓ implement (2 attempts)    8.4s      2    41.8k   $0.1312  ━━━━━━━━━━━━
           ├─ verification
           │  └─ ✓ checks (2 attempts)       2.3s
+          │       attempt 1: median::even still fails
           └─ skipped
              └─ – review.0                skipped: reviews > 0
 
@@ -304,7 +336,9 @@ mod tests {
         let mut tale = Tale::new("gold:fix.patch");
         let (commit, branch) = (oid('a'), "grafter/x/it's $HOME".to_owned());
         let files = (0..14).map(|i| (format!("f{i}"), i * 100, 1)).collect();
-        tale.add("", 1, What::CommitMade { commit, branch, stat: DiffStat { files } });
+        let (stat, tests_touched) = (DiffStat { files }, vec!["tests/f9.rs: deleted".to_owned()]);
+        let left_out = ["a.o", "b.o", "lib/__pycache__/", "target/"].map(str::to_owned).to_vec();
+        tale.add("", 1, What::CommitMade { commit, branch, stat, tests_touched, left_out });
         let paths = vec!["src/a.rs".to_owned()];
         tale.add("", 1, What::CandidateConflict { paths, tip: oid('e') });
         tale.end(RunEnd::Conflict("main has changed the same lines".to_owned()));
@@ -334,6 +368,10 @@ mod tests {
           f10  +1000     −1  +++++++++++++++-
           f11  +1100     −1  ++++++++++++++++-
           and 2 more
+          left out, as programs leave it behind: a.o, b.o, lib/__pycache__/ and 1 more
+
+        Existing tests are changed
+          tests/f9.rs: deleted
 
         Next
           look      git diff bbbbbbbbbb..aaaaaaaaaa

@@ -43,7 +43,7 @@ pub fn lines(view: &View, room: usize, colour: Colour) -> Vec<String> {
             let twig = format!("{trunk}{}", if end { "└─" } else { "├─" });
             lines.push(tree.node(&twig, node));
             let under = format!("{trunk}{}", if end { "   " } else { "│  " });
-            lines.extend(tree.reason(&under, node));
+            lines.extend(tree.reasons(&under, node));
         }
     }
     lines
@@ -123,17 +123,21 @@ impl Tree<'_> {
         self.colour.paint(Ink::Good, &bar)
     }
 
-    /// Returns why a node failed, on a line of its own.
-    fn reason(&self, under: &str, node: &NodeView) -> Option<String> {
-        if node.state != NodeState::Failed || node.summary.trim().is_empty() {
-            return None;
-        }
-        let why = fit(&escape(node.summary.trim()), self.room.saturating_sub(10));
-        Some(format!(
-            "  {}  {}",
-            self.colour.paint(Ink::Faint, under),
-            self.colour.paint(Ink::Bad, &why)
-        ))
+    /// Returns why attempts of a node were rejected, each on a line of its own.
+    fn reasons(&self, under: &str, node: &NodeView) -> Vec<String> {
+        let past = node.rejected.iter().map(|(attempt, why)| format!("attempt {attempt}: {why}"));
+        let is_failed = node.state == NodeState::Failed && !node.reason.trim().is_empty();
+        let last = is_failed.then(|| match node.rejected.is_empty() {
+            true => node.reason.clone(),
+            false => format!("attempt {}: {}", node.attempt, node.reason),
+        });
+        let line = |why: String| {
+            let why = fit(&escape(why.trim()), self.room.saturating_sub(10));
+            let (under, why) =
+                (self.colour.paint(Ink::Faint, under), self.colour.paint(Ink::Bad, &why));
+            format!("  {under}  {why}")
+        };
+        past.chain(last).map(line).collect()
     }
 }
 
@@ -142,5 +146,45 @@ fn label(node: &NodeView) -> String {
     match node.attempt {
         0 | 1 => name,
         more => format!("{name} ({})", count(more as usize, "attempt")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        protocol::{
+            event::{Kept, What},
+            ids::NodeId,
+            outcome::{Failure, Outcome, Review},
+        },
+        ui::fixture::Tale,
+    };
+
+    #[test]
+    fn the_rejections_of_earlier_attempts_stay_seen_when_the_last_one_fails_too() {
+        let mut tale = Tale::new("local/qwen");
+        for (attempt, must) in [(1, "keep the sign"), (2, "and the\nzero")] {
+            tale.node("review.0", Phase::Verification, attempt);
+            let review = Review {
+                pass: false,
+                must_fix: vec![must.to_owned()],
+                cites: Vec::new(),
+                read: 1,
+                ran: 1,
+            };
+            let said = Outcome::failed(Failure::NotResolved, "not yet");
+            tale.done("review.0", Outcome { review: Some(review), ..said }, false);
+            if attempt == 1 {
+                let (nodes, feedback) =
+                    (vec![NodeId::new("review.0")], Kept::Inline(String::new()));
+                tale.add("", 1, What::NodesReset { nodes, feedback });
+            }
+        }
+        let lines = lines(&View::of(&tale.events), 80, Colour::Never);
+        assert_eq!(
+            lines.iter().skip(3).map(|line| line.trim()).collect::<Vec<_>>(),
+            ["attempt 1: keep the sign", "attempt 2: and the zero"]
+        );
     }
 }

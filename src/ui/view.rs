@@ -33,6 +33,9 @@ pub struct View {
     pub conflict: Vec<String>,
     /// The decision over the newest candidate.
     pub verdict: Option<Verdict>,
+    /// Candidates that another one took the place of because the target had moved: the branch, and
+    /// where it stood then.
+    pub missed: Vec<(String, Option<Oid>)>,
     /// The landing.
     pub landing: Option<Landing>,
     /// How the run ended, if it has.
@@ -65,6 +68,10 @@ pub struct Work {
     pub branch: String,
     /// Lines changed against the base.
     pub stat: DiffStat,
+    /// Files in which it edits, deletes or silences tests.
+    pub tests_touched: Vec<String>,
+    /// What stayed out of it because programs leave it behind while they run.
+    pub left_out: Vec<String>,
 }
 
 /// The move of the target.
@@ -125,6 +132,10 @@ pub struct NodeView {
     pub summary: String,
     /// Why it failed.
     pub failure: Option<Failure>,
+    /// Why its work does not hold, where it failed: what a reviewer asks for, else the summary.
+    pub reason: String,
+    /// Attempts that were sent back, each with its reason.
+    pub rejected: Vec<(u32, String)>,
     since: Option<u64>,
     spent: u64,
 }
@@ -138,6 +149,14 @@ impl NodeView {
     /// Returns milliseconds of work of all attempts, at the view's clock.
     pub fn took(&self, clock: u64) -> u64 {
         self.spent + self.since.map_or(0, |since| clock.saturating_sub(since))
+    }
+
+    /// Puts it back to waiting; an attempt that failed stays known.
+    fn send_back(&mut self, clock: u64) {
+        if self.state == NodeState::Failed {
+            self.rejected.push((self.attempt, self.reason.clone()));
+        }
+        self.stop(NodeState::Waiting, clock);
     }
 
     fn stop(&mut self, state: NodeState, clock: u64) {
@@ -171,7 +190,7 @@ impl View {
             What::Note { level, text } => self.notes.push((*level, text.clone())),
             What::NodesReset { nodes, .. } => {
                 let clock = self.clock;
-                nodes.iter().for_each(|id| self.node(id).stop(NodeState::Waiting, clock));
+                nodes.iter().for_each(|id| self.node(id).send_back(clock));
             }
             What::RunFinished { end, usage, cost, took_ms } => {
                 (self.usage, self.cost, self.clock) = (*usage, *cost, *took_ms);
@@ -268,12 +287,14 @@ impl View {
         node.stop(state, clock);
         node.summary.clone_from(&outcome.summary);
         node.failure = outcome.failure;
+        let asked = outcome.review.as_ref().map_or(&[][..], |review| &review.must_fix);
+        node.reason = if asked.is_empty() { outcome.summary.clone() } else { asked.join("; ") };
     }
 
     fn apply_to_work(&mut self, what: &What) {
         match what.clone() {
-            What::CommitMade { commit, branch, stat } => {
-                self.work = Some(Work { commit, branch, stat });
+            What::CommitMade { commit, branch, stat, tests_touched, left_out } => {
+                self.work = Some(Work { commit, branch, stat, tests_touched, left_out });
             }
             What::CandidateMade { .. } => {
                 self.conflict.clear();
@@ -287,6 +308,7 @@ impl View {
                 self.after = Some(report);
             }
             What::VerdictGiven { verdict, .. } => self.verdict = Some(verdict),
+            What::LandMissed { branch, found } => self.missed.push((branch, found)),
             What::Landed { branch, from, to, stat } => {
                 self.landing = Some(Landing { branch, from, to, stat });
             }

@@ -110,10 +110,47 @@ fn turns_and_tokens_have_caps_of_their_own() {
 #[test]
 fn amounts_that_are_none_are_refused() {
     let env = world();
-    let said = solo(&env, "scripted:none.yaml", &["--max-cost", "much"]).code(2).stderr;
-    insta::assert_snapshot!(said, @"
-    error: cannot read the session `none.yaml`
-      cause: No such file or directory (os error 2)
-      hint: check the file
+    let refused = |cap: &[&str]| {
+        let said = solo(&env, "ollama/m", cap).code(2);
+        let resumed = env.grafter(["resume"].iter().chain(cap)).code(2);
+        assert_eq!(said.stderr, resumed.stderr);
+        said.stderr
+    };
+    insta::assert_snapshot!(refused(&["--max-cost", "-3"]), @"
+    error: --max-cost cannot be `-3`
+      cause: it is negative
+      hint: give dollars such as 1.50, or none for no cap
     ");
+    insta::assert_snapshot!(refused(&["--max-cost", "much"]), @"
+    error: --max-cost cannot be `much`
+      cause: it is no amount of money
+      hint: give dollars such as 1.50, or none for no cap
+    ");
+    insta::assert_snapshot!(refused(&["--max-turns", "99999999999"]), @"
+    error: --max-turns cannot be `99999999999`
+      cause: it is too large
+      hint: give a whole number, such as 60
+    ");
+    for (cap, value, cause) in [
+        ("--max-cost", "-0.5", "it is negative"),
+        ("--max-cost", "1e9", "it is no amount of money"),
+        ("--max-cost", "", "it is no amount of money"),
+        ("--max-cost", "99999999999999999999", "it is no amount of money"),
+        ("--max-tokens", "-1", "it is negative"),
+        ("--max-tokens", "1.5", "it is no whole number"),
+        ("--max-turns", "-250", "it is negative"),
+        ("--max-turns", "many", "it is no whole number"),
+        ("--timeout", "-60", "it is negative"),
+        ("--timeout", "1h", "it is no whole number"),
+        ("--timeout", "99999999999999999999", "it is too large"),
+    ] {
+        let said = refused(&[cap, value]);
+        let told = format!("error: {cap} cannot be `{value}`\n  cause: {cause}\n  hint: give ");
+        assert!(said.starts_with(&told), "{cap} {value}: {said}");
+    }
+    let said = solo(&env, "ollama/m", &["--check-timeout", "0"]).code(2).stderr;
+    assert!(said.contains("--check-timeout cannot be `0`"), "{said}");
+    let said = solo(&env, "ollama/m", &["--max-cost", "-3", "--output", "json"]).code(2);
+    let object: Value = serde_json::from_str(&said.stdout).expect("an object");
+    assert_eq!(object["cause"], "it is negative");
 }

@@ -187,3 +187,19 @@ fn what_a_check_leaves_in_the_writers_tree_does_not_land() {
     solo(&env, &story, &[check], &[]).ok();
     assert_eq!(env.git(["diff", "--name-only", "main", &landed(&env)]), "new.txt");
 }
+
+#[test]
+fn deleted_and_skipped_tests_stand_in_the_summary() {
+    let env = small();
+    env.write("tests/test_a.py", "def test_a():\n    assert True\n");
+    env.commit("a test");
+    let check = "echo TAP version 13; echo 1..2; echo ok 1 - one; \
+                 if [ -e new.txt ]; then echo 'ok 2 - two # SKIP'; else echo ok 2 - two; fi";
+    let story = Story::new().bash("echo new > new.txt; rm tests/test_a.py").finish();
+    let said = report(&solo(&env, &story, &[check], &["--output", "json"]).ok());
+    assert_eq!(said["tests_touched"], json!(["tests/test_a.py: deleted"]));
+    assert_eq!(said["checks"][0]["skipped"], json!(["two"]));
+    let page = summary(&env);
+    assert!(page.contains("Existing tests are changed\n  tests/test_a.py: deleted\n"), "{page}");
+    assert!(page.contains("✓ 2 passed") && page.contains("✓ 1 passed, 1 skipped"), "{page}");
+}

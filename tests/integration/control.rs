@@ -1,6 +1,6 @@
 //! Live runs: stopped, looked at, followed, and two of them at once.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use grafter::protocol::event::{CheckedTree, Event, What};
 use rustix::process::Signal;
@@ -80,6 +80,24 @@ fn a_second_signal_ends_a_run_at_once() {
 }
 
 #[test]
+fn status_says_how_to_go_on_with_a_run_that_was_ended_by_term_and_then_int() {
+    let story = Story::new();
+    let mut running = story.gated(&["--into", "fixed"]).start();
+    story.wait_until(is_at_the_gate);
+    running.signal(Signal::TERM);
+    running.wait_for("stopping: no new model calls");
+    running.signal(Signal::INT);
+    let output = running.finish();
+    let told = format!("grafter resume {}", story.runs().swap_remove(0).id);
+    assert!(output.stdout.contains(&told), "{}", output.text());
+    for words in [&["status"][..], &["status", "latest"]] {
+        let said = story.grafter(words).ok().stdout;
+        assert!(said.contains(&told), "{words:?}: {said}");
+    }
+    goes_on(&story);
+}
+
+#[test]
 fn another_process_cancels_a_run_and_sees_how_it_stands() {
     let story = Story::new();
     assert!(story.grafter(&["status"]).ok().stdout.contains("no runs yet"));
@@ -108,6 +126,38 @@ fn another_process_cancels_a_run_and_sees_how_it_stands() {
 }
 
 #[test]
+fn a_runtime_folder_of_a_long_name_does_not_keep_cancel_from_a_run() {
+    let story = Story::new();
+    let long = story.env.root().join("run").join("long".repeat(40));
+    fs::create_dir(&long).expect("a new folder");
+    let running = story.gated(&["--into", "fixed"]).env("XDG_RUNTIME_DIR", &long).start();
+    story.wait_until(is_at_the_gate);
+    let id = story.runs().swap_remove(0).id;
+    let socket = long.join(format!("grafter/{id}.sock"));
+    assert_eq!(fs::metadata(&socket).expect("a socket").permissions().mode() & 0o777, 0o600);
+    story.grafter(&["cancel"]).env("XDG_RUNTIME_DIR", &long).ok();
+    story.open_gate();
+    let output = running.finish();
+    assert_eq!(output.status.code(), Some(130), "{}", output.text());
+    assert!(!output.stderr.contains("WARN"), "{}", output.stderr);
+    assert!(!socket.exists(), "it goes with the run");
+    story.close_gate();
+    asked_no_more(&story);
+}
+
+#[test]
+fn a_run_that_cancel_cannot_reach_says_so_and_goes_on() {
+    let story = Story::new();
+    let file = story.env.root().join("run/file");
+    fs::write(&file, "").expect("a new file");
+    let output = story.run().env("XDG_RUNTIME_DIR", &file).ok();
+    let told = "! `grafter cancel` cannot reach this run, a signal can: no socket ";
+    assert!(output.stdout.contains(told), "{}", output.text());
+    assert!(!output.stderr.contains("WARN"), "{}", output.stderr);
+    story.is_whole();
+}
+
+#[test]
 fn logs_tell_of_a_run_of_one_agent_and_of_what_is_still_to_come() {
     let story = Story::new();
     let running = story.gated(&["--into", "fixed"]).start();
@@ -127,7 +177,7 @@ fn logs_tell_of_a_run_of_one_agent_and_of_what_is_still_to_come() {
     assert!(agent.contains("→ edit") && agent.contains("← run_tests"), "{agent}");
     assert!(!agent.contains("wrung\",\"old"), "the first attempt is another agent: {agent}");
     let said = story.grafter(&["logs", "--agent", "nobody@1"]).code(2).stderr;
-    assert!(said.contains("has no agent `nobody@1`"), "{said}");
+    assert!(said.contains("has no agent `nobody@1`\n"), "{said}");
     let json = story.grafter(&["logs", "--json"]).ok().stdout;
     let kinds: Vec<String> = json
         .lines()
@@ -135,6 +185,25 @@ fn logs_tell_of_a_run_of_one_agent_and_of_what_is_still_to_come() {
         .map(|event| kind(&event.what))
         .collect();
     assert_eq!(kinds, story.kinds());
+}
+
+#[test]
+fn logs_take_a_nodes_bare_name_for_all_its_agents_and_know_what_was_meant() {
+    let story = Story::new();
+    story.run().ok();
+    let heads = |name: &str| {
+        let text = story.grafter(&["logs", "--agent", name]).ok().stdout;
+        let heads: BTreeSet<_> =
+            text.lines().filter(|line| line.starts_with("── ")).map(str::to_owned).collect();
+        heads.into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(heads("implement"), ["── implement@1", "── implement@2"]);
+    assert_eq!(heads("research"), ["── research.0@1", "── research.1@1", "── research.2@1"]);
+    assert_eq!(heads("research.1"), ["── research.1@1"]);
+    assert_eq!(heads("implement@2"), [""; 0]);
+    let said = story.grafter(&["logs", "--agent", "implemnt"]).code(2).stderr;
+    assert!(said.contains("has no agent `implemnt`; did you mean `implement`?\n"), "{said}");
+    assert!(said.contains("hint: it has base@1, checks@1, checks@2, implement@1, "), "{said}");
 }
 
 #[test]

@@ -260,6 +260,37 @@ fn wrong_names_and_missing_keys_say_what_would_be_right() {
 }
 
 #[test]
+fn an_early_error_is_one_object_on_standard_output_for_programs() {
+    let env = world();
+    let members = documented("The object of an error");
+    let told = |words: &[&str], code: i32| {
+        for form in ["json", "stream-json"] {
+            let all = [words, &["--output", form]].concat();
+            let said = env.grafter(all).dir("repo").code(code);
+            let object: Value = serde_json::from_str(&said.stdout)
+                .unwrap_or_else(|error| panic!("{words:?}: {error}\n{}", said.text()));
+            let has: BTreeSet<_> = object.as_object().expect("an object").keys().cloned().collect();
+            assert_eq!(has, members);
+            assert_eq!(object["exit_code"], code);
+            for name in ["error", "cause", "hint"] {
+                let text = object[name].as_str().unwrap_or_default();
+                assert!(said.stderr.contains(text), "people read it too: {}", said.text());
+            }
+            assert_ne!(object["error"], "");
+        }
+    };
+    told(&["run", "x", "--model", "ollama/m", "-w", "resolv"], 2);
+    told(&["run", "x", "--model", "anthropic/claude-opus-5"], 2);
+    told(&["run", "x", "-C", ".."], 2);
+    told(&["run", "--issue-file", "../none"], 2);
+    told(&["resume"], 2);
+    let said = env.grafter(["run", "x", "--output=json", "--no-such-flag"]).code(2);
+    let object: Value = serde_json::from_str(&said.stdout).expect("an object");
+    assert_eq!(object["error"], "unexpected argument '--no-such-flag' found");
+    assert_eq!(env.grafter(["run", "x"]).code(2).stdout, "", "others read standard error");
+}
+
+#[test]
 fn what_the_agent_gives_up_is_not_resolved() {
     let give_up = call("finish", &json!({ "status": "failed", "summary": "there is no fault" }));
     let (env, server) = (world(), Server::new([give_up]));

@@ -14,6 +14,7 @@ mod front;
 mod gate;
 mod hostile;
 mod landing;
+mod leavings;
 mod lists;
 mod models;
 mod modes;

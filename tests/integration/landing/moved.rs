@@ -36,6 +36,11 @@ fn a_target_that_moves_before_landing_is_built_on_and_verified_again() {
     assert_eq!(output.status.code(), Some(0), "{}", output.text());
     let said = report(&output);
     assert_eq!(said["verdict"]["green"]["grade"], "no_regression");
+    let tip = env.git(["rev-parse", "target^"]);
+    assert_eq!(said["missed"], serde_json::json!([{ "branch": "target", "found": tip }]));
+    let told = format!("! a candidate was not landed: target had moved to {}", &tip[..10]);
+    let page = env.grafter(["status", "latest"]).ok().stdout;
+    assert!(page.contains(&told), "the evicted candidate is hidden: {page}");
     assert_eq!(env.git(["ls-tree", "--name-only", "target"]), "a.txt\nb.txt\nmoved.txt\nnew.txt");
     let logs = env.grafter(["logs", "latest", "--json"]).ok().stdout;
     let kinds = ["candidate_made", "checks_finished", "land_missed", "landed"]

@@ -1,9 +1,9 @@
 //! What is refused before anything is made: exit code 2, and message, cause and hint that help.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt};
 
 use crate::{
-    env::Env,
+    env::{Env, Run},
     solo::{solo, writes},
 };
 
@@ -117,4 +117,29 @@ fn a_broken_index_is_never_read_as_a_clean_checkout() {
     fs::write(env.path(".git/index"), "broken").expect("a file");
     let output = solo(&env, &writes("new.txt", "x\n"), &["true"], &[]).code(6);
     assert!(output.stderr.contains("index"), "{}", output.text());
+}
+
+#[test]
+fn a_git_that_is_too_old_is_told_before_anything_is_paid_for() {
+    let env = started();
+    let real = env.program("sh", ["-c", "command -v git"]).ok().stdout;
+    let real = real.trim_end();
+    let script = format!(
+        "#!/bin/sh\n[ \"$*\" = --version ] || exec {real} \"$@\"\necho git version 2.39.5\n"
+    );
+    fs::create_dir(env.root().join("old")).expect("a new folder");
+    let program = env.root().join("old/git");
+    fs::write(&program, script).expect("a new file");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("an own file");
+    let usual = env.program("sh", ["-c", "echo $PATH"]).ok().stdout;
+    let path = format!("{}:{}", env.root().join("old").display(), usual.trim_end());
+    let old = |run: Run<'_>| {
+        let said = run.env("PATH", &path).code(6);
+        assert!(said.text().contains("git 2.39.5 is too old: 2.41 or newer"), "{}", said.text());
+        assert!(said.text().contains("  hint: install a newer git"), "{}", said.text());
+    };
+    old(solo(&env, &writes("new.txt", "x\n"), &["true"], &[]));
+    old(env.grafter(["resume"]));
+    old(env.grafter(["doctor"]));
+    assert!(env.grafter(["status"]).ok().stdout.starts_with("no runs yet"));
 }

@@ -92,6 +92,22 @@ fn no_identity_is_said_and_commits_are_by_grafter() {
 }
 
 #[test]
+fn an_identity_in_the_environment_or_in_a_named_global_file_was_not_seen() {
+    let env = small();
+    env.git(["config", "--unset", "user.name"]);
+    env.git(["config", "--unset", "user.email"]);
+    let run = || solo(&env, &writes("new.txt", "x\n"), &["true"], &["--fresh"]);
+    let by = || env.git(["log", "-1", "--format=%an <%ae>", &landed(&env)]);
+    run().env("GIT_AUTHOR_NAME", "Bob").env("GIT_AUTHOR_EMAIL", "bob@example.com").ok();
+    assert_eq!(by(), "Bob <bob@example.com>");
+    let file = env.root().join("config/gitconfig");
+    fs::write(&file, "[user]\nname = Eve\nemail = eve@example.com\n").expect("a file");
+    let output = run().ok();
+    assert!(!output.stderr.contains("grafter@localhost"), "{}", output.text());
+    assert_eq!(by(), "Eve <eve@example.com>");
+}
+
+#[test]
 fn a_commit_is_by_the_user_and_says_who_helped() {
     let env = small();
     lands(&env, &[], &[]);
