@@ -6,7 +6,7 @@
 
 use crate::{
     code::syntax::{Broken, syntax_ok},
-    guard::path::is_protected,
+    guard::{path::is_protected, sanitise::secrets::masked},
     sandbox::{file_error::FileError, place::Place},
     tools::{
         answer::Mark,
@@ -51,6 +51,7 @@ impl Change {
 pub(super) fn commit(place: &Place, changes: &[Change]) -> Result<Vec<Mark>, String> {
     for change in changes {
         allowed(change)?;
+        unmasked(change)?;
         sound(change)?;
     }
     for (done, change) in changes.iter().enumerate() {
@@ -77,6 +78,22 @@ fn allowed(change: &Change) -> Result<(), String> {
     {
         Some(path) => Err(format!(
             "E_PROTECTED: `{path}` belongs to git or grafter and is never written by tools"
+        )),
+        None => Ok(()),
+    }
+}
+
+/// A model never sees the secrets of a file, only what stands in their place; written back, that
+/// would destroy them. A file that holds such words already may be edited around them.
+fn unmasked(change: &Change) -> Result<(), String> {
+    let known = change.before.as_deref().unwrap_or_default();
+    let after = change.after.as_deref().unwrap_or_default();
+    match masked(after).find(|mark| !known.contains(mark)) {
+        Some(mark) => Err(format!(
+            "E_MASKED: `{}` would hold `{mark}`, which only stands for a secret that you are not \
+             shown, so nothing is changed; leave the lines with secrets as they are (edit the \
+             lines around them), or name an environment variable in the secret's place",
+            change.path
         )),
         None => Ok(()),
     }
@@ -129,6 +146,8 @@ fn take_back(place: &Place, change: &Change) -> Result<(), FileError> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::tools::testing::Bench;
 
@@ -169,5 +188,39 @@ mod tests {
         let bench = Bench::new(&[]).await;
         let change = Change::new(".git/hooks/pre-commit", None, "x".to_owned());
         assert!(commit(&bench.place, &[change]).expect_err("refused").contains("E_PROTECTED"));
+    }
+
+    #[tokio::test]
+    async fn a_masked_secret_could_be_written_over_the_real_one() {
+        let key = &format!("AKIA{}", "Q5ZT3K7VN2WXL4HB");
+        let file = format!("# keys\nAWS_KEY = '{key}'\nREGION = 'eu'\n");
+        let bench = Bench::new(&[("k.py", &file)]).await;
+        let seen = bench.says("read", json!({"path": bench.path("k.py")})).await;
+        let mark = masked(&seen).next().expect("the key is not shown").to_owned();
+        let copied = file.replace(key, &mark);
+        let writes = [
+            ("write", json!({"path": bench.path("k.py"), "content": copied})),
+            ("write", json!({"path": bench.path("new.py"), "content": copied})),
+            ("edit", json!({"path": bench.path("k.py"), "old": "# keys", "new": mark})),
+            (
+                "apply_patch",
+                json!({"patch": format!(
+                "--- a/k.py\n+++ b/k.py\n@@ -1,1 +1,2 @@\n # keys\n+OTHER = '{mark}'\n")}),
+            ),
+        ];
+        for (tool, input) in writes {
+            let why = bench.fails(tool, input).await;
+            assert!(why.contains("E_MASKED") && why.contains("leave the lines"), "{tool}: {why}");
+            assert_eq!(bench.read("k.py").as_ref(), Some(&file));
+        }
+        assert_eq!(bench.read("new.py"), None);
+        let over = json!({"path": bench.path("k.py"), "old": mark, "new": "'x'"});
+        assert!(bench.fails("edit", over).await.contains("choose lines without it"));
+        let around = json!({"path": bench.path("k.py"), "old": "'eu'", "new": "'us'"});
+        bench.says("edit", around).await;
+        assert_eq!(bench.read("k.py"), Some(file.replace("'eu'", "'us'")));
+        // A text about such marks is no secret's place.
+        let about = Change::new("a.md", Some(mark.clone()), format!("{mark} stands for a key"));
+        assert!(commit(&bench.place, &[about]).is_ok());
     }
 }

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::{
+    guard::sanitise::secrets::masked,
     sandbox::place::Place,
     tools::{
         answer::{Done, Effect},
@@ -101,6 +102,11 @@ pub(super) fn replace(text: &str, old: &str, new: &str, count: Count) -> Result<
     }
     let at: Vec<usize> = text.match_indices(&old).map(|(at, _)| at).collect();
     match at.as_slice() {
+        [] if masked(&old).next().is_some() => Err(
+            "`old` holds what stands for a secret that you are not shown, so it cannot be found; \
+             choose lines without it"
+                .to_owned(),
+        ),
         [] => Err(format!("`old` does not occur in it; {}", nearest_lines(text, &old))),
         [first, rest @ ..] if rest.is_empty() || count == Count::All => {
             let from = line_of(text, *first);
