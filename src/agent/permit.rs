@@ -104,7 +104,7 @@ impl Session {
     }
 
     async fn judged(&self, record: Record<'_>, judged: Option<Judged>) -> Result<(), Stop> {
-        let Some(Judged { decision, checks, why }) = judged else { return Ok(()) };
+        let Some(Judged { decision, checks, why, code }) = judged else { return Ok(()) };
         let Record { at, tool, title, answer } = record;
         self.record(What::CallJudged {
             turn: at.turn,
@@ -115,6 +115,7 @@ impl Session {
             checks: checks.into_iter().map(str::to_owned).collect(),
             why,
             answer: answer.map(|approval| approval.name().to_owned()),
+            code: code.map(str::to_owned),
         })
         .await?;
         Ok(())

@@ -22,13 +22,14 @@ use tokio::{
 
 use crate::{
     coordinator::{
+        audit::{self, Landings},
         brief::{self, Brief},
         budget::Reserved,
         control::{Ask, Command},
         delegate::{self, Asked, Next},
         jobs,
         plan::{self, Busy, Effect, Job},
-        shared::{Ended, Shared},
+        shared::{Ended, Shared, blocking},
         state::RunState,
         unit,
     },
@@ -79,6 +80,7 @@ pub(super) struct Dispatcher {
     begun: (Instant, u64),
     deadline: Instant,
     stop_at: Option<Instant>,
+    landings: Landings,
 }
 
 impl Dispatcher {
@@ -104,6 +106,7 @@ impl Dispatcher {
             begun,
             deadline: after(Duration::from_millis(left)),
             stop_at: None,
+            landings: Landings::default(),
         }
     }
 
@@ -137,6 +140,9 @@ impl Dispatcher {
 
     fn take(&mut self, event: Event) {
         self.state.apply(&event);
+        if matches!(event.what, What::Landed { .. }) {
+            self.landings.note(&event.what, self.shared.repo.head_branch().as_deref());
+        }
         if let (What::ModelResult { .. } | What::ModelFailed { .. }, Some(agent)) =
             (&event.what, &event.agent)
         {
@@ -305,6 +311,7 @@ impl Dispatcher {
                 }
             }
             Effect::Finish(end) => {
+                self.audit().await?;
                 let (usage, cost) = (self.state.usage, self.state.cost);
                 // The last record may be long past, when a call was waited for in vain.
                 let here = u64::try_from(self.begun.0.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -313,6 +320,14 @@ impl Dispatcher {
             }
         }
         Ok(())
+    }
+
+    /// Records what of the user's side of the repository is not as it was.
+    async fn audit(&self) -> Result<(), JournalError> {
+        let (shared, landings) = (self.shared.clone(), self.landings.clone());
+        let compare = move || audit::compare(&shared.repo, &shared.before, &landings);
+        let what = What::Audited(blocking(compare).await);
+        self.shared.journal.append(None, None, what).await.map(drop)
     }
 
     fn run_unit(&mut self, id: NodeId) {

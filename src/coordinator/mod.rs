@@ -7,7 +7,9 @@
 //! `scene`, its files from `focus`), and what it wrote becomes a commit in `commits`. `jobs` are the
 //! scaffold's own: checks on the base, the candidate, the landing. `delegate` adds the helpers that
 //! agents ask for, `key` names results for later runs, and `control` is how others stop a run.
+//! `audit` says at the end what of the user's side of the repository changed.
 
+mod audit;
 mod brief;
 pub mod budget;
 mod commits;

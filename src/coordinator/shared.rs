@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     coordinator::options::Options,
-    git::{diff, repo::Repo},
+    git::{diff, repo::Repo, witness::Print},
     graph::dag::Graph,
     guard,
     journal::{results::Store, writer::Journal},
@@ -34,6 +34,8 @@ pub(super) struct Shared {
     pub(super) options: Options,
     pub(super) started: RunStarted,
     pub(super) base_tree: Oid,
+    /// The user's side of the repository when this process began.
+    pub(super) before: Print,
     pub(super) journal: Journal,
     pub(super) housing: Housing,
     pub(super) store: Store,

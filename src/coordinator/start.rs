@@ -21,7 +21,7 @@ use crate::{
         shared::{Shared, blocking},
         state::RunState,
     },
-    git::repo::Repo,
+    git::{repo::Repo, witness::Print},
     graph::dag::Graph,
     guard,
     journal::{
@@ -357,7 +357,8 @@ async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartE
     let (control, commands) = mpsc::unbounded_channel();
     let (events_in, events) = mpsc::unbounded_channel();
     let (repo, base) = (ground.repo.clone(), live.started.base.clone());
-    let base_tree = blocking(move || repo.tree_of(&base)).await;
+    // Before anything of the run is made, so that nothing of it counts as the user's.
+    let (base_tree, before) = blocking(move || (repo.tree_of(&base), Print::of(&repo))).await;
     let base_tree = base_tree.map_err(|error| StartError::Repository(chain(&error)))?;
     let store = Store::open(&ground.repo.state_dir());
     let socket = control::socket_path(&ground.runtime, &plan.run);
@@ -385,6 +386,7 @@ async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartE
         options: plan.options,
         started: live.started,
         base_tree,
+        before,
         housing: Housing::new(site, live.journal.clone()),
         journal: live.journal,
         store,

@@ -12,6 +12,7 @@
 //! | the git directory an agent sees | `private` |
 //! | snapshots of a tree | `snapshot` on `scan`, `files`, `rules`, `attributes`, `large` |
 //! | what agents and prompts are shown | `look`, `facts` |
+//! | what a run left alone | `witness` |
 
 pub mod attributes;
 pub mod commit;
@@ -38,4 +39,5 @@ pub mod snapshot;
 pub mod submodules;
 pub mod tree;
 pub mod version;
+pub mod witness;
 pub mod worktrees;

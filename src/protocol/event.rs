@@ -28,7 +28,7 @@
 //! | `model_failed` | `turn`, `error`, `usage`, `cost` |
 //! | `tool_intent` | `turn`, `index`, `tool`, `title` |
 //! | `tool_result` | `turn`, `index`, `tool`, `title`, `is_error`, `content`, `memo`, `snapshot`, `took_ms` |
-//! | `call_judged` | `turn`, `index`, `tool`, `title`, `decision`, `checks`, `why`, `answer?` |
+//! | `call_judged` | `turn`, `index`, `tool`, `title`, `decision`, `checks`, `why`, `answer?`, `code?` |
 //! | `commit_intent` | `branch` |
 //! | `commit_made` | `commit`, `branch`, `stat`, `tests_touched?`, `left_out?` |
 //! | `candidate_made` | `candidate`, `tree`, `tip`, `commit` |
@@ -39,6 +39,7 @@
 //! | `landed` | `branch`, `from`, `to`, `stat` |
 //! | `land_missed` | `branch`, `found` |
 //! | `cancel_asked` | none |
+//! | `audited` | `files`, `refs`, `before`, `after`, `changed`, `unseen` |
 //! | `run_finished` | `end`, `usage`, `cost`, `took_ms` |
 //!
 //! The first event of a run is `run_started`, the last `run_finished`; a run that is taken up again
@@ -59,6 +60,7 @@
 //! | `missed` | candidates that did not land because the target had moved: its name, and where it stood |
 //! | `cost`, `usage`, `turns`, `took_ms` | what it took |
 //! | `resumed`, `paid_twice`, `notes` | what the user should know |
+//! | `audit` | `outside` (the body of `audited`), `sandbox` (places by what confined them), `denied` (calls by check or code), `asked` (questions by answer), `hosts` (`reached`, `refused`) |
 //! | `nodes` | one object per node: state, summary, rejected attempts with their reasons, turns, usage, cost, time |
 //!
 //! # The object of an error
@@ -74,6 +76,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::{
+    audit::Audit,
     ids::{AgentId, NodeId, Oid, RunId},
     message::StopReason,
     outcome::Outcome,
@@ -304,6 +307,9 @@ pub enum What {
         /// What the user said: `yes`, `always`, `edit`, `no`, `late`; none where nobody was asked.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         answer: Option<String>,
+        /// The code of a denial, such as `E_DENIED`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
     },
     /// A tool call ended.
     ToolResult {
@@ -418,6 +424,8 @@ pub enum What {
     },
     /// The user asked to stop.
     CancelAsked,
+    /// The user's side of the repository was looked at again, just before the end.
+    Audited(Audit),
     /// The last record.
     RunFinished {
         /// How it ended.

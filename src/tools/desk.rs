@@ -88,6 +88,8 @@ pub struct Judged {
     pub checks: Vec<&'static str>,
     /// The reasons.
     pub why: String,
+    /// The code of a denial.
+    pub code: Option<&'static str>,
 }
 
 /// Whether a call may run.
@@ -170,6 +172,10 @@ fn judged(decision: &Decision) -> Option<Judged> {
         decision: decision.disposition.name(),
         checks: decision.checks.clone(),
         why: decision.why.clone(),
+        code: match decision.disposition {
+            Disposition::Deny(code) => Some(code),
+            _ => None,
+        },
     })
 }
 

@@ -95,6 +95,7 @@ pub fn object(view: &View) -> Value {
         "took_ms": view.clock,
         "resumed": view.resumed,
         "paid_twice": view.paid_twice,
+        "audit": view.audit.json(),
         "notes": view.notes.iter().map(note).collect::<Vec<_>>(),
         "nodes": view.nodes.iter().map(|one| node(one, (view.clock, view.end.is_some()))).collect::<Vec<_>>(),
     })
@@ -171,6 +172,7 @@ mod tests {
         let nodes = object["nodes"].take();
         object["files"].take();
         insta::assert_snapshot!(members(&object), @r#"
+        audit: {"asked":{},"denied":{},"hosts":{"reached":[],"refused":[]},"outside":null,"sandbox":{}}
         base: "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
         branch: "grafter/1122-1741-9f3a/landed"
         checks: [{"after":true,"before":false,"broke":[],"command":"cargo test","fixed":["median::even"],"skipped":[]}]

@@ -6,6 +6,7 @@
 //! room that prints. All text from outside passes `text::escape` first.
 
 mod ask;
+pub mod audit;
 pub mod bars;
 pub mod checks;
 #[cfg(test)]

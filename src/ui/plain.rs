@@ -7,6 +7,7 @@ use crate::{
         report::{CheckReport, Grade, RunEnd, Verdict},
     },
     ui::{
+        audit,
         checks::rows,
         text::{count, duration, escape, fit, money, some, tokens},
         view::{NodeState, View},
@@ -59,6 +60,7 @@ fn words(view: &View, event: &Event) -> Option<String> {
         What::VerdictGiven { verdict, .. } => format!("verdict: {}", verdict_words(verdict)),
         What::Landed { branch, to, .. } => format!("landed {} on {}", to.short(), escape(branch)),
         What::LandMissed { branch, .. } => format!("{} has moved, trying again", escape(branch)),
+        What::Audited(audit) => format!("outside the trees: {}", audit::outside(audit)),
         What::CancelAsked => "stopping: no new model calls".to_owned(),
         What::RunFinished { end, .. } => format!("run ended: {}{}", end_words(end), totals(view)),
         What::HostAsked { host, port, refused: None } => format!("reached {}:{port}", escape(host)),

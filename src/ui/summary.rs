@@ -36,6 +36,7 @@ pub fn render(view: &View, columns: usize, colour: Colour) -> String {
         page.checks(),
         page.changes(),
         page.touched(),
+        page.audit(),
         page.next(),
     ];
     let parts = parts.iter().filter(|part| !part.is_empty()).map(|part| part.join("\n"));
@@ -240,6 +241,21 @@ impl Page<'_> {
         let plus = "+".repeat(usize::try_from(scaled(added)).unwrap_or(0));
         let minus = "-".repeat(usize::try_from(scaled(removed)).unwrap_or(0));
         self.colour.paint(Ink::Good, &plus) + &self.colour.paint(Ink::Bad, &minus)
+    }
+
+    /// Returns what was stopped, asked, reached and left alone.
+    fn audit(&self) -> Vec<String> {
+        let lines = self.view.audit.lines();
+        let mut all = Vec::new();
+        all.extend((!lines.is_empty()).then(|| self.colour.paint(Ink::Strong, "Safety")));
+        for (name, words) in lines {
+            for (n, line) in wrap(&words, self.room - 10).iter().enumerate() {
+                let name = if n == 0 { name } else { "" };
+                let line = line.trim_start();
+                all.push(format!("  {}  {line}", self.colour.paint(Ink::Faint, &left(name, 8))));
+            }
+        }
+        all
     }
 
     fn next(&self) -> Vec<String> {

@@ -3,13 +3,16 @@
 //! Pure. Time is counted from event to event and stands still between a crash and the resume, so
 //! no duration contains hours in which nobody worked.
 
-use crate::protocol::{
-    event::{CheckedTree, Event, Level, Paid, RunStarted, What},
-    ids::{NodeId, Oid, RunId},
-    outcome::{Failure, Outcome, Status},
-    report::{CheckReport, DiffStat, RunEnd, Verdict},
-    task::Phase,
-    usage::{Micros, Usage},
+use crate::{
+    protocol::{
+        event::{CheckedTree, Event, Level, Paid, RunStarted, What},
+        ids::{NodeId, Oid, RunId},
+        outcome::{Failure, Outcome, Status},
+        report::{CheckReport, DiffStat, RunEnd, Verdict},
+        task::Phase,
+        usage::{Micros, Usage},
+    },
+    ui::audit::Ledger,
 };
 
 /// A run, seen from outside.
@@ -38,6 +41,8 @@ pub struct View {
     pub missed: Vec<(String, Option<Oid>)>,
     /// The landing.
     pub landing: Option<Landing>,
+    /// What was stopped, asked, reached and left alone.
+    pub audit: Ledger,
     /// How the run ended, if it has.
     pub end: Option<RunEnd>,
     /// Tokens of all model calls.
@@ -178,6 +183,7 @@ impl View {
     pub fn apply(&mut self, event: &Event) {
         self.run.get_or_insert_with(|| event.run.clone());
         self.tick(event);
+        self.audit.apply(&event.what);
         match &event.what {
             What::RunStarted(start) => self.start = Some(start.clone()),
             What::RunResumed { model, .. } => {

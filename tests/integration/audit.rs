@@ -1,0 +1,84 @@
+//! The proof at the end of a run: what was left alone, stopped, asked and reached.
+
+use std::fs;
+
+use grafter::protocol::event::What;
+use serde_json::{Value, json};
+
+use crate::{env::Env, solo, story::Story};
+
+/// Returns the `audit` of the newest run, as programs get it.
+fn audit(env: &Env) -> Value {
+    let status = env.grafter(["status", "latest", "--json"]).ok().stdout;
+    let run: Value = serde_json::from_str(&status).expect("JSON");
+    run["audit"].clone()
+}
+
+#[test]
+fn a_run_proves_that_it_left_the_users_side_alone() {
+    let story = Story::new();
+    let output = story.run().ok();
+    story.is_whole();
+    assert!(
+        output.stdout.contains("\nSafety\n  outside   0 changed of 3 files, "),
+        "{}",
+        output.stdout
+    );
+    let audit = audit(&story.env);
+    let outside = &audit["outside"];
+    assert_eq!(outside["changed"], json!([]));
+    assert_eq!(outside["unseen"], json!([]));
+    // It landed on a branch that is not checked out, which is all that differs.
+    assert_ne!(outside["before"], outside["after"]);
+    assert!(audit["sandbox"].as_object().is_some_and(|places| !places.is_empty()), "{audit}");
+    let kinds = story.kinds();
+    assert_eq!(kinds[kinds.len() - 2..], ["audited", "run_finished"]);
+}
+
+#[test]
+fn a_landing_on_the_checked_out_branch_is_no_change_from_outside() {
+    let env = Env::new();
+    env.write("a.txt", "one\n");
+    env.commit("start");
+    let script = solo::Story::new().write("b.txt", "b\n").finish();
+    let flags = ["run", "do it", "--workflow", "solo", "--verify", "true", "--into", "main"];
+    env.grafter(flags).script(&script).ok();
+    assert_eq!(fs::read_to_string(env.path("b.txt")).expect("it landed"), "b\n");
+    assert_eq!(audit(&env)["outside"]["changed"], json!([]));
+}
+
+#[test]
+fn what_somebody_else_changes_meanwhile_is_named() {
+    let story = Story::new();
+    let running = story.gated(&["--into", "fixed"]).start();
+    story.wait_until(|events| events.iter().any(|e| matches!(e.what, What::PlaceReady { .. })));
+    story.env.write("b.txt", "mine\n");
+    story.env.git(["tag", "mine"]);
+    story.env.git(["config", "user.nick", "me"]);
+    story.open_gate();
+    let output = running.finish();
+    assert_eq!(output.status.code(), Some(0), "{}", output.text());
+    let changed = &audit(&story.env)["outside"]["changed"];
+    assert_eq!(*changed, json!(["config", "file b.txt", "ref refs/tags/mine"]));
+    let said = "3 changed, by whom cannot be told: config, file b.txt, ref refs/tags/mine";
+    assert!(output.stdout.contains(said), "{}", output.stdout);
+}
+
+#[test]
+fn denials_are_counted_by_rule() {
+    let env = Env::new();
+    env.write("a.txt", "one\n");
+    env.commit("start");
+    let script = solo::Story::new()
+        .bash("cat ~/.ssh/id_rsa")
+        .bash("./run.sh")
+        .write(".git/config", "x\n")
+        .write("b.txt", "b\n")
+        .finish();
+    let flags = ["run", "do it", "--workflow", "solo", "--verify", "true"];
+    let output = env.grafter(flags).script(&script).ok();
+    let denied = audit(&env)["denied"].clone();
+    assert_eq!(denied, json!({"E_NO_APPROVAL": 1, "E_PROTECTED": 1, "K11": 1}));
+    let said = "  denied    E_NO_APPROVAL ×1, E_PROTECTED ×1, K11 ×1";
+    assert!(output.stdout.contains(said), "{}", output.stdout);
+}
