@@ -159,6 +159,9 @@ pub(super) struct RunArgs {
     /// Run every node, even where the result of an earlier run would do.
     #[arg(long)]
     pub(super) fresh: bool,
+    /// Sign checkpoints of the run's record with your key (`grafter journal key`).
+    #[arg(long)]
+    pub(super) sign: bool,
     /// What to print.
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(super) output: Output,
@@ -426,8 +429,28 @@ pub(super) enum WorktreeCommand {
 #[derive(Debug, Subcommand)]
 pub(super) enum JournalCommand {
     /// Check that no line of a run's journal was altered.
-    #[command(after_help = "Example:\n  grafter journal verify 1122-1741")]
-    Verify(RunName),
+    ///
+    /// The chain shows altered lines; signatures, if the run was signed, show as well that nobody
+    /// wrote the whole record anew or cut it off.
+    #[command(
+        after_help = "Examples:\n  grafter journal verify 1122-1741\n  grafter journal verify latest --key 2f6c…"
+    )]
+    Verify(VerifyArgs),
+    /// Print the public key of your signing key; makes one in your config folder if there is none.
+    #[command(after_help = "Example:\n  grafter journal key && grafter run --sign \"…\"")]
+    Key,
+}
+
+/// Arguments of `journal verify`.
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// The run, or the beginning of its name.
+    #[arg(value_name = "RUN", default_value = "latest")]
+    pub(super) run: String,
+    /// Expect a whole record signed with this public key; without it your own key is expected where
+    /// there are signatures.
+    #[arg(long, value_name = "PUBLIC-KEY")]
+    pub(super) key: Option<String>,
 }
 
 /// Arguments of `trust`.

@@ -7,12 +7,13 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     cli::{
-        args::{Cli, Command, Output},
+        args::{Cli, Command, JournalCommand, Output},
         caps, check,
         context::{Context, Setup},
         demo, doctor,
         exit::{self, Failure, Kind, OrFail},
-        history, init, land, lists, live, out, policy, resume, run, trust, workflow, worktree,
+        history, init, journal, land, lists, live, out, policy, resume, run, trust, workflow,
+        worktree,
     },
     sandbox::child,
 };
@@ -109,7 +110,8 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Tools(args) => lists::tools(&args),
         Command::Models => lists::models(dir.as_deref()),
         Command::Worktree(command) => worktree::worktree(&open()?, &command),
-        Command::Journal(command) => history::journal(&open()?, &command),
+        Command::Journal(JournalCommand::Verify(args)) => journal::verify(&open()?, &args),
+        Command::Journal(JournalCommand::Key) => journal::show_key(&setup()?),
         Command::Trust(args) => trust::trust(&open()?, &args),
         Command::Init => init::init(&open()?),
         Command::Check(args) => check::check(dir.as_deref(), &args),

@@ -1,4 +1,4 @@
-//! `grafter status`, `logs`, `cancel` and `journal verify`: everything read from journals.
+//! `grafter status`, `logs` and `cancel`: everything read from journals.
 
 use std::{
     collections::BTreeSet,
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli::{
-        args::{JournalCommand, LogsArgs, RunName, StatusArgs},
+        args::{LogsArgs, RunName, StatusArgs},
         context::Context,
         exit::{Failure, Kind, OrFail},
         out, session,
@@ -301,17 +301,5 @@ pub(super) async fn cancel(context: &Context, name: &RunName) -> Result<ExitCode
             .hint(format!("kill -TERM {pid} asks it as well"))
     })?;
     say!("run {} is stopping; go on with: grafter resume {}", found.id, found.id)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Checks the chain of a journal.
-pub(super) fn journal(context: &Context, command: &JournalCommand) -> Result<ExitCode, Failure> {
-    let JournalCommand::Verify(name) = command;
-    let found = find(context, &name.run)?;
-    let verified = read::verify(&found.path).map_err(|error| unreadable(&found, error))?;
-    say!("run {}: {} records, the chain holds", found.id, verified.records)?;
-    if verified.torn > 0 {
-        say!("the last {} bytes are a torn line, which a resume drops", verified.torn)?;
-    }
     Ok(ExitCode::SUCCESS)
 }

@@ -19,8 +19,10 @@ use crate::{
         args::Output,
         context::Context,
         exit::{Failure, Kind, OrFail},
+        journal,
     },
     coordinator::{
+        self,
         control::{Ask, Command},
         start::{Ground, Handle, StartError},
     },
@@ -78,11 +80,13 @@ pub(super) fn model(context: &Context, name: Option<&str>) -> Result<Arc<dyn Mod
 pub(super) fn ground(
     context: &Context,
     model: Arc<dyn Model>,
-    (output, mode): (Output, Mode),
+    (output, options): (Output, &coordinator::options::Options),
 ) -> Result<(Ground, Option<Inbox>), Failure> {
     let asked = output == Output::Text && io::stdin().is_terminal() && io::stderr().is_terminal();
     let (backend, _) = backend(context);
-    confined(backend, mode, || asked && approve::unconfined())?;
+    confined(backend, options.mode, || asked && approve::unconfined())?;
+    let key_file = journal::key_file(&context.setup.paths);
+    let key = if options.sign { Some(journal::key(&key_file)?) } else { None };
     let (asks, receiver) = mpsc::unbounded_channel();
     let ground = Ground {
         repo: context.repo.clone(),
@@ -95,6 +99,7 @@ pub(super) fn ground(
         helper: env::current_exe().or_fail(Kind::Infrastructure)?,
         hide: vec![context.setup.paths.state.clone(), context.setup.paths.config.clone()],
         asks: asked.then_some(asks),
+        key,
     };
     let config = context.setup.paths.config.join("config.toml");
     Ok((ground, asked.then_some((receiver, config))))

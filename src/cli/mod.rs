@@ -21,6 +21,7 @@ mod doctor;
 mod exit;
 mod history;
 mod init;
+mod journal;
 mod land;
 mod lists;
 mod live;

@@ -55,8 +55,7 @@ async fn begin(context: Context, args: &ResumeArgs) -> Result<(Handle, Watch), F
         stored.change_model(name);
     }
     let model = live::model(&context, Some(&stored.started.model))?;
-    let how = (args.output, stored.options.mode);
-    let (ground, asks) = live::ground(&context, model, how)?;
+    let (ground, asks) = live::ground(&context, model, (args.output, &stored.options))?;
     let budget = stored.options.max_cost;
     let past = View::of(stored.past());
     let handle = start::resume(ground, graph, stored).await.map_err(live::start_failure)?;

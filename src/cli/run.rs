@@ -89,8 +89,7 @@ async fn begin(context: Context, args: &RunArgs) -> Result<(Handle, Watch), Fail
         notes,
     };
     let budget = order.options.max_cost;
-    let how = (args.output, order.options.mode);
-    let (ground, asks) = live::ground(&context, model, how)?;
+    let (ground, asks) = live::ground(&context, model, (args.output, &order.options))?;
     let handle = start::start(ground, order).await.map_err(live::start_failure)?;
     Ok((handle, Watch { output: args.output, past: View::default(), budget, asks }))
 }
@@ -140,6 +139,7 @@ fn overlay(mut settings: RunSettings, args: &RunArgs) -> RunSettings {
     settings.check_seconds = args.check_timeout.unwrap_or(settings.check_seconds);
     settings.edit_format = args.edit_format.map(edit_format).or(settings.edit_format);
     settings.allow_unverified |= args.allow_unverified;
+    settings.sign |= args.sign;
     if !args.verify.is_empty() {
         settings.verify = args.verify.clone();
     }

@@ -46,6 +46,8 @@ pub(super) struct RunSettings {
     pub(super) share: Vec<String>,
     /// Whether a commit may land that nothing verified.
     pub(super) allow_unverified: bool,
+    /// Whether checkpoints of the run's record are signed.
+    pub(super) sign: bool,
 }
 
 impl Default for RunSettings {
@@ -65,6 +67,7 @@ impl Default for RunSettings {
             max_agents: options.max_agents,
             share: options.share,
             allow_unverified: false,
+            sign: options.sign,
         }
     }
 }
@@ -81,6 +84,7 @@ impl Section for RunSettings {
         "max_agents",
         "share",
         "allow_unverified",
+        "sign",
     ];
 }
 
@@ -104,6 +108,7 @@ impl RunSettings {
             },
             max_agents: self.max_agents,
             share: self.share.clone(),
+            sign: self.sign,
             ..Options::default()
         })
     }

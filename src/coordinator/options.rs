@@ -39,6 +39,9 @@ pub struct Options {
     pub max_agents: usize,
     /// Ignored folders of the checkout that agents see read-only, such as `node_modules`.
     pub share: Vec<String>,
+    /// Whether checkpoints of the run's record are signed.
+    #[serde(default)]
+    pub sign: bool,
 }
 
 /// Whether stored results are used.
@@ -77,6 +80,7 @@ impl Default for Options {
             unverified: Unverified::Refuse,
             max_agents: 8,
             share: vec![".venv".to_owned(), "node_modules".to_owned()],
+            sign: false,
         }
     }
 }

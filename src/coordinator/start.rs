@@ -27,6 +27,7 @@ use crate::{
     journal::{
         results::Store,
         runs::{self, RunDir},
+        sign::Key,
         writer::{Journal, JournalError},
     },
     prompt::set::PromptSet,
@@ -71,6 +72,8 @@ pub struct Ground {
     pub guard: guard::options::Options,
     /// Where questions for a person go; none when nobody is there.
     pub asks: Option<UnboundedSender<Ask>>,
+    /// What signs the run's record, if its options say so.
+    pub key: Option<Key>,
 }
 
 impl Ground {
@@ -90,6 +93,7 @@ impl Ground {
             hide: vec![folder.to_owned()],
             guard: guard::options::Options::default(),
             asks: None,
+            key: None,
         })
     }
 }
@@ -160,6 +164,9 @@ pub enum StartError {
         /// The run.
         run: RunId,
     },
+    /// The record is to be signed, and there is nothing to sign it with.
+    #[error("the run's record is to be signed, and no key was given")]
+    NoKey,
     /// A money cap needs a price.
     #[error("no price is known for model `{model}`, so a money cap cannot be kept")]
     NoPrice {
@@ -187,8 +194,10 @@ pub async fn start(ground: Ground, order: Order) -> Result<Handle, StartError> {
     let tip = tip.map_err(|error| StartError::Repository(chain(&error)))?;
     let (sink, records) = mpsc::unbounded_channel();
     let dir = runs::folder(&state_dir).join(run.as_str());
-    let journal = Journal::create(&dir, run.clone(), sink)?;
     let mut options = order.options;
+    let key = signer(&ground, &options)?;
+    let journal = Journal::create(&dir, run.clone(), sink)?;
+    key.map_or(Ok(()), |key| journal.sign_with(key))?;
     options.model_format = ground.model.info().edit_format;
     let started = RunStarted {
         workflow: order.graph.name.clone(),
@@ -297,6 +306,7 @@ fn over(past: &[Event]) -> Option<String> {
 /// Goes on with a stored run.
 pub async fn resume(ground: Ground, graph: Graph, stored: Stored) -> Result<Handle, StartError> {
     priced(&*ground.model, &stored.options, &stored.started.model)?;
+    signer(&ground, &stored.options)?.map_or(Ok(()), |key| stored.journal.sign_with(key))?;
     let pid = std::process::id();
     let model = stored.other_model.clone();
     // A limit that was raised stays so, also when this process dies as well.
@@ -315,6 +325,15 @@ fn priced(model: &dyn Model, options: &Options, name: &str) -> Result<(), StartE
         return Err(StartError::NoPrice { model: name.to_owned() });
     }
     Ok(())
+}
+
+/// Returns what signs the record, if it is to be signed.
+fn signer(ground: &Ground, options: &Options) -> Result<Option<Key>, StartError> {
+    match &ground.key {
+        Some(key) if options.sign => Ok(Some(key.clone())),
+        None if options.sign => Err(StartError::NoKey),
+        _ => Ok(None),
+    }
 }
 
 fn json(options: &Options) -> String {

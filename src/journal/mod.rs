@@ -7,6 +7,7 @@
 //!
 //! ```text
 //! <state>/runs/<run>/journal.jsonl    the records
+//! <state>/runs/<run>/signatures.jsonl  signed checkpoints, on request (`sign`)
 //! <state>/runs/<run>/lock             held by the writer, holds its process id
 //! <state>/blobs/<blake3>              texts too long for a record
 //! <state>/results/<key>               outcomes that another run may use again
@@ -22,4 +23,5 @@ pub mod read;
 pub mod record;
 pub mod results;
 pub mod runs;
+pub mod sign;
 pub mod writer;

@@ -13,7 +13,7 @@ use std::{
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
-    journal::{flush::Flusher, lock::RunLock, record::Chain},
+    journal::{flush::Flusher, lock::RunLock, record::Chain, sign::Signer},
     protocol::{
         event::{Event, What},
         ids::{AgentId, NodeId, RunId},
@@ -83,6 +83,8 @@ pub(super) struct Desk {
     sink: UnboundedSender<Event>,
     flusher: Flusher,
     failpoint: Failpoint,
+    /// Signs checkpoints, if the user wants that.
+    pub(super) signer: Option<Signer>,
     /// Held while the journal is open.
     _lock: RunLock,
 }
@@ -95,7 +97,7 @@ impl Desk {
         flusher: Flusher,
         lock: RunLock,
     ) -> Self {
-        Self { pen, sink, flusher, failpoint: Failpoint::from_env(), _lock: lock }
+        Self { pen, sink, flusher, failpoint: Failpoint::from_env(), signer: None, _lock: lock }
     }
 
     /// Writes a record, and tells the sink.
@@ -107,6 +109,10 @@ impl Desk {
         self.flusher.grown();
         // Nobody has to listen: a run goes on when its view is gone.
         self.sink.send(event.clone()).ok();
+        if let Some(signer) = self.signer.as_mut().filter(|_| Signer::is_due(&event)) {
+            self.pen.tape.sync_data()?;
+            signer.sign(&event, &self.pen.chain)?;
+        }
         Ok(event)
     }
 }

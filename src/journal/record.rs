@@ -67,6 +67,11 @@ impl Flaw {
 }
 
 impl Chain {
+    /// Returns the hash of the record before the next one.
+    pub fn head(&self) -> &str {
+        &self.prev
+    }
+
     /// Returns the line of an event, newline included, and the chain after it.
     ///
     /// The event's `seq` must be `next`.

@@ -24,6 +24,7 @@ use crate::{
         pen::{Desk, Entry, Pen},
         read::{FILE, ReadError, scan},
         record::Chain,
+        sign::{Key, Signer},
     },
     protocol::{
         event::{Event, Kept, Level, What},
@@ -39,6 +40,7 @@ pub struct Journal {
     flusher: Flusher,
     blobs: Blobs,
     run: RunId,
+    run_dir: PathBuf,
 }
 
 /// Why a journal cannot be opened or written.
@@ -147,6 +149,13 @@ impl Journal {
         Ok((journal, scan.events))
     }
 
+    /// Signs checkpoints from now on.
+    pub fn sign_with(&self, key: Key) -> Result<(), JournalError> {
+        let signer = Signer::new(&self.run_dir, key).map_err(open_error(&self.run_dir))?;
+        self.desk().as_mut().ok_or(JournalError::Closed)?.signer = Some(signer);
+        Ok(())
+    }
+
     /// Appends a record and returns it once it is written and the sink has it.
     pub async fn append(
         &self,
@@ -204,7 +213,8 @@ impl Journal {
         let desk = Desk::new(pen, sink, flusher.clone(), lock);
         let state_dir = run_dir.ancestors().nth(2).unwrap_or(run_dir);
         let blobs = Blobs::of(state_dir);
-        Ok(Self { desk: Arc::new(Mutex::new(Some(desk))), flusher, blobs, run })
+        let run_dir = run_dir.to_owned();
+        Ok(Self { desk: Arc::new(Mutex::new(Some(desk))), flusher, blobs, run, run_dir })
     }
 
     fn write(&self, entry: Entry) -> Result<Event, JournalError> {

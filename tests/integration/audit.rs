@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use grafter::protocol::event::What;
+use grafter::{journal::runs::RunDir, protocol::event::What};
 use serde_json::{Value, json};
 
 use crate::{env::Env, solo, story::Story};
@@ -81,4 +81,51 @@ fn denials_are_counted_by_rule() {
     assert_eq!(denied, json!({"E_NO_APPROVAL": 1, "E_PROTECTED": 1, "K11": 1}));
     let said = "  denied    E_NO_APPROVAL ×1, E_PROTECTED ×1, K11 ×1";
     assert!(output.stdout.contains(said), "{}", output.stdout);
+}
+
+#[test]
+fn a_signed_run_is_proved_and_a_forged_one_is_found() {
+    let env = Env::new();
+    env.write("a.txt", "one\n");
+    env.commit("start");
+    let script = solo::Story::new().write("b.txt", "b\n").finish();
+    let flags = ["run", "do it", "--workflow", "solo", "--verify", "true", "--fresh"];
+    let signed = || env.grafter(flags.into_iter().chain(["--sign"])).script(&script);
+    // Without a key nothing begins.
+    let said = signed().code(2).stderr;
+    assert!(said.contains("grafter journal key"), "{said}");
+    assert!(env.grafter(["status"]).ok().stdout.contains("no runs yet"));
+    let key = env.grafter(["journal", "key"]).ok().stdout.trim().to_owned();
+    assert_eq!(env.grafter(["journal", "key"]).ok().stdout.trim(), key, "it is made once");
+    env.grafter(flags).script(&script).ok();
+    assert!(env.grafter(["journal", "verify"]).ok().stdout.ends_with("it is not signed\n"));
+    let said = env.grafter(["journal", "verify", "--key", &key]).code(6).stderr;
+    assert!(said.contains("is not signed"), "{said}");
+    signed().ok();
+    for flags in [&[][..], &["--key", &key]] {
+        let said = env.grafter(["journal", "verify", "latest"].iter().chain(flags)).ok().stdout;
+        let proof = format!("signed by {key}, from the first record to the end of the run\n");
+        assert!(said.ends_with(&proof), "{said}");
+    }
+    let run = RunDir::list(&env.path(".git/grafter")).expect("the runs").swap_remove(0).path;
+    // Its end cut off together with its signatures: the chain still holds.
+    let journal = fs::read_to_string(run.join("journal.jsonl")).expect("a journal");
+    let lines: Vec<&str> = journal.split_inclusive('\n').collect();
+    fs::write(run.join("journal.jsonl"), lines[..lines.len() - 1].concat()).expect("written");
+    let said = env.grafter(["journal", "verify"]).code(6).stderr;
+    assert!(said.contains("was signed and is gone: the journal was cut off"), "{said}");
+    fs::remove_file(run.join("signatures.jsonl")).expect("they are there");
+    env.grafter(["journal", "verify"]).ok();
+    env.grafter(["journal", "verify", "--key", &key]).code(6);
+}
+
+#[test]
+fn a_run_that_is_taken_up_again_signs_on() {
+    let story = Story::new();
+    let key = story.grafter(&["journal", "key"]).ok().stdout.trim().to_owned();
+    story.run_capped(&["--max-turns", "2", "--sign"]).code(4);
+    story.grafter(&["resume", "--max-turns", "50"]).ok();
+    story.is_whole();
+    let said = story.grafter(&["journal", "verify", "--key", &key]).ok().stdout;
+    assert!(said.contains("from the first record to the end"), "{said}");
 }

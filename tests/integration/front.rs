@@ -69,6 +69,7 @@ fn every_command_has_help_with_an_example_where_one_helps() {
     worktree enter
     journal
     journal verify
+    journal key
     trust
     init
     check
