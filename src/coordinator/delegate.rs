@@ -14,12 +14,15 @@ use crate::{
         state::{RunState, is_terminal},
         unit,
     },
-    graph::node::{AgentWork, Node, Work},
+    graph::{
+        dag::Graph,
+        node::{AgentWork, Node, Work},
+    },
     protocol::{
         event::{Event, What},
         ids::{AgentId, NodeId},
         outcome::Outcome,
-        task::{AgentKind, Phase},
+        task::{AgentKind, Mode, Phase},
     },
 };
 
@@ -88,7 +91,7 @@ pub(super) async fn run(shared: Arc<Shared>, asked: Asked) {
         let _ = reply.send(Err(error.to_string()));
         return;
     }
-    let brief = brief(&id, question, earlier);
+    let brief = brief((&id, mode(&shared.graph, &id)), question, earlier);
     let answer = match unit::outcome(&shared, &brief).await {
         Ok((outcome, _)) if unit::unfinished(&outcome).is_some() => Err(outcome.summary),
         Ok((outcome, reused)) => {
@@ -103,7 +106,16 @@ pub(super) async fn run(shared: Arc<Shared>, asked: Asked) {
     let _ = reply.send(answer);
 }
 
-fn brief(id: &NodeId, question: String, earlier: Vec<Event>) -> Brief {
+/// Returns the mode that a sub-agent takes over from the node that asked.
+fn mode(graph: &Graph, id: &NodeId) -> Option<Mode> {
+    let (asker, _) = id.as_str().split_once('~')?;
+    match &graph.get(NodeId::new(asker).place().0)?.work {
+        Work::Agent(agent) => agent.mode,
+        Work::Checks => None,
+    }
+}
+
+fn brief((id, mode): (&NodeId, Option<Mode>), question: String, earlier: Vec<Event>) -> Brief {
     let tools = ["read", "read_many", "glob", "grep", "tree", "outline", "git"];
     let tools = tools.iter().chain(&["report_finding", "finish"]);
     let work = Work::Agent(AgentWork {
@@ -111,6 +123,7 @@ fn brief(id: &NodeId, question: String, earlier: Vec<Event>) -> Brief {
         tools: tools.map(|name| (*name).to_owned()).collect(),
         edit_format: None,
         temperatures: Vec::new(),
+        mode,
         max_turns: Some(20),
     });
     let node = Node {
@@ -139,5 +152,25 @@ fn brief(id: &NodeId, question: String, earlier: Vec<Event>) -> Brief {
         commit: None,
         base_report: None,
         earlier,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::fixture::graph;
+
+    #[test]
+    fn a_helper_takes_over_the_mode_of_the_node_that_asked() {
+        let graph = graph(
+            "name: w\nversion: 1\nnodes:\n\
+             \x20 - { id: a, phase: research, role: r, mode: default, each: 2, optional: true }\n\
+             \x20 - { id: b, phase: implementation, role: r, needs: [a] }\n",
+        );
+        let mode = |id: &str| mode(&graph, &NodeId::new(id));
+        assert_eq!(mode("a.1~1f3a9c00"), Some(Mode::Default));
+        assert_eq!(mode("b~1f3a9c00"), None);
+        let brief = brief((&NodeId::new("a.1~x"), mode("a.1~x")), String::new(), Vec::new());
+        assert!(matches!(&brief.node.work, Work::Agent(a) if a.mode == Some(Mode::Default)));
     }
 }

@@ -13,7 +13,7 @@ use crate::{
         shared::{Shared, blocking, broken},
     },
     graph::node::AgentWork,
-    guard::decide::Policy,
+    guard::{decide::Policy, modes},
     prompt::assemble::Assembled,
     protocol::{
         event::{Event, What},
@@ -148,9 +148,13 @@ impl Member<'_> {
         lodging.map_err(|error| broken(&error))
     }
 
+    fn mode(&self) -> Mode {
+        modes::inherited(self.shared.options.mode, self.agent.mode)
+    }
+
     /// Starts a writer's sandbox while its model still thinks: it will run commands.
     fn warm(&self, lodging: &Lodging) {
-        let asked = self.shared.options.mode >= Mode::Auto || self.shared.interactive;
+        let asked = self.mode() >= Mode::Auto || self.shared.interactive;
         if self.writes() && self.format() == EditFormat::Tools && asked {
             let place = lodging.place.clone();
             // What goes wrong is told by the first command, which tries again.
@@ -203,7 +207,7 @@ impl Member<'_> {
     fn bench(&self, lodging: &Lodging, offered: Vec<String>) -> Bench {
         let (shared, brief) = (self.shared, self.brief);
         let policy = Policy {
-            mode: shared.options.mode,
+            mode: self.mode(),
             phase: brief.node.phase,
             interactive: shared.interactive,
             rules: shared.rules.clone(),

@@ -210,6 +210,7 @@ pub async fn start(ground: Ground, order: Order) -> Result<Handle, StartError> {
         target,
         tip,
         checkout: ground.repo.checkout().display().to_string(),
+        mode: Some(options.mode),
         task: order.task.clone(),
     };
     journal.append(None, None, What::RunStarted(Box::new(started.clone()))).await?;

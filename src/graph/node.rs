@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     graph::condition::Condition,
-    protocol::task::{AgentKind, EditFormat, Phase},
+    protocol::task::{AgentKind, EditFormat, Mode, Phase},
 };
 
 /// Most instances of one fan-out; a longer list of an earlier node is cut to it.
@@ -76,6 +76,10 @@ pub struct AgentWork {
     pub edit_format: Option<EditFormat>,
     /// Temperatures by attempt; empty where the provider's default holds.
     pub temperatures: Vec<f32>,
+    /// Its permission mode, where that is stricter than the run's. Not in the content key of a node
+    /// without one, whose stored results stay of use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
     /// Most answers of the model.
     pub max_turns: Option<u32>,
 }

@@ -10,7 +10,7 @@ use crate::{
         validate::Problems,
     },
     protocol::{
-        task::{AgentKind, Phase},
+        task::{AgentKind, Mode, Phase},
         tool::{Catalogue, Class, ToolSpec},
     },
     settings::{
@@ -77,6 +77,7 @@ fn checks(spec: &NodeSpec, problems: &mut Problems) -> Work {
         ("each", spec.each.as_ref().map(|it| it.at)),
         ("gives", spec.gives.0.first().map(|(name, _)| name.at)),
         ("takes", spec.takes.0.first().map(|(name, _)| name.at)),
+        ("mode", spec.mode.as_ref().map(|it| it.at)),
         ("max_turns", spec.max_turns.as_ref().map(|it| it.at)),
         ("temperature", spec.temperature.as_ref().map(|it| it.at)),
         ("edit_format", spec.edit_format.as_ref().map(|it| it.at)),
@@ -106,11 +107,18 @@ fn agent(spec: &At<NodeSpec>, catalogue: &Catalogue, problems: &mut Problems) ->
     if let Some(turns) = written.max_turns.as_ref().filter(|turns| turns.value == 0) {
         problems.add(turns.at, "`max_turns` must be at least 1");
     }
+    if let Some(mode) = written.mode.as_ref().filter(|mode| mode.value == Mode::Yolo) {
+        problems.add(
+            mode.at,
+            "`mode` can only be stricter than the run's, and nothing is freer than yolo",
+        );
+    }
     Work::Agent(AgentWork {
         role: written.role.as_ref().map(|role| role.value.clone()).unwrap_or_default(),
         tools: tools(written, catalogue, problems),
         edit_format: written.edit_format.as_ref().map(|format| format.value),
         temperatures: temperatures(written, problems),
+        mode: written.mode.as_ref().map(|mode| mode.value),
         max_turns: written.max_turns.as_ref().map(|turns| turns.value),
     })
 }

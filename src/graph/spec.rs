@@ -32,6 +32,7 @@
 //! | `when` | runs only if `{ carry: NAME, equals / not_equals / exists / at_least: VALUE }` holds; a node that does not run counts as ended |
 //! | `on_failure` | `{ to: NODE, max: 1..5 }`: a failure sends the work back to an earlier node |
 //! | `optional` | its failure does not stop those that need it |
+//! | `mode` | permission mode of its agents and their helpers, where that is stricter than the run's: `default`, `allow-edits`, `auto` or `bypass` |
 //! | `max_turns` | most model answers of one agent |
 //! | `temperature` | a number, or a list with one per attempt, the last for all later ones |
 //! | `edit_format` | `tools`, `blocks`, `whole-file` or `whole-function`; implementation only |
@@ -49,7 +50,7 @@ use serde_json::Value;
 
 use crate::{
     graph::node::CarryType,
-    protocol::task::{AgentKind, EditFormat, Phase},
+    protocol::task::{AgentKind, EditFormat, Mode, Phase},
     settings::yaml::{At, Entries},
 };
 
@@ -102,6 +103,7 @@ pub struct NodeSpec {
     pub on_failure: Option<At<BackSpec>>,
     #[serde(default)]
     pub optional: bool,
+    pub mode: Option<At<Mode>>,
     pub max_turns: Option<At<u32>>,
     pub temperature: Option<At<Temperatures>>,
     pub edit_format: Option<At<EditFormat>>,

@@ -11,6 +11,11 @@ use crate::{
     },
 };
 
+/// Returns the mode of a child: its own can only be stricter than its parent's.
+pub fn inherited(parent: Mode, own: Option<Mode>) -> Mode {
+    own.map_or(parent, |own| own.min(parent))
+}
+
 /// What kind of call it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Row {
@@ -118,6 +123,17 @@ mod tests {
         Row::Denied,
         Row::Floor,
     ];
+
+    #[test]
+    fn a_child_is_never_freer_than_its_parent() {
+        for parent in Mode::ALL {
+            assert_eq!(inherited(parent, None), parent);
+            for own in Mode::ALL {
+                let mode = inherited(parent, Some(own));
+                assert!(mode <= parent && mode <= own && (mode == parent || mode == own));
+            }
+        }
+    }
 
     #[test]
     fn the_table_is_this_one() {

@@ -13,7 +13,7 @@
 //!
 //! | kind | body |
 //! |---|---|
-//! | `run_started` | `task`, `workflow`, `workflow_text`, `prompts`, `options`, `model`, `scripted`, `base`, `target`, `checkout` |
+//! | `run_started` | `task`, `workflow`, `workflow_text`, `prompts`, `options`, `model`, `scripted`, `base`, `target`, `checkout`, `mode` |
 //! | `run_resumed` | `pid`, `model` |
 //! | `note` | `level`, `text` |
 //! | `node_started` | `attempt`, `phase`, `role`, `agent_kind`, `feedback` |
@@ -81,7 +81,7 @@ use crate::protocol::{
     message::StopReason,
     outcome::Outcome,
     report::{CheckReport, DiffStat, RunEnd, Verdict},
-    task::{AgentKind, Phase, Task},
+    task::{AgentKind, Mode, Phase, Task},
     usage::{Micros, Usage},
 };
 
@@ -473,4 +473,7 @@ pub struct RunStarted {
     pub tip: Option<Oid>,
     /// The user's checkout.
     pub checkout: String,
+    /// The permission mode; none in journals of before it was written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
 }

@@ -132,12 +132,21 @@ pub fn total_line(view: &View, budget: Option<Micros>) -> String {
         Some(cap) => facts.push(format!("{} of {cap}", view.cost)),
         None => facts.extend(money(view.cost)),
     }
+    if view.is_yolo() {
+        facts.insert(0, plain::YOLO.to_owned());
+    }
     facts.join(" · ")
 }
 
 /// Returns whether an event stays on the screen above the bars; the rest only moves them.
 fn is_step(what: &What) -> bool {
-    !matches!(what, What::NodeStarted { .. } | What::ToolResult { .. } | What::RunFinished { .. })
+    !matches!(
+        what,
+        What::NodeStarted { .. }
+            | What::ModelIntent { .. }
+            | What::ToolResult { .. }
+            | What::RunFinished { .. }
+    )
 }
 
 fn style(template: &str) -> ProgressStyle {

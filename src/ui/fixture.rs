@@ -37,6 +37,7 @@ impl Tale {
             target: "grafter/1122-1741-9f3a/landed".to_owned(),
             tip: None,
             checkout: "/home/ann/stats".to_owned(),
+            mode: None,
         };
         let mut tale = Self { events: Vec::new(), at: 1_700_000_000_000 };
         tale.add("", 0, What::RunStarted(Box::new(start)));

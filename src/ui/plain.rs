@@ -14,6 +14,8 @@ use crate::{
     },
 };
 
+/// The banner of a mode in which the checks stop nothing but the floor.
+pub const YOLO: &str = "YOLO: checks do not stop commands, only the floor and the sandbox do";
 /// The longest text of a model or a repository in a line.
 const ROOM: usize = 160;
 
@@ -71,6 +73,7 @@ fn words(view: &View, event: &Event) -> Option<String> {
             let answer = answer.as_ref().map(|answer| format!(", {answer}")).unwrap_or_default();
             format!("{decision}{answer}: {} ({})", escape(title), short(why))
         }
+        What::ModelIntent { turn, .. } if view.is_yolo() => format!("{YOLO}, turn {turn}"),
         What::PlaceIntent { .. }
         | What::PlaceReady { .. }
         | What::ModelIntent { .. }

@@ -9,7 +9,7 @@ use crate::{
         ids::{NodeId, Oid, RunId},
         outcome::{Failure, Outcome, Status},
         report::{CheckReport, DiffStat, RunEnd, Verdict},
-        task::Phase,
+        task::{Mode, Phase},
         usage::{Micros, Usage},
     },
     ui::audit::Ledger,
@@ -207,6 +207,11 @@ impl View {
                 self.apply_to_work(what);
             }
         }
+    }
+
+    /// Returns whether it runs whatever the checks say.
+    pub fn is_yolo(&self) -> bool {
+        self.start.as_ref().is_some_and(|start| start.mode == Some(Mode::Yolo))
     }
 
     /// Returns the nodes that work now.

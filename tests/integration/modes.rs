@@ -196,3 +196,39 @@ fn policies_are_explained_and_tested() {
     env.write("policy.yaml", "- {command: ls, expects: run}\n");
     env.grafter(["policy", "test", "policy.yaml"]).code(2);
 }
+
+#[test]
+fn a_node_can_only_name_a_stricter_mode_than_the_run() {
+    let env = world();
+    let solo = include_str!("../../workflows/solo.yaml").replace("name: solo", "name: strict");
+    for (own, run, judged_as) in [
+        ("default", "bypass", vec!["deny -", "deny -"]),
+        ("bypass", "allow-edits", vec!["deny -"]),
+        ("bypass", "bypass", vec![]),
+    ] {
+        let text = solo.replace("role: solo", &format!("role: solo\n    mode: {own}"));
+        env.write("strict.yaml", &text);
+        let story = Story::new().bash("./run.sh").write("b.txt", "b\n").finish();
+        let flags = ["run", "do it", "--fresh", "--workflow", "strict.yaml", "--verify", "true"];
+        env.grafter(flags.into_iter().chain(["--mode", run])).script(&story).start().finish();
+        assert_eq!(judged(&env)[..judged_as.len()], judged_as, "{own} in {run}");
+        assert_eq!(judged(&env).is_empty(), judged_as.is_empty(), "{own} in {run}");
+    }
+}
+
+#[test]
+fn yolo_says_so_at_every_turn_and_at_the_end() {
+    let env = world();
+    let name = env.path(".").canonicalize().expect("it is there");
+    let name = name.file_name().expect("a name").to_string_lossy().into_owned();
+    let story = Story::new().write("b.txt", "b\n").finish();
+    let flags = ["run", "do it", "--workflow", "solo", "--verify", "true", "--mode", "yolo"];
+    let output = env.grafter(flags.into_iter().chain(["--i-accept", &name])).script(&story).ok();
+    let turns = output.stderr.matches("YOLO: checks do not stop commands").count();
+    assert_eq!(turns, 2, "{}", output.stderr);
+    assert!(output.stdout.contains("! yolo: commands run"), "{}", output.stdout);
+    let log = env.grafter(["logs", "--json"]).ok().stdout;
+    assert!(log.lines().next().is_some_and(|line| line.contains("\"mode\":\"yolo\"")), "{log}");
+    run(&env, "bypass", &story).ok();
+    assert!(!env.grafter(["logs"]).ok().stdout.contains("YOLO"));
+}

@@ -120,6 +120,7 @@ impl World {
                 target: "t".into(),
                 tip: None,
                 checkout: "/r".into(),
+                mode: None,
             })),
         );
         world

@@ -11,7 +11,7 @@ fn unknown_key() {
     nedes: [b]
 ";
     insta::assert_snapshot!(problems(text), @r"
-    w.yaml:7:5: unknown key `nedes`; did you mean `needs`? (known: id, phase, work, role, kind, tools, needs, each, gives, takes, when, on_failure, optional, max_turns, temperature, edit_format)
+    w.yaml:7:5: unknown key `nedes`; did you mean `needs`? (known: id, phase, work, role, kind, tools, needs, each, gives, takes, when, on_failure, optional, mode, max_turns, temperature, edit_format)
     7 |     nedes: [b]
       |     ^
     ");
@@ -224,6 +224,18 @@ fn checks_with_agent_keys() {
     w.yaml:4:60: `each` is for agents; `work: checks` runs no model
     4 |   - { id: a, phase: research, work: checks, role: r, each: 2 }
       |                                                            ^
+    ");
+}
+
+#[test]
+fn a_mode_that_no_workflow_may_name() {
+    let text = r"
+  - { id: a, phase: research, role: r, mode: yolo }
+";
+    insta::assert_snapshot!(problems(text), @r"
+    w.yaml:4:46: `mode` can only be stricter than the run's, and nothing is freer than yolo
+    4 |   - { id: a, phase: research, role: r, mode: yolo }
+      |                                              ^
     ");
 }
 
