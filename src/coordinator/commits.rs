@@ -6,6 +6,7 @@ use crate::{
     coordinator::{
         brief::Brief,
         jobs::message,
+        redact::{Shown, refusal},
         shared::{self, Shared, blocking, broken},
     },
     git::{
@@ -85,7 +86,12 @@ pub(super) async fn record(
     let (repo, to) = (shared.repo.clone(), commit.clone());
     let (base, branch) = (shared.started.base.clone(), shared.branch());
     let before = brief.commit.clone();
+    let (rules, texts) = (shared.rules.clone(), words(shared));
     let looked = blocking(move || -> Result<_, String> {
+        let shown = Shown { range: (&base, &to), texts };
+        if let Some(why) = refusal(&repo, &rules, &shown).map_err(|error| chain(&error))? {
+            return Ok(Err(why));
+        }
         point(&repo, &format!("refs/heads/{branch}"), &to)?;
         let stat = shared::stat(&repo, (&base, &to))?;
         // A repair is not told of what its first attempt was.
@@ -95,9 +101,10 @@ pub(super) async fn record(
                 None => true,
             };
         let seen = diff::unified(&repo, &base, &to).map_err(|error| chain(&error))?;
-        Ok((stat, news, touched::tests_touched(&seen)))
+        Ok(Ok((stat, news, touched::tests_touched(&seen))))
     });
-    let (stat, news, tests_touched) = looked.await.map_err(RunEnd::Infrastructure)?;
+    let looked = looked.await.map_err(RunEnd::Infrastructure)?;
+    let (stat, news, tests_touched) = looked.map_err(RunEnd::Refused)?;
     let known = brief.earlier.iter().any(
         |event| matches!(&event.what, What::CommitMade { commit: made, .. } if made == commit),
     );
@@ -111,6 +118,17 @@ pub(super) async fn record(
     let (commit, branch) = (commit.clone(), shared.branch());
     let made = What::CommitMade { commit, branch, stat, tests_touched, left_out };
     append(shared, brief, made).await
+}
+
+/// Returns what a commit of this run shows besides its files.
+fn words(shared: &Shared) -> Vec<(&'static str, String)> {
+    let identity = shared.repo.identity();
+    vec![
+        ("the branch name", shared.branch()),
+        ("the target's name", shared.started.target.clone()),
+        ("the commit message, which holds the issue", message(shared)),
+        ("the commit's author", format!("{} <{}>", identity.name, identity.email)),
+    ]
 }
 
 fn sets_attributes(stat: &DiffStat) -> bool {

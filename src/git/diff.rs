@@ -71,6 +71,36 @@ pub fn changed_paths(repo: &Repo, a: &Oid, b: &Oid) -> Result<Vec<String>, GitEr
     Ok(between(&library, a, b)?.deltas().map(|delta| path_of(&delta)).collect())
 }
 
+/// A file before and after a change; empty where it is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// Its path; bytes that are no UTF-8 are replaced.
+    pub path: String,
+    /// Its bytes before.
+    pub old: Vec<u8>,
+    /// Its bytes after.
+    pub new: Vec<u8>,
+}
+
+/// Shows each file that differs, one after another; a deleted one and a submodule have no bytes.
+pub fn each_changed(
+    repo: &Repo,
+    (a, b): (&Oid, &Oid),
+    look: &mut dyn FnMut(&Pair),
+) -> Result<(), GitError> {
+    let library = repo.open()?;
+    for delta in between(&library, a, b)?.deltas() {
+        let bytes = |file: git2::DiffFile<'_>| match file.mode() {
+            git2::FileMode::Unreadable | git2::FileMode::Commit => Ok(Vec::new()),
+            _ => library.find_blob(file.id()).map(|blob| blob.content().to_vec()),
+        };
+        let read = |file| bytes(file).map_err(GitError::library("read a changed file"));
+        let (old, new) = (read(delta.old_file())?, read(delta.new_file())?);
+        look(&Pair { path: path_of(&delta), old, new });
+    }
+    Ok(())
+}
+
 fn between<'r>(library: &'r Repository, a: &Oid, b: &Oid) -> Result<Diff<'r>, GitError> {
     let (a, b) = (tree_in(library, a)?, tree_in(library, b)?);
     let mut options = DiffOptions::new();

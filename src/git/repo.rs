@@ -262,6 +262,22 @@ impl Repo {
         identity_in(config.as_ref(), &|name| env::var(name).ok())
     }
 
+    /// Returns where the repository's remotes are, for fetching and for pushing.
+    pub fn remotes(&self) -> Result<Vec<String>, GitError> {
+        let library = self.open()?;
+        let doing = || GitError::library("read the remotes");
+        let mut urls = Vec::new();
+        for name in library.remotes().map_err(doing())?.iter_bytes() {
+            // A remote whose name or place is no text is one that nobody can call private.
+            let name = String::from_utf8_lossy(name);
+            let remote = library.find_remote(&name).map_err(doing())?;
+            urls.push(String::from_utf8_lossy(remote.url_bytes()).into_owned());
+            let push = remote.pushurl_bytes().map(|url| String::from_utf8_lossy(url).into_owned());
+            urls.extend(push);
+        }
+        Ok(urls)
+    }
+
     /// Returns the tree of a commit; a tree is returned as it is.
     pub fn tree_of(&self, commit: &Oid) -> Result<Oid, GitError> {
         let library = self.open()?;

@@ -2,7 +2,8 @@
 //!
 //! Pure: all facts are arguments. `decide` alone can make a `Cleared` call, by the table of `modes`,
 //! the user's `rules`, and what `ordinary` and `files` know of everyday commands; `path` says what a
-//! path given by a model means, `sanitise` takes tricks out of text. `gate` judges command lines:
+//! path given by a model means, `sanitise` takes tricks out of text, `redact` finds the user's terms in
+//! it. `gate` judges command lines:
 //! `shell` parses them, `scene` says what they would do, `checks` holds the numbered table.
 
 #[cfg(test)]
@@ -16,6 +17,7 @@ pub mod modes;
 pub mod options;
 pub mod ordinary;
 pub mod path;
+pub mod redact;
 pub mod rules;
 pub mod sanitise;
 pub mod scene;

@@ -1,4 +1,5 @@
-//! The `[guard]` table of the user's settings: rules on commands, and how long a question waits.
+//! The `[guard]` table of the user's settings: rules on commands, how long a question waits, and
+//! terms that must not get out.
 //!
 //! No repository may set any of it.
 
@@ -19,11 +20,21 @@ pub struct Options {
     pub deny: Vec<Rule>,
     /// How long a question waits for its answer before it counts as a no, in seconds.
     pub ask_seconds: u64,
+    /// Terms that must not get into a commit of a repository that may be public.
+    pub redact: Vec<String>,
+    /// Remotes that are not public, as `HOST` or `HOST/PATH`.
+    pub private: Vec<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { allow: Vec::new(), deny: Vec::new(), ask_seconds: 300 }
+        Self {
+            allow: Vec::new(),
+            deny: Vec::new(),
+            ask_seconds: 300,
+            redact: Vec::new(),
+            private: Vec::new(),
+        }
     }
 }
 

@@ -129,3 +129,35 @@ fn a_run_that_is_taken_up_again_signs_on() {
     let said = story.grafter(&["journal", "verify", "--key", &key]).ok().stdout;
     assert!(said.contains("from the first record to the end"), "{said}");
 }
+
+#[test]
+fn terms_that_stay_inside_stop_the_commit_with_file_and_line() {
+    let env = Env::new();
+    env.write("a.txt", "one\n");
+    env.commit("start");
+    let folder = env.root().join("config/grafter");
+    fs::create_dir_all(&folder).expect("a folder");
+    let settings = |text: &str| fs::write(folder.join("config.toml"), text).expect("a new file");
+    settings("[guard]\nredact = [\"Blue Falcon\"]\n");
+    let script = solo::Story::new().write("CHANGELOG.md", "x\nblue_falcon\n").finish();
+    let run = |more: &'static [&str]| {
+        let flags = ["run", "do it", "--workflow", "solo", "--verify", "true", "--fresh"];
+        env.grafter(flags.into_iter().chain(more.iter().copied())).script(&script)
+    };
+    let output = run(&[]).code(3);
+    assert!(
+        output.text().contains("term 1 at CHANGELOG.md:2, so no branch holds it"),
+        "{}",
+        output.text()
+    );
+    let branches = env.git(["for-each-ref", "--format=%(refname)", "refs/heads"]);
+    let tips = env.git(["log", "--all", "--format=%s", "--branches", "--", "CHANGELOG.md"]);
+    assert!(!branches.contains("landed"), "{branches}");
+    assert!(!tips.contains("do it"), "no branch holds it: {tips}");
+    // The user calls the only remote private and goes on; the trailer stays.
+    env.git(["remote", "add", "origin", "git@git.corp.example:a/b"]);
+    settings("[guard]\nredact = [\"Blue Falcon\"]\nprivate = [\"git.corp.example\"]\n");
+    env.grafter(["resume"]).ok();
+    let landed = env.git(["log", "-1", "--format=%B", "--glob=refs/heads/grafter/*/landed"]);
+    assert!(landed.contains("Assisted-by: grafter"), "{landed}");
+}
