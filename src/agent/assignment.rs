@@ -6,6 +6,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    guard::tripwire::Tripwire,
     journal::writer::Journal,
     prompt::words::Words,
     protocol::{
@@ -37,6 +38,8 @@ pub struct Assignment {
     pub words: Arc<Words>,
     /// The tools it may call, by name.
     pub tools: Vec<String>,
+    /// What gives an alarm; nothing in most runs.
+    pub tripwire: Option<Tripwire>,
     /// What it must hand in.
     pub contract: Contract,
     /// How it hands in changes; anything but `Tools` counts for an implementation only.

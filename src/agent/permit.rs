@@ -11,7 +11,7 @@ use crate::{
     agent::{
         calls::{At, position},
         fit,
-        session::{Session, Stop},
+        session::{Session, Stop, canaries},
     },
     guard::decide::Cleared,
     protocol::{
@@ -57,6 +57,7 @@ pub(super) struct Leave {
 impl Session {
     /// Asks the guard, and the user if the guard says so, until it is known what becomes of a call.
     pub(super) async fn permit(&self, at: At, call: &ToolCall) -> Result<Permit, Stop> {
+        self.tripwire(call).await?;
         let (mut call, mut changed) = (call.clone(), None);
         loop {
             let desk = &self.bench.desk;
@@ -89,6 +90,22 @@ impl Session {
                 Err(why) => stay(class, title, why),
             });
         }
+    }
+
+    /// Ends the agent at a call of a canary tool, or one that says the canary string; the dispatcher
+    /// ends the run when it sees the record.
+    async fn tripwire(&self, call: &ToolCall) -> Result<(), Stop> {
+        let Some(tripwire) = &self.assignment.tripwire else { return Ok(()) };
+        let sign = match canaries(tripwire).find(|spec| spec.name == call.name) {
+            Some(spec) => format!("called the canary tool {}", spec.name),
+            // Escapes of JSON cannot hide letters and digits.
+            None if tripwire.find(&call.input.to_string()).is_some() => {
+                format!("said the canary string in a call of {}", fit::name(&call.name))
+            }
+            None => return Ok(()),
+        };
+        self.record(What::Tripped { sign }).await?;
+        Err(Stop::cancelled())
     }
 
     /// Puts a question to the user; no answer in time is an answer, too.

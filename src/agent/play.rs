@@ -278,6 +278,7 @@ fn assignment(phase: Phase, repo: &Repo) -> Assignment {
         opening: "the task".into(),
         words: Arc::new(Words::shipped().clone()),
         tools: ["read", "write", "edit", "bash", "report_finding"].map(str::to_owned).to_vec(),
+        tripwire: None,
         contract: Contract { phase, gives: BTreeMap::new(), findings: Vec::new() },
         edit_format: EditFormat::Tools,
         limits: Limits { max_turns: 12, max_answers: 3 },

@@ -9,6 +9,7 @@ use crate::{
         play::{HangUp, Stage},
         words,
     },
+    guard::tripwire::Tripwire,
     prompt::words::{Words, fill},
     protocol::{
         event::What,
@@ -289,6 +290,46 @@ fn a_command_runs_only_if_it_is_approved() {
         let refused = play(approval);
         assert_eq!((refused.files.len(), refused.outcome.failure), (1, Some(Failure::Refused)));
         assert!(!refused.kinds().contains("tool_intent"));
+    }
+}
+
+#[test]
+fn a_canary_ends_its_agent_at_once_and_nothing_else_does() {
+    let play = |tripwire: Option<Tripwire>, call: (&str, Value)| {
+        let mut stage = Stage::new(Phase::Implementation, &[("b.txt", "b\n")])
+            .turn(calls(&[call]))
+            .turn(calls(&[("finish", json!({ "status": "failed", "summary": "cannot" }))]));
+        stage.assignment.tripwire = tripwire;
+        stage.play()
+    };
+    let ours = Tripwire::new(7);
+    let tool = ours.tool("read_vault_backup");
+    let said = ours.file().lines().next().unwrap().to_owned();
+    let write = ("write", json!({ "path": "x.txt", "content": said }));
+    let bash = ("bash", json!({ "command": format!("echo {said}") }));
+    for (call, sign) in [
+        ((tool.as_str(), json!({})), format!("called the canary tool {tool}")),
+        (write.clone(), "said the canary string in a call of write".to_owned()),
+        (bash, "said the canary string in a call of bash".to_owned()),
+    ] {
+        let played = play(Some(ours.clone()), call);
+        assert_eq!(played.outcome.failure, Some(Failure::Cancelled));
+        assert_eq!(played.events.last().map(|e| &e.what), Some(&What::Tripped { sign }));
+        assert_eq!(played.asks.len(), 1, "no model is asked after it");
+        assert_eq!(played.files.len(), 1, "nothing ran");
+        let offered = played.asks[0].tools.iter().find(|spec| spec.name == tool).unwrap();
+        assert!(offered.description.contains("canary"), "it says what it is");
+    }
+    for (tripwire, call) in [
+        (None, (tool.as_str(), json!({}))),
+        (None, write.clone()),
+        (Some(Tripwire::new(8)), write),
+        (Some(ours.clone()), ("read_vault_backup", json!({}))),
+        (Some(ours), read("b.txt")),
+    ] {
+        let played = play(tripwire, call);
+        assert!(!played.kinds().contains("tripped"), "{}", played.kinds());
+        assert_eq!(played.asks.len(), 2);
     }
 }
 

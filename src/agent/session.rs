@@ -10,6 +10,7 @@ use crate::{
         memo::Earlier,
         progress::Progress,
     },
+    guard::tripwire::Tripwire,
     journal::writer::JournalError,
     protocol::{
         event::What,
@@ -17,7 +18,7 @@ use crate::{
         outcome::{Failure, Outcome},
         tool::ToolSpec,
     },
-    tools::catalogue::catalogue,
+    tools::catalogue,
 };
 
 /// The tool that every agent has, whatever its workflow says.
@@ -84,6 +85,12 @@ impl From<ChainError> for Stop {
     }
 }
 
+/// Returns the canary tools under the names that they have in this run.
+pub(super) fn canaries(tripwire: &Tripwire) -> impl Iterator<Item = ToolSpec> {
+    let named = |spec: &ToolSpec| ToolSpec { name: tripwire.tool(&spec.name), ..spec.clone() };
+    catalogue::canaries().iter().map(named)
+}
+
 impl Session {
     /// Returns the session of an agent that has not begun, or goes on from its earlier records.
     pub async fn open(mut assignment: Assignment, bench: Bench) -> Result<Self, Stop> {
@@ -91,9 +98,10 @@ impl Session {
         if !assignment.tools.iter().any(|name| name == FINISH) {
             assignment.tools.push(FINISH.to_owned());
         }
-        let offered = catalogue().0.iter();
-        let tools: Vec<_> =
+        let offered = catalogue::catalogue().0.iter();
+        let mut tools: Vec<_> =
             offered.filter(|spec| assignment.tools.contains(&spec.name)).cloned().collect();
+        tools.extend(assignment.tripwire.iter().flat_map(canaries));
         let chain = Chain::open(&bench.desk, &assignment, earlier.snapshot().cloned()).await?;
         let progress = Progress::new(assignment.node.clone());
         let mut session = Self {

@@ -7,8 +7,10 @@ use crate::{
         context::{Context, Setup},
         exit::{Failure, Kind, OrFail},
         lists::key,
+        live,
     },
     git::version,
+    guard,
     provider::{known, table},
     sandbox::{
         options::Options,
@@ -32,6 +34,7 @@ pub(super) fn doctor(dir: Option<&Path>) -> Result<ExitCode, Failure> {
     let setup = setup?;
     say!("config       {}", present(&setup.paths.config.join("config.toml")))?;
     say!("trees        {}", setup.paths.state.display())?;
+    say!("tripwires    {}", tripwires(&setup)?)?;
     match Context::open(dir) {
         Ok(context) => repository(&context)?,
         Err(failure) => say!("repository   none usable here\n{failure}")?,
@@ -43,6 +46,15 @@ pub(super) fn doctor(dir: Option<&Path>) -> Result<ExitCode, Failure> {
     }
     // Without git nothing works, wherever one stands.
     Ok(if git.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(6) })
+}
+
+/// Says whether runs have tripwires, and what of their gates is shut.
+fn tripwires(setup: &Setup) -> Result<String, Failure> {
+    let gates = live::gates(setup.section::<guard::options::Options>()?.tripwire);
+    let word = |yes| if yes { "yes" } else { "no" };
+    let state = if gates.armed() { "on" } else { "off" };
+    let (built, wanted) = (word(gates.built), word(gates.wanted));
+    Ok(format!("{state} (built with the feature: {built}; `tripwire` in [guard]: {wanted})"))
 }
 
 fn present(file: &Path) -> String {

@@ -27,6 +27,10 @@ use crate::{
         start::{Ground, Handle, StartError},
     },
     git::{repo::Repo, version},
+    guard::{
+        self,
+        tripwire::{Gates, Tripwire},
+    },
     protocol::{event::Level, report::RunEnd, task::Mode, usage::Micros},
     provider::{known::Options, model::Model, open},
     sandbox::probe::{self, Backend},
@@ -103,6 +107,30 @@ pub(super) fn ground(
     };
     let config = context.setup.paths.config.join("config.toml");
     Ok((ground, asked.then_some((receiver, config))))
+}
+
+/// Returns what must hold for tripwires, as it is here.
+pub(super) fn gates(wanted: bool) -> Gates {
+    Gates { built: cfg!(feature = "tripwire"), wanted, launched: true }
+}
+
+/// Gives a new run tripwires if its user wants them and this program has them; returns what the
+/// user should know.
+pub(super) fn arm(
+    context: &Context,
+    options: &mut coordinator::options::Options,
+) -> Result<Option<(Level, String)>, Failure> {
+    let gates = gates(context.setup.section::<guard::options::Options>()?.tripwire);
+    options.tripwire = gates.armed().then(|| Tripwire::new(rand::random()));
+    let text = match (gates.wanted, gates.armed()) {
+        (false, _) => return Ok(None),
+        (true, true) => "tripwires are on: agents see a canary tool and a canary string",
+        (true, false) => {
+            "`tripwire` of [guard] has no effect: this grafter was built without the feature of \
+             that name"
+        }
+    };
+    Ok(Some((Level::Info, text.to_owned())))
 }
 
 /// Refuses yolo mode unless its user says, here and now, that it is meant for this repository; a

@@ -72,6 +72,7 @@ async fn begin(context: Context, args: &RunArgs) -> Result<(Handle, Watch), Fail
         options.checks = detected(&context, (&base, dirty))?;
     }
     let mut notes = context.setup.notes.clone();
+    notes.extend(live::arm(&context, &mut options)?);
     if !workflow.origin.starts_with("shipped/") {
         let text = format!("the workflow `{}` is {}", workflow.name, workflow.origin);
         notes.push((Level::Info, text));

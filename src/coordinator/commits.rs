@@ -6,7 +6,7 @@ use crate::{
     coordinator::{
         brief::Brief,
         jobs::message,
-        redact::{Shown, refusal},
+        redact::{Shown, refusal, tripped},
         shared::{self, Shared, blocking, broken},
     },
     git::{
@@ -87,8 +87,12 @@ pub(super) async fn record(
     let (base, branch) = (shared.started.base.clone(), shared.branch());
     let before = brief.commit.clone();
     let (rules, texts) = (shared.rules.clone(), words(shared));
+    let tripwire = shared.options.tripwire.clone();
     let looked = blocking(move || -> Result<_, String> {
         let shown = Shown { range: (&base, &to), texts };
+        if let Some(why) = tripped(&repo, tripwire.as_ref(), shown.range).map_err(|e| chain(&e))? {
+            return Ok(Err(why));
+        }
         if let Some(why) = refusal(&repo, &rules, &shown).map_err(|error| chain(&error))? {
             return Ok(Err(why));
         }

@@ -140,6 +140,10 @@ impl Dispatcher {
 
     fn take(&mut self, event: Event) {
         self.state.apply(&event);
+        if let Some(sign) = self.tripped(&event) {
+            self.stop(RunEnd::Refused(sign));
+            self.shared.halt.cancel();
+        }
         if matches!(event.what, What::Landed { .. }) {
             self.landings.note(&event.what, self.shared.repo.head_branch().as_deref());
         }
@@ -150,6 +154,19 @@ impl Dispatcher {
         }
         // Nobody listens any more when the front is gone; the run goes on all the same.
         let _ = self.wires.events.send(event);
+    }
+
+    /// Returns what a record says of a tripwire that was set off.
+    fn tripped(&self, event: &Event) -> Option<String> {
+        let sign = match (&event.what, &self.shared.options.tripwire) {
+            (What::Tripped { sign }, _) => sign.clone(),
+            (What::HostAsked { host, .. }, Some(tripwire)) if tripwire.find(host).is_some() => {
+                "asked for a host with the canary string in its name".to_owned()
+            }
+            _ => return None,
+        };
+        let who = event.agent.as_ref().map_or("nobody", AgentId::as_str);
+        Some(format!("TRIPWIRE: agent {who} {sign}; the run was stopped, see event {}", event.seq))
     }
 
     async fn wait(&mut self) -> Result<(), JournalError> {

@@ -173,6 +173,7 @@ impl Member<'_> {
             opening: scene.opening,
             words: shared.prompts.words().clone(),
             tools: self.agent.tools.clone(),
+            tripwire: shared.options.tripwire.clone(),
             contract: Contract {
                 phase: brief.node.phase,
                 gives: gives.collect(),

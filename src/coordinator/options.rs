@@ -2,10 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::{
-    report::Check,
-    task::{EditFormat, Mode},
-    usage::Micros,
+use crate::{
+    guard::tripwire::Tripwire,
+    protocol::{
+        report::Check,
+        task::{EditFormat, Mode},
+        usage::Micros,
+    },
 };
 
 /// The limits and choices of one run.
@@ -42,6 +45,9 @@ pub struct Options {
     /// Whether checkpoints of the run's record are signed.
     #[serde(default)]
     pub sign: bool,
+    /// What gives an alarm in this run; nothing unless a user wants that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tripwire: Option<Tripwire>,
 }
 
 /// Whether stored results are used.
@@ -81,6 +87,7 @@ impl Default for Options {
             max_agents: 8,
             share: vec![".venv".to_owned(), "node_modules".to_owned()],
             sign: false,
+            tripwire: None,
         }
     }
 }

@@ -9,12 +9,30 @@ use crate::{
     guard::{
         options::Options,
         redact::{Terms, is_public},
+        tripwire::Tripwire,
     },
     protocol::ids::Oid,
 };
 
 /// Places that are named.
 const MAX_NAMED: usize = 5;
+
+/// Returns where a commit holds the canary string of its run.
+pub(super) fn tripped(
+    repo: &Repo,
+    tripwire: Option<&Tripwire>,
+    range: (&Oid, &Oid),
+) -> Result<Option<String>, GitError> {
+    let (Some(tripwire), mut place) = (tripwire, None) else { return Ok(None) };
+    diff::each_changed(repo, range, &mut |Pair { path, new, .. }| {
+        if let Some(line) = tripwire.find(&String::from_utf8_lossy(new)) {
+            place.get_or_insert(format!(
+                "TRIPWIRE: the work holds the canary string at {path}:{line}; no branch holds it"
+            ));
+        }
+    })?;
+    Ok(place)
+}
 
 /// What a commit shows to whoever gets it.
 pub(super) struct Shown<'a> {

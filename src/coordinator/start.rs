@@ -23,7 +23,7 @@ use crate::{
     },
     git::{repo::Repo, witness::Print},
     graph::dag::Graph,
-    guard,
+    guard::{self, tripwire::Tripwire},
     journal::{
         results::Store,
         runs::{self, RunDir},
@@ -395,6 +395,7 @@ async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartE
         sandbox: ground.sandbox,
         helper: ground.helper,
         share: plan.options.share.clone(),
+        canary: plan.options.tripwire.as_ref().map(Tripwire::file),
         hide: ground.hide,
     };
     let shared = Arc::new(Shared {

@@ -24,6 +24,8 @@ pub struct Options {
     pub redact: Vec<String>,
     /// Remotes that are not public, as `HOST` or `HOST/PATH`.
     pub private: Vec<String>,
+    /// Whether runs have tripwires, in a program that was built with them.
+    pub tripwire: bool,
 }
 
 impl Default for Options {
@@ -34,6 +36,7 @@ impl Default for Options {
             ask_seconds: 300,
             redact: Vec::new(),
             private: Vec::new(),
+            tripwire: false,
         }
     }
 }

@@ -39,6 +39,7 @@
 //! | `landed` | `branch`, `from`, `to`, `stat` |
 //! | `land_missed` | `branch`, `found` |
 //! | `cancel_asked` | none |
+//! | `tripped` | `sign` |
 //! | `audited` | `files`, `refs`, `before`, `after`, `changed`, `unseen` |
 //! | `run_finished` | `end`, `usage`, `cost`, `took_ms` |
 //!
@@ -424,6 +425,11 @@ pub enum What {
     },
     /// The user asked to stop.
     CancelAsked,
+    /// An agent set a tripwire off, which ends the run.
+    Tripped {
+        /// What it did.
+        sign: String,
+    },
     /// The user's side of the repository was looked at again, just before the end.
     Audited(Audit),
     /// The last record.

@@ -5,7 +5,7 @@
 //! before and after, and is idempotent, so that a resume finds its trees as they were.
 
 use std::{
-    fs::DirBuilder,
+    fs::{self, DirBuilder},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -30,6 +30,7 @@ use crate::{
         tree::{self, TreeSpec},
         worktrees,
     },
+    guard::tripwire,
     journal::writer::Journal,
     protocol::{
         cause::chain,
@@ -64,6 +65,8 @@ pub struct Site {
     pub helper: PathBuf,
     /// Ignored folders of the checkout that agents see read-only.
     pub share: Vec<String>,
+    /// What the file with the canary string in each private home says, if there is one.
+    pub canary: Option<String>,
     /// Folders no agent may see, besides the repository's own.
     pub hide: Vec<PathBuf>,
 }
@@ -321,6 +324,9 @@ fn prepare(
     made.map_err(|error| tree_error(chain(&error)))?;
     let home = sweep::belonging(path, "home");
     private(&home).map_err(io_error)?;
+    if let Some(text) = &site.canary {
+        fs::write(home.join(tripwire::FILE), text).map_err(io_error)?;
+    }
     let branch = wish.branch.as_deref().unwrap_or("work");
     let spec = PrivateSpec {
         tree: path,
@@ -370,6 +376,7 @@ mod tests {
             sandbox: Options::default(),
             helper: PathBuf::new(),
             share: Vec::new(),
+            canary: None,
             hide: Vec::new(),
             repo,
         };

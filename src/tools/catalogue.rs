@@ -1,19 +1,33 @@
-//! The table of tools, from `prompts/tools.yaml`.
+//! The table of tools, from `prompts/tools.yaml`, and that of canaries, which are none.
 
 use std::sync::LazyLock;
 
-use crate::{protocol::tool::Catalogue, settings::yaml};
+use crate::{
+    protocol::tool::{Catalogue, ToolSpec},
+    settings::yaml,
+};
 
 const TABLE: &str = include_str!("../../prompts/tools.yaml");
+const CANARY_TABLE: &str = include_str!("../../prompts/canaries.yaml");
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
     let rows = yaml::from_str("prompts/tools.yaml", TABLE);
     Catalogue(rows.expect("the embedded table parses: a test reads it"))
 });
 
+static CANARIES: LazyLock<Vec<ToolSpec>> = LazyLock::new(|| {
+    let rows = yaml::from_str("prompts/canaries.yaml", CANARY_TABLE);
+    rows.expect("the embedded table parses: a test reads it")
+});
+
 /// Returns all tools, sorted by name.
 pub fn catalogue() -> &'static Catalogue {
     &CATALOGUE
+}
+
+/// Returns the canary tools, whose names get an ending for each run.
+pub fn canaries() -> &'static [ToolSpec] {
+    &CANARIES
 }
 
 #[cfg(test)]

@@ -62,6 +62,7 @@ fn words(view: &View, event: &Event) -> Option<String> {
         What::VerdictGiven { verdict, .. } => format!("verdict: {}", verdict_words(verdict)),
         What::Landed { branch, to, .. } => format!("landed {} on {}", to.short(), escape(branch)),
         What::LandMissed { branch, .. } => format!("{} has moved, trying again", escape(branch)),
+        What::Tripped { sign } => format!("TRIPWIRE: the agent {}", short(sign)),
         What::Audited(audit) => format!("outside the trees: {}", audit::outside(audit)),
         What::CancelAsked => "stopping: no new model calls".to_owned(),
         What::RunFinished { end, .. } => format!("run ended: {}{}", end_words(end), totals(view)),
