@@ -89,7 +89,7 @@ fn unsound(error: &ReadError) -> String {
 }
 
 /// Returns what is wrong with a run's journal, with what its user can do.
-fn unreadable(run: &RunDir, error: ReadError) -> Failure {
+pub(super) fn unreadable(run: &RunDir, error: ReadError) -> Failure {
     let hint = error.hint().replace("RUN", run.id.as_str());
     Failure::new(Kind::Infrastructure, error).hint(hint)
 }

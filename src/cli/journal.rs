@@ -48,10 +48,7 @@ pub(super) fn show_key(setup: &Setup) -> Result<ExitCode, Failure> {
 /// Checks the chain of a journal, and its signatures if it has some or the user names a key.
 pub(super) fn verify(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let found = history::find(context, &args.run)?;
-    let verified = read::verify(&found.path).map_err(|error| {
-        let hint = error.hint();
-        Failure::new(Kind::Infrastructure, error).hint(hint)
-    })?;
+    let verified = read::verify(&found.path).map_err(|error| history::unreadable(&found, error))?;
     say!("run {}: {} records, the chain holds", found.id, verified.records)?;
     if verified.torn > 0 {
         say!("the last {} bytes are a torn line, which a resume drops", verified.torn)?;
