@@ -22,6 +22,21 @@ fn facts() -> ShellFacts {
 }
 
 #[test]
+fn a_tree_in_shared_memory_is_no_device() {
+    let root = "/dev/shm/repo".to_owned();
+    let facts = ShellFacts { cwd: root.clone(), root, ..facts() };
+    for (command, verdict) in [
+        ("echo written > note.txt", Verdict::Pass),
+        ("cat /dev/shm/repo/src/main.rs", Verdict::Pass),
+        ("echo x > /dev/shm/other", Verdict::Deny),
+        ("echo x > /dev/sda", Verdict::Deny),
+        ("cat /dev/shm/repo/.env", Verdict::Deny),
+    ] {
+        assert_eq!(judge(command, &facts).verdict, verdict, "{command}");
+    }
+}
+
+#[test]
 fn ordinary_commands_pass() {
     let lines = BENIGN.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let commands: Vec<String> =

@@ -151,8 +151,11 @@ fn secret(facts: &ShellFacts, path: &str, touch: Touch) -> Option<(Verdict, &'st
     if beneath("/proc", path) && !KERNEL.contains(&path) {
         return Some((Verdict::Deny, "shows other processes"));
     }
-    if beneath("/sys", path) || beneath("/dev", path) && !is_device(path) {
-        let verdict = if writes || beneath("/dev", path) { Verdict::Deny } else { Verdict::Ask };
+    // A tree may lie in the shared memory, which is a folder below the devices.
+    let own = beneath("/dev/shm", &facts.root) && beneath(&facts.root, path);
+    let device = beneath("/dev", path) && !is_device(path) && !own;
+    if device || beneath("/sys", path) {
+        let verdict = if writes || device { Verdict::Deny } else { Verdict::Ask };
         return Some((verdict, "is a device or the kernel's"));
     }
     in_repository(path, writes)
