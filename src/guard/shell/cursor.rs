@@ -343,6 +343,11 @@ impl<'t> Cursor<'t> {
                             text.push(match c {
                                 'n' => '\n',
                                 't' => '\t',
+                                'r' => '\r',
+                                'a' => '\x07',
+                                'b' => '\x08',
+                                'v' => '\x0b',
+                                'f' => '\x0c',
                                 _ => '\x1b',
                             });
                             continue;

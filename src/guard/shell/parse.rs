@@ -148,7 +148,7 @@ impl Cursor<'_> {
             pipeline.adorned = true;
             self.at += if self.starts("!") { 1 } else { "time".len() };
             self.skip_blanks();
-            while pipeline.adorned && self.reserved("-p") {
+            while self.reserved("-p") {
                 self.at += 2;
                 self.skip_blanks();
             }
