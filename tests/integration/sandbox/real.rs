@@ -63,9 +63,15 @@ fn rows() -> Vec<(String, Row)> {
 
 /// Runs an example; an error is what was printed where it did not do what it is stopped for.
 async fn fault(real: &Real) -> Result<(), String> {
-    let host = Host::new(Backend::Namespaces).await;
-    fs::write(host.path("x"), "deep\n").expect("written");
-    fs::write(host.path("outside/a"), "deep\n").expect("written");
+    let host = Host::with(Backend::Namespaces, |root, spec| {
+        for file in ["x", "outside/a"] {
+            let file = root.join(file);
+            fs::write(&file, "deep\n").expect("written");
+            // Below `/tmp` a sandbox would hide them.
+            spec.share.push((file.clone(), file));
+        }
+    })
+    .await;
     let shows = real.shows.as_deref().unwrap_or("false");
     let script = format!(
         "{TREE} {}\n{shows} && echo '<before>'\nbash -c \"$COMMAND\" < /dev/null 2>&1\n\
