@@ -138,28 +138,31 @@ impl Word {
 
     /// Returns whether unquoted braces may make several words of it.
     pub fn has_braces(&self) -> bool {
-        let open = self.parts.iter().any(|part| unquoted(part, |t| t.contains('{')));
-        let close = self.parts.iter().any(|part| unquoted(part, |t| t.contains('}')));
-        open && close && has_choice(&self.text())
+        let unquoted = self.parts.iter().map(|part| match part {
+            Part::Plain(text) => text,
+            _ => "x",
+        });
+        let text: String = unquoted.collect();
+        text.match_indices('{').any(|(at, _)| is_choice(&text[at + 1..]))
     }
 }
 
-/// Returns whether a comma or two dots stand between a brace and the one that closes it.
-fn has_choice(text: &str) -> bool {
-    text.match_indices('{').any(|(begin, _)| {
-        let mut depth = 0_usize;
-        let closes = text[begin..].char_indices().find(|(_, c)| {
-            match c {
-                '{' => depth += 1,
-                '}' => depth -= 1,
-                _ => {}
-            }
-            depth == 0
-        });
-        let end = closes.map_or(text.rfind('}'), |(at, _)| Some(begin + at));
-        let inner = end.and_then(|end| text.get(begin..end)).unwrap_or_default();
-        inner.contains(',') || inner.contains("..")
-    })
+/// Returns whether a text that follows an opening brace has a choice and a brace that closes it.
+///
+/// As in bash, a brace closes only what has a comma or two dots before it: `{a},b}` is a choice.
+fn is_choice(text: &str) -> bool {
+    let (mut depth, mut choice) = (0_usize, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth > 0 => depth -= 1,
+            '}' if choice => return true,
+            ',' if depth == 0 => choice = true,
+            '.' if depth == 0 => choice |= text[at..].starts_with(".."),
+            _ => {}
+        }
+    }
+    false
 }
 
 fn unquoted(part: &Part, holds: impl Fn(&str) -> bool) -> bool {
