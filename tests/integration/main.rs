@@ -8,6 +8,7 @@ mod chain;
 mod checks;
 mod control;
 mod crash;
+mod cves;
 mod direct;
 mod env;
 mod examples;
