@@ -107,7 +107,7 @@ fn a_command_of_more_parts_than_are_read_is_denied() {
 
 #[test]
 fn an_address_that_carries_options_is_no_command_line() {
-    Env::new().grafter(&["grafter://run?prompt=x --mode yolo"]).code(2);
+    Env::new().grafter(["grafter://run?prompt=x --mode yolo"]).code(2);
 }
 
 #[test]
