@@ -87,6 +87,8 @@ impl Default for Limits {
 pub struct Bench {
     /// Who answers.
     pub model: Arc<dyn Model>,
+    /// Who is asked about commands that are not plainly ordinary, in auto mode.
+    pub classifier: Option<Arc<dyn Model>>,
     /// The tools and the tree.
     pub desk: Desk,
     /// Where every step is written down first.

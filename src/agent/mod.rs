@@ -11,6 +11,7 @@ pub mod answer;
 pub mod assignment;
 pub mod calls;
 pub mod chain;
+pub mod classify;
 pub mod context;
 pub mod contract;
 pub mod fit;

@@ -61,11 +61,11 @@ impl Session {
         let (mut call, mut changed) = (call.clone(), None);
         loop {
             let desk = &self.bench.desk;
-            let Prepared { class, title, outcome, judged } =
-                desk.prepare(&call, &self.assignment.tools);
+            let Prepared { class, title, outcome, judged } = self.look(at, &call).await?;
             let record = |answer| Record { at, tool: &call.name, title: &title, answer };
             let (pending, why) = match outcome {
                 Ready::Ask { call, why } => (call, why),
+                Ready::Unsure(_) => unreachable!("who has an opinion is sure"),
                 Ready::Ready(call) => {
                     self.judged(record(None), judged).await?;
                     return Ok(Permit::Go(Leave { class, title, call, changed }));
@@ -89,6 +89,18 @@ impl Session {
                 Ok(call) => Permit::Go(Leave { class, title, call, changed }),
                 Err(why) => stay(class, title, why),
             });
+        }
+    }
+
+    /// Looks at a call, and has the classifier's model look at it if the guard is not sure.
+    async fn look(&self, at: At, call: &ToolCall) -> Result<Prepared, Stop> {
+        let (desk, tools) = (&self.bench.desk, &self.assignment.tools);
+        match desk.prepare(call, tools) {
+            Prepared { outcome: Ready::Unsure(unsure), .. } => {
+                let opinion = self.opinion(at.turn, unsure.query()).await?;
+                Ok(desk.told(*unsure, opinion, tools))
+            }
+            prepared => Ok(prepared),
         }
     }
 

@@ -23,7 +23,7 @@ use crate::{
         snapshot::Tracker,
         tree::{self, TreeSpec},
     },
-    guard::decide::Policy,
+    guard::{decide::Policy, options::Options},
     journal::writer::Journal,
     prompt::words::Words,
     protocol::{
@@ -64,6 +64,10 @@ pub struct Stage {
     pub script: Vec<Lines>,
     /// Who answers instead of the script.
     pub model: Option<Arc<dyn Model>>,
+    /// Who is asked about commands.
+    pub classifier: Option<Arc<dyn Model>>,
+    /// The user's rules.
+    pub rules: Options,
     /// Its window in tokens.
     pub window: u64,
     /// How many reservations are granted.
@@ -120,6 +124,8 @@ impl Stage {
             assignment,
             script: Vec::new(),
             model: None,
+            classifier: None,
+            rules: Options::default(),
             window: 100_000,
             grants: u32::MAX,
             gone: false,
@@ -190,6 +196,7 @@ impl Stage {
         let (requests, inbox) = mpsc::unbounded_channel();
         let bench = Bench {
             model: self.model.clone().unwrap_or_else(|| actor.clone()),
+            classifier: self.classifier.clone(),
             desk: self.desk(tree, requests.clone()).await,
             journal: journal.clone(),
             requests,
@@ -228,7 +235,12 @@ impl Stage {
             tracker,
             checks: self.checks.clone(),
             reads: ReadSet::default(),
-            policy: Policy { mode: self.mode, phase, interactive, rules: Arc::default() },
+            policy: Policy {
+                mode: self.mode,
+                phase,
+                interactive,
+                rules: Arc::new(self.rules.clone()),
+            },
             standing: Standing::default(),
             requests,
             node: self.assignment.node.clone(),

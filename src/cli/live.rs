@@ -91,6 +91,12 @@ pub(super) fn ground(
     confined(backend, options.mode, || asked && approve::unconfined())?;
     let key_file = journal::key_file(&context.setup.paths);
     let key = if options.sign { Some(journal::key(&key_file)?) } else { None };
+    let guard: guard::options::Options = context.setup.section()?;
+    // A node may be stricter than its run, so that bypass and yolo may need it as well.
+    let classifier = match &guard.classifier {
+        Some(name) if options.mode >= Mode::Auto => Some(self::model(context, Some(name))?),
+        _ => None,
+    };
     let (asks, receiver) = mpsc::unbounded_channel();
     let ground = Ground {
         repo: context.repo.clone(),
@@ -99,7 +105,8 @@ pub(super) fn ground(
         runtime: context.setup.paths.runtime.clone(),
         backend,
         sandbox: context.setup.section()?,
-        guard: context.setup.section()?,
+        guard,
+        classifier,
         helper: env::current_exe().or_fail(Kind::Infrastructure)?,
         hide: vec![context.setup.paths.state.clone(), context.setup.paths.config.clone()],
         asks: asked.then_some(asks),

@@ -31,6 +31,7 @@ pub(super) fn print(context: &Context, run: &RunId, events: &[Event]) -> Result<
     for event in events {
         if let (What::ModelResult { turn, reply, .. }, Some(node), Some(agent)) =
             (&event.what, &event.node, &event.agent)
+            && !agent.is_classifier()
         {
             let reply: Reply =
                 serde_json::from_str(&fetch(reply)?).or_fail(Kind::Infrastructure)?;

@@ -230,6 +230,7 @@ impl Member<'_> {
         };
         Bench {
             model: shared.model.clone(),
+            classifier: shared.classifier.clone(),
             desk,
             journal: shared.journal.clone(),
             requests: shared.requests.clone(),

@@ -31,6 +31,8 @@ pub(super) struct Shared {
     pub(super) graph: Graph,
     pub(super) prompts: PromptSet,
     pub(super) model: Arc<dyn Model>,
+    /// Who is asked about commands, in auto mode.
+    pub(super) classifier: Option<Arc<dyn Model>>,
     pub(super) options: Options,
     pub(super) started: RunStarted,
     pub(super) base_tree: Oid,

@@ -70,6 +70,8 @@ pub struct Ground {
     pub hide: Vec<PathBuf>,
     /// The user's rules on commands.
     pub guard: guard::options::Options,
+    /// The model that the rules name as classifier.
+    pub classifier: Option<Arc<dyn Model>>,
     /// Where questions for a person go; none when nobody is there.
     pub asks: Option<UnboundedSender<Ask>>,
     /// What signs the run's record, if its options say so.
@@ -92,6 +94,7 @@ impl Ground {
             helper: env::current_exe()?,
             hide: vec![folder.to_owned()],
             guard: guard::options::Options::default(),
+            classifier: None,
             asks: None,
             key: None,
         })
@@ -186,6 +189,7 @@ pub enum StartError {
 /// Begins a run.
 pub async fn start(ground: Ground, order: Order) -> Result<Handle, StartError> {
     priced(&*ground.model, &order.options, &order.model)?;
+    classifier_priced(&ground, &order.options)?;
     let state_dir = ground.repo.state_dir();
     let run = runs::new_id(&state_dir);
     let target = order.into.clone().unwrap_or_else(|| format!("grafter/{run}/landed"));
@@ -307,6 +311,7 @@ fn over(past: &[Event]) -> Option<String> {
 /// Goes on with a stored run.
 pub async fn resume(ground: Ground, graph: Graph, stored: Stored) -> Result<Handle, StartError> {
     priced(&*ground.model, &stored.options, &stored.started.model)?;
+    classifier_priced(&ground, &stored.options)?;
     signer(&ground, &stored.options)?.map_or(Ok(()), |key| stored.journal.sign_with(key))?;
     let pid = std::process::id();
     let model = stored.other_model.clone();
@@ -326,6 +331,11 @@ fn priced(model: &dyn Model, options: &Options, name: &str) -> Result<(), StartE
         return Err(StartError::NoPrice { model: name.to_owned() });
     }
     Ok(())
+}
+
+fn classifier_priced(ground: &Ground, options: &Options) -> Result<(), StartError> {
+    let classifier = ground.classifier.as_deref();
+    classifier.map_or(Ok(()), |model| priced(model, options, model.name()))
 }
 
 /// Returns what signs the record, if it is to be signed.
@@ -404,6 +414,7 @@ async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartE
         graph: plan.graph,
         prompts: plan.prompts,
         model: ground.model,
+        classifier: ground.classifier,
         options: plan.options,
         started: live.started,
         base_tree,

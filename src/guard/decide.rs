@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::{
     guard::{
+        classify::{Opinion, Query},
         files,
         gate::Judgement,
         modes::{self, Cell, Row},
@@ -77,6 +78,8 @@ pub struct Facts {
     pub root: String,
     /// Whether the user has said yes to a call of this kind in this run.
     pub granted: bool,
+    /// What the classifier's model says of it, where it was asked.
+    pub opinion: Option<Opinion>,
 }
 
 /// The decision over a call.
@@ -97,6 +100,8 @@ pub enum Disposition {
     Run(Cleared<ToolCall>),
     /// The user must say yes first.
     Ask(Pending),
+    /// The classifier's model must be asked this first; the decision is made again with its answer.
+    Unsure(Query),
     /// It may not run; the code is stable, for agents and tests to act on.
     Deny(&'static str),
 }
@@ -107,6 +112,7 @@ impl Disposition {
         match self {
             Self::Run(_) => "run",
             Self::Ask(_) => "ask",
+            Self::Unsure(_) => "unsure",
             Self::Deny(_) => "deny",
         }
     }
@@ -182,19 +188,21 @@ pub fn decide(call: &ToolCall, spec: &ToolSpec, facts: &Facts, policy: &Policy) 
     let judgement = facts.judgement.as_ref();
     let hits = judgement.map_or(&[][..], |judgement| &judgement.hits);
     let checks = hits.iter().map(|hit| hit.id).collect();
-    let said: Vec<String> = hits.iter().map(|hit| format!("{} {}", hit.id, hit.why)).collect();
-    let said = said.join("; ").escape_debug().to_string();
+    let said = hits.iter().map(|hit| format!("{} {}", hit.id, hit.why));
+    let said = said.chain(facts.opinion.map(heard)).collect::<Vec<_>>().join("; ");
+    let said = said.escape_debug().to_string();
     let decided = |disposition, why| Decision { disposition, why, checks };
     if let Some((code, why)) = forbidden(call, spec, facts, policy) {
         return decided(Disposition::Deny(code), why);
     }
     let row = modes::row(spec.class, spec.risk, judgement);
-    match settle(row, facts, policy) {
+    match settle(row, call, facts, policy) {
         Settled::Run => decided(Disposition::Run(cleared(call, facts)), said),
         Settled::Deny => {
             let floor = if row == Row::Floor { ", in any mode" } else { "" };
             decided(Disposition::Deny(DENIED), format!("this command is not run{floor}: {said}"))
         }
+        Settled::Unsure(query) => decided(Disposition::Unsure(query), said),
         Settled::Ask if policy.interactive => {
             let why = if said.is_empty() { reason(row, policy.mode).to_owned() } else { said };
             decided(Disposition::Ask(pending(call, row, facts)), why)
@@ -207,22 +215,47 @@ enum Settled {
     Run,
     Ask,
     Deny,
+    Unsure(Query),
 }
 
-fn settle(row: Row, facts: &Facts, policy: &Policy) -> Settled {
+fn settle(row: Row, call: &ToolCall, facts: &Facts, policy: &Policy) -> Settled {
     let judged = |says: &dyn Fn(&Judgement) -> bool| facts.judgement.as_ref().is_some_and(says);
     let rule = judged(&|judgement| rules::allowed(&policy.rules, judgement));
+    let ordinary = || judged(&ordinary::is_ordinary);
     let runs = match modes::cell(row, policy.mode) {
         Cell::Deny => return Settled::Deny,
         Cell::Run => true,
         Cell::Ask => false,
         Cell::Rule => rule,
         Cell::Files => rule || judged(&|judgement| files::only_files(judgement, &facts.root)),
-        Cell::Ordinary => rule || judged(&ordinary::is_ordinary),
-        Cell::Both => rule && judged(&ordinary::is_ordinary),
+        Cell::Ordinary if !rule && !ordinary() => return believed(call, facts, policy),
+        Cell::Both if rule && !ordinary() => return believed(call, facts, policy),
+        Cell::Ordinary => true,
+        Cell::Both => rule,
         Cell::Once => facts.granted,
     };
     if runs { Settled::Run } else { Settled::Ask }
+}
+
+/// Returns what the classifier's model makes of a call, or what it must be asked.
+fn believed(call: &ToolCall, facts: &Facts, policy: &Policy) -> Settled {
+    let query = || Query::new(call, facts.judgement.as_ref()?, policy.phase);
+    match facts.opinion {
+        Some(Opinion::Allow) => Settled::Run,
+        Some(Opinion::Deny) => Settled::Deny,
+        Some(Opinion::Ask) => Settled::Ask,
+        None if policy.rules.classifier.is_none() => Settled::Ask,
+        None => query().map_or(Settled::Ask, Settled::Unsure),
+    }
+}
+
+fn heard(opinion: Opinion) -> String {
+    let text = match opinion {
+        Opinion::Allow => "the classifier lets it run",
+        Opinion::Ask => "the classifier does not let it run unasked",
+        Opinion::Deny => "the classifier refuses it",
+    };
+    text.to_owned()
 }
 
 fn cleared(call: &ToolCall, facts: &Facts) -> Cleared<ToolCall> {

@@ -1,7 +1,7 @@
 //! Decisions on tool calls.
 //!
 //! Pure: all facts are arguments. `decide` alone can make a `Cleared` call, by the table of `modes`,
-//! the user's `rules`, and what `ordinary` and `files` know of everyday commands; `path` says what a
+//! the user's `rules`, what `ordinary` and `files` know of everyday commands, and what a model says by `classify`; `path` says what a
 //! path given by a model means, `sanitise` takes tricks out of text, `redact` finds the user's terms in
 //! it, `tripwire` is what gives an alarm. `gate` judges command lines:
 //! `shell` parses them, `scene` says what they would do, `checks` holds the numbered table.
@@ -10,6 +10,7 @@
 mod properties;
 
 pub mod checks;
+pub mod classify;
 pub mod decide;
 pub mod files;
 pub mod gate;

@@ -1,5 +1,5 @@
-//! The `[guard]` table of the user's settings: rules on commands, how long a question waits, and
-//! terms that must not get out.
+//! The `[guard]` table of the user's settings: rules on commands, who is asked and how long a
+//! question waits, and terms that must not get out.
 //!
 //! No repository may set any of it.
 
@@ -20,6 +20,10 @@ pub struct Options {
     pub deny: Vec<Rule>,
     /// How long a question waits for its answer before it counts as a no, in seconds.
     pub ask_seconds: u64,
+    /// The model that is asked, in auto mode, about commands that are not plainly ordinary.
+    pub classifier: Option<String>,
+    /// How long it may take for an answer, in seconds.
+    pub classifier_seconds: u64,
     /// Terms that must not get into a commit of a repository that may be public.
     pub redact: Vec<String>,
     /// Remotes that are not public, as `HOST` or `HOST/PATH`.
@@ -34,6 +38,8 @@ impl Default for Options {
             allow: Vec::new(),
             deny: Vec::new(),
             ask_seconds: 300,
+            classifier: None,
+            classifier_seconds: 5,
             redact: Vec::new(),
             private: Vec::new(),
             tripwire: false,
@@ -59,6 +65,10 @@ mod tests {
         assert_eq!((options.ask_seconds, options.deny.len()), (300, 0));
         let error = Settings::from_texts("", text).section::<Options>().unwrap_err();
         assert!(error.to_string().contains("a repository may not set"), "{error}");
+        let text = "[guard]\nclassifier = \"a/b\"\n";
+        let options: Options = Settings::from_texts(text, "").section().unwrap();
+        assert_eq!((options.classifier.as_deref(), options.classifier_seconds), (Some("a/b"), 5));
+        assert!(Settings::from_texts("", text).section::<Options>().is_err());
         let text = "[[guard.allow]]\nprogram = \"cargo\"\nprefix = \"cargo t\"\n";
         assert!(Settings::from_texts(text, "").section::<Options>().is_err());
     }

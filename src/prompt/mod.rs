@@ -6,6 +6,7 @@
 //! together as a pure function, `lint` looks at the whole. `words` are the texts between a model's turns. No prompt text stands in Rust code.
 
 pub mod assemble;
+pub mod classifier;
 pub mod lint;
 pub mod section;
 pub mod set;

@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// What follows an agent's name in that of its classifier.
+const CLASSIFIER: &str = "/classifier";
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -62,6 +65,18 @@ impl NodeId {
         let split = self.0.rsplit_once('.');
         let instance = split.and_then(|(node, index)| Some((node, index.parse().ok()?)));
         instance.unwrap_or((&self.0, 0))
+    }
+}
+
+impl AgentId {
+    /// Returns the name under which the classifier's model is asked about this agent's calls.
+    pub fn classifier(&self) -> Self {
+        Self(format!("{}{CLASSIFIER}", self.0))
+    }
+
+    /// Returns whether this names a classifier and no agent.
+    pub fn is_classifier(&self) -> bool {
+        self.0.ends_with(CLASSIFIER)
     }
 }
 

@@ -10,7 +10,10 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
     git::{repo::Repo, snapshot::Tracker},
-    guard::decide::{Cleared, DENIED, Decision, Disposition, Facts, Pending, Policy, decide, kind},
+    guard::{
+        classify::{Opinion, Query},
+        decide::{Cleared, DENIED, Decision, Disposition, Facts, Pending, Policy, decide, kind},
+    },
     protocol::{
         ids::{AgentId, NodeId, Oid},
         message::ToolCall,
@@ -106,6 +109,24 @@ pub enum Ready {
         /// Why it is asked.
         why: String,
     },
+    /// The classifier's model must be asked; `Desk::told` goes on with its answer.
+    Unsure(Box<Unsure>),
+}
+
+/// A call that waits for the classifier's model.
+#[derive(Debug)]
+pub struct Unsure {
+    query: Query,
+    call: ToolCall,
+    spec: &'static ToolSpec,
+    facts: Facts,
+}
+
+impl Unsure {
+    /// Returns what the model is asked.
+    pub fn query(&self) -> &Query {
+        &self.query
+    }
 }
 
 impl Desk {
@@ -121,6 +142,20 @@ impl Desk {
         };
         let facts = self.facts(spec, &mut input);
         let call = ToolCall { id: call.id.clone(), name: spec.name.clone(), input };
+        self.conclude((spec, call, facts), allowed)
+    }
+
+    /// Goes on with a call of which the classifier's model has said what it thinks.
+    pub fn told(&self, unsure: Unsure, opinion: Opinion, allowed: &[String]) -> Prepared {
+        let Unsure { call, spec, facts, .. } = unsure;
+        self.conclude((spec, call, Facts { opinion: Some(opinion), ..facts }), allowed)
+    }
+
+    fn conclude(
+        &self,
+        (spec, call, facts): (&'static ToolSpec, ToolCall, Facts),
+        allowed: &[String],
+    ) -> Prepared {
         let decision = decide(&call, spec, &facts, &self.standing.policy(&self.policy));
         self.standing.note(&decision.disposition);
         let judged = judged(&decision);
@@ -128,6 +163,9 @@ impl Desk {
         let (outcome, title) = match decision.disposition {
             Disposition::Run(cleared) => (Ready::Ready(cleared), cut(&whole)),
             Disposition::Ask(call) => (Ready::Ask { call, why: decision.why }, whole),
+            Disposition::Unsure(query) => {
+                (Ready::Unsure(Box::new(Unsure { query, call, spec, facts })), whole)
+            }
             Disposition::Deny(code) => {
                 let hint = match code {
                     "E_PHASE" => self.usable(allowed),
@@ -167,7 +205,8 @@ fn refused(class: Class, name: &str, why: String) -> Prepared {
 }
 
 fn judged(decision: &Decision) -> Option<Judged> {
-    let plain = matches!(decision.disposition, Disposition::Run(_)) && decision.checks.is_empty();
+    let silent = decision.checks.is_empty() && decision.why.is_empty();
+    let plain = matches!(decision.disposition, Disposition::Run(_)) && silent;
     (!plain).then(|| Judged {
         decision: decision.disposition.name(),
         checks: decision.checks.clone(),

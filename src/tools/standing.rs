@@ -67,7 +67,7 @@ impl Standing {
                 held.in_a_row = held.in_a_row.saturating_add(1);
                 held.in_all = held.in_all.saturating_add(1);
             }
-            Disposition::Ask(_) => {}
+            Disposition::Ask(_) | Disposition::Unsure(_) => {}
         }
     }
 

@@ -54,7 +54,7 @@ fn permit(desk: &Desk, path: &str) -> Result<(), String> {
     match decision.disposition {
         Disposition::Run(_) => Ok(()),
         // There is one answer and many files; a user who wants to see each write has tools for it.
-        Disposition::Ask(_) => Err(format!(
+        Disposition::Ask(_) | Disposition::Unsure(_) => Err(format!(
             "{NO_APPROVAL}: in the mode `default` each write is asked for, which an answer in text \
              cannot be; the user has to rerun with --edit-format tools or --mode allow-edits"
         )),
