@@ -5,7 +5,8 @@
 //! `work` is the door. It loops over turns (`turn` asks, `answer` reads the reply, `calls` runs
 //! the tools), keeps the conversation below the window (`context`), saves a writer's tree
 //! (`chain`), and lets a node finish only when its contract is kept (`contract`). A model that
-//! writes its change as text has a loop of its own (`textual`).
+//! writes its change as text has a loop of its own (`textual`). `permit` asks the guard,
+//! `classify` the classifier's model, whether a call may run.
 
 pub mod answer;
 pub mod assignment;
@@ -30,6 +31,8 @@ pub mod work;
 pub mod actor;
 #[cfg(test)]
 pub mod handing;
+#[cfg(test)]
+pub mod opinions;
 #[cfg(test)]
 pub mod play;
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -146,6 +147,15 @@ impl Stage {
         let who = ["-c", "user.name=t", "-c", "user.email=t@localhost"];
         git(checkout, &[&who[..], &["commit", "-q", "-a", "-m", "candidate"]].concat());
         self.repo.resolve("HEAD").unwrap()
+    }
+
+    /// Adds a link to the commit that the run starts from.
+    pub fn link(&mut self, name: &str, target: &str) {
+        let checkout = self.repo.checkout();
+        symlink(target, checkout.join(name)).unwrap();
+        git(checkout, &["add", "-A"]);
+        self.base = self.candidate(&[]);
+        self.assignment.base = self.base.clone();
     }
 
     /// Adds a turn.

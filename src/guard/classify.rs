@@ -153,7 +153,19 @@ mod tests {
 
     #[test]
     fn a_query_is_the_command_and_what_is_known_of_it() {
-        insta::assert_snapshot!(query("python3 -c 'print(1)' > a\".txt\"").unwrap(), @"");
+        insta::assert_snapshot!(query("python3 -c 'print(1)' > a\".txt\"").unwrap(), @r#"
+        {
+          "command": "python3 -c 'print(1)' > a\".txt\"",
+          "folder": "sub",
+          "needs_bash": false,
+          "noticed": [
+            "programs given as text to an interpreter"
+          ],
+          "phase": "implementation",
+          "reaches": "the agent's tree",
+          "snapshot_takes_it_back": true
+        }
+        "#);
     }
 
     #[test]

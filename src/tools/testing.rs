@@ -113,6 +113,7 @@ impl Bench {
             Ready::Ready(cleared) => desk.run(cleared, &CancellationToken::new()).await,
             Ready::Refused(answer) => answer,
             Ready::Ask { why, .. } => ToolAnswer::error(format!("asked: {why}")),
+            Ready::Unsure(unsure) => ToolAnswer::error(unsure.query().text().to_owned()),
         }
     }
 

@@ -42,7 +42,7 @@ fn command(text: &str) -> Facts {
 fn rank(decision: &Decision) -> u8 {
     match decision.disposition {
         Disposition::Run(_) => 0,
-        Disposition::Ask(_) => 1,
+        Disposition::Ask(_) | Disposition::Unsure(_) => 1,
         Disposition::Deny(_) => 2,
     }
 }
@@ -52,6 +52,7 @@ fn word(decision: &Decision) -> &'static str {
         Disposition::Deny(code) => code,
         Disposition::Run(_) => "run",
         Disposition::Ask(_) => "ask",
+        Disposition::Unsure(_) => "unsure",
     }
 }
 
@@ -116,6 +117,48 @@ fn the_golden_table_of_modes_actions_and_terminals() {
       remote: no_approval no_approval no_approval no_approval run
       denied: denied denied denied denied run
       floor: denied denied denied denied denied
+    ");
+}
+
+/// What the classifier's model says moves what auto mode is not sure of, and nothing else.
+#[test]
+fn an_opinion_never_loosens_what_a_table_decides() {
+    let spec = spec(Class::Exec, Risk::Medium, PHASES.to_vec());
+    let (program, subcommand) = ("git".to_owned(), "push".to_owned());
+    let allow = vec![Rule { program, subcommand, flags: vec!["--force".to_owned()] }];
+    let named = Options { classifier: Some("a/b".to_owned()), ..Options::default() };
+    let options = [
+        ("named", named.clone()),
+        ("rule", Options { allow, ..named }),
+        ("none", Options::default()),
+    ];
+    let mut table = String::new();
+    for (name, _, _, text) in ACTIONS.iter().filter(|action| !action.3.is_empty()) {
+        let call = ToolCall { input: json!({ "command": text }), ..call("tool") };
+        let decided = |mode, opinion, rules: &Options| {
+            let policy = Policy { rules: Arc::new(rules.clone()), ..policy(mode, true) };
+            word(&decide(&call, &spec, &Facts { opinion, ..command(text) }, &policy))
+        };
+        for (which, rules) in &options {
+            let said = [None, Some(Opinion::Allow), Some(Opinion::Ask), Some(Opinion::Deny)];
+            let words = said.map(|opinion| decided(Mode::Auto, opinion, rules));
+            if words.iter().any(|word| *word != words[0]) {
+                table.push_str(&format!("{name}, {which}: {}\n", words.join(" ")));
+            }
+            for mode in Mode::ALL.into_iter().filter(|mode| *mode != Mode::Auto) {
+                let words = said.map(|opinion| decided(mode, opinion, rules));
+                assert_eq!(words, [words[0]; 4], "{name} {mode:?}");
+            }
+        }
+    }
+    insta::assert_snapshot!(table, @"
+    direct: another, named: unsure run ask E_DENIED
+    direct: another, rule: unsure run ask E_DENIED
+    direct: another, none: ask run ask E_DENIED
+    shell, named: unsure run ask E_DENIED
+    shell, rule: unsure run ask E_DENIED
+    shell, none: ask run ask E_DENIED
+    remote, rule: unsure run ask E_DENIED
     ");
 }
 
