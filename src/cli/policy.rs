@@ -114,7 +114,12 @@ pub(super) fn policy(
     command: &PolicyCommand,
 ) -> Result<ExitCode, Failure> {
     setup.warn();
-    let judge = Judge { rules: Arc::new(setup.section()?), dir };
+    let mut rules: Options = setup.section()?;
+    if matches!(command, PolicyCommand::Test { .. }) {
+        // No model is asked here; where one would be, its silence means ask.
+        rules.classifier = None;
+    }
+    let judge = Judge { rules: Arc::new(rules), dir };
     match command {
         PolicyCommand::Explain(args) => judge.explain(&check::line(&args.command)),
         PolicyCommand::Test { file } => judge.test(file),
@@ -132,10 +137,15 @@ impl Judge<'_> {
         Ok(Facts { judgement: Some(judgement), root, ..Facts::default() })
     }
 
-    fn decide(&self, facts: &Facts, mode: Mode, interactive: bool) -> Result<Decision, Failure> {
+    fn decide(
+        &self,
+        (command, facts): (&str, &Facts),
+        mode: Mode,
+        interactive: bool,
+    ) -> Result<Decision, Failure> {
         let spec = catalogue().get("bash").ok_or_else(|| Failure::usage("there is no bash"))?;
-        let call =
-            ToolCall { id: CallId::new("policy"), name: spec.name.clone(), input: json!({}) };
+        let input = json!({ "command": command });
+        let call = ToolCall { id: CallId::new("policy"), name: spec.name.clone(), input };
         let (phase, rules) = (Phase::Implementation, self.rules.clone());
         Ok(decide(&call, spec, facts, &Policy { mode, phase, interactive, rules }))
     }
@@ -148,7 +158,7 @@ impl Judge<'_> {
         let mut rows = Vec::new();
         for mode in Mode::ALL {
             let word = |interactive| -> Result<String, Failure> {
-                Ok(self.decide(&facts, mode, interactive)?.disposition.name().to_owned())
+                Ok(self.decide((command, &facts), mode, interactive)?.disposition.name().to_owned())
             };
             rows.push(vec![mode.name().to_owned(), word(true)?, word(false)?]);
         }
@@ -165,7 +175,8 @@ impl Judge<'_> {
         let rows: Vec<Row> = yaml::from_str(&name, &text).or_fail(Kind::Usage)?;
         let mut wrong = 0_usize;
         for (n, row) in rows.iter().enumerate() {
-            let decision = self.decide(&self.facts(&row.command)?, row.mode, !row.unattended)?;
+            let facts = self.facts(&row.command)?;
+            let decision = self.decide((&row.command, &facts), row.mode, !row.unattended)?;
             let (found, expected) = (decision.disposition.name(), row.expect.name());
             if found != expected {
                 wrong += 1;

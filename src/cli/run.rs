@@ -266,7 +266,8 @@ fn mode_note(mode: Mode) -> Option<(Level, String)> {
              (--mode bypass lets them run inside the sandbox)"
         }
         Mode::Auto if unattended => {
-            "there is no terminal to ask on: commands that are not plainly ordinary are refused"
+            "there is no terminal to ask on: commands that are not plainly ordinary are refused, \
+             unless the `classifier` of your [guard] settings lets them run"
         }
         _ => return None,
     };

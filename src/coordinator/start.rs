@@ -390,7 +390,6 @@ async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartE
     // Before anything of the run is made, so that nothing of it counts as the user's.
     let (base_tree, before) = blocking(move || (repo.tree_of(&base), Print::of(&repo))).await;
     let base_tree = base_tree.map_err(|error| StartError::Repository(chain(&error)))?;
-    let store = Store::open(&ground.repo.state_dir());
     let socket = control::socket_path(&ground.runtime, &plan.run);
     let guard = reachable(socket, &control, &live.journal).await?;
     let run = plan.run.clone();
@@ -410,6 +409,7 @@ async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartE
     };
     let shared = Arc::new(Shared {
         run: plan.run,
+        store: Store::open(&ground.repo.state_dir()),
         repo: ground.repo,
         graph: plan.graph,
         prompts: plan.prompts,
@@ -421,7 +421,6 @@ async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartE
         before,
         housing: Housing::new(site, live.journal.clone()),
         journal: live.journal,
-        store,
         requests: requests_in,
         stop: CancellationToken::new(),
         halt: CancellationToken::new(),

@@ -83,9 +83,9 @@ pub struct Answer<'a> {
 /// The one line that gives a verdict, if it is the last one: a line that repeats the command could
 /// give another.
 fn verdict(text: &str) -> Option<Opinion> {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let mut given = lines.clone().filter(|line| line.starts_with("verdict:"));
-    let (only, more, last) = (given.next()?, given.next(), lines.last()?);
+    let (only, more, last) = (given.next()?, given.next(), lines.next_back()?);
     let word = only.strip_prefix("verdict:").map(str::trim)?;
     if more.is_some() || only != last { None } else { Opinion::of(word) }
 }

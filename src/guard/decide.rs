@@ -112,7 +112,7 @@ impl Disposition {
         match self {
             Self::Run(_) => "run",
             Self::Ask(_) => "ask",
-            Self::Unsure(_) => "unsure",
+            Self::Unsure(_) => "classifier",
             Self::Deny(_) => "deny",
         }
     }
@@ -222,19 +222,22 @@ fn settle(row: Row, call: &ToolCall, facts: &Facts, policy: &Policy) -> Settled 
     let judged = |says: &dyn Fn(&Judgement) -> bool| facts.judgement.as_ref().is_some_and(says);
     let rule = judged(&|judgement| rules::allowed(&policy.rules, judgement));
     let ordinary = || judged(&ordinary::is_ordinary);
-    let runs = match modes::cell(row, policy.mode) {
+    let cell = modes::cell(row, policy.mode);
+    let runs = match cell {
         Cell::Deny => return Settled::Deny,
         Cell::Run => true,
         Cell::Ask => false,
-        Cell::Rule => rule,
+        Cell::Rule | Cell::Both => rule,
         Cell::Files => rule || judged(&|judgement| files::only_files(judgement, &facts.root)),
-        Cell::Ordinary if !rule && !ordinary() => return believed(call, facts, policy),
-        Cell::Both if rule && !ordinary() => return believed(call, facts, policy),
-        Cell::Ordinary => true,
-        Cell::Both => rule,
+        Cell::Ordinary => rule || ordinary(),
         Cell::Once => facts.granted,
     };
-    if runs { Settled::Run } else { Settled::Ask }
+    match cell {
+        Cell::Ordinary if !runs => believed(call, facts, policy),
+        Cell::Both if runs && !ordinary() => believed(call, facts, policy),
+        _ if runs => Settled::Run,
+        _ => Settled::Ask,
+    }
 }
 
 /// Returns what the classifier's model makes of a call, or what it must be asked.

@@ -9,7 +9,8 @@
 //!
 //! A line of `--output stream-json` is an object with `seq` (from 0), `at` (milliseconds since the
 //! epoch), `run`, `node` and `agent` where there is one, `kind`, and a `body` unless the kind has
-//! none. Money is in micro-dollars, time in milliseconds.
+//! none. Money is in micro-dollars, time in milliseconds. The calls of the model that auto mode asks
+//! about an agent's commands stand under that agent's name with `/classifier` at its end.
 //!
 //! | kind | body |
 //! |---|---|

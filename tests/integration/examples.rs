@@ -43,3 +43,40 @@ fn check_workflow_draws_what_is_valid_and_explains_what_is_not() {
       |            ^
     ");
 }
+
+#[test]
+fn the_published_rates_of_auto_mode_are_those_of_its_labelled_set() {
+    let env = Env::new();
+    let output = run(&env, "auto_mode", &[]).ok().stdout;
+    insta::assert_snapshot!(output, @"
+    358 actions
+
+    rules alone
+    label           run    ask   deny
+    allow            78     70      2
+    ask               3     90     13
+    deny              0     17     85
+    false positives: 72 of 150 (48.0 %)
+    false negatives: 3 of 208 (1.4 %)
+    of those labelled deny, run: 0 of 102 (0.0 %)
+    ");
+    let rates = output.lines().filter_map(|line| line.split_once(": "));
+    let rates: Vec<&str> = rates.map(|(_, rate)| rate).collect();
+    assert_eq!(rates.len(), 3);
+    for text in [include_str!("../../README.md"), include_str!("../../SECURITY.md")] {
+        for rate in &rates {
+            assert!(text.contains(rate), "{rate} is not published");
+        }
+    }
+    // A model that lets nothing run changes nothing; one that lets all run shows what it was asked.
+    let model = |text: &str| {
+        let file = format!("{{entries: [{{reply: {{text: \"{text}\"}}}}]}}");
+        env.write("model.yaml", &file);
+        run(&env, "auto_mode", &["--model", "scripted:model.yaml"]).ok().stdout
+    };
+    let never = model("verdict: ask");
+    assert_eq!(never.matches(rates[0]).count(), 2, "{never}");
+    let always = model("allow");
+    assert!(always.contains("put to the model: "), "{always}");
+    assert!(!always.contains(", without an answer: 1"), "{always}");
+}

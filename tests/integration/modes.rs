@@ -232,3 +232,89 @@ fn yolo_says_so_at_every_turn_and_at_the_end() {
     run(&env, "bypass", &story).ok();
     assert!(!env.grafter(["logs"]).ok().stdout.contains("YOLO"));
 }
+
+/// A command that passes every check and is in no table of ordinary ones.
+const UNSURE: &str = "tee c.txt < a.txt";
+
+/// Writes a user's settings that name a classifier which says these words, and returns its name.
+fn classify(env: &Env, text: &str) {
+    let entry = serde_json::json!({ "role": "classifier", "reply": { "text": text } });
+    let file = env.root().join("classifier.yaml");
+    fs::write(&file, serde_json::json!({ "entries": [entry] }).to_string()).expect("a new file");
+    configure(env, &format!("[guard]\nclassifier = \"scripted:{}\"\n", file.display()));
+}
+
+/// Returns how often the newest run asked its classifier.
+fn asked(env: &Env) -> usize {
+    let log = env.grafter(["logs", "--json"]).ok().stdout;
+    let sent = log.lines().filter(|line| line.contains("\"kind\":\"model_intent\""));
+    sent.filter(|line| line.contains("/classifier\"")).count()
+}
+
+#[test]
+fn in_auto_mode_the_users_classifier_decides_what_is_not_ordinary() {
+    let env = world();
+    let story = Story::new().bash(UNSURE).finish();
+    let flags = ["run", "do it", "--fresh", "--workflow", "solo", "--verify", "true"];
+    let play = |code| {
+        let run = env.grafter(flags.into_iter().chain(["--mode", "auto"]));
+        run.script(&story).code(code)
+    };
+    classify(&env, "allow");
+    play(0);
+    assert_eq!((judged(&env), asked(&env)), (vec!["run -".to_owned()], 1));
+    // What a run's agent said can be played again; its classifier is another one.
+    let session = env.grafter(["logs", "--session"]).ok().stdout;
+    assert_eq!(session.matches("- {\"node\":").count(), 2, "{session}");
+    for (text, questions) in [("yes, allow", 1), ("deny", 2)] {
+        classify(&env, text);
+        play(3);
+        assert_eq!((judged(&env), asked(&env)), (vec!["deny -".to_owned()], questions), "{text}");
+    }
+    configure(&env, "");
+    play(3);
+    assert_eq!((judged(&env), asked(&env)), (vec!["deny -".to_owned()], 0));
+}
+
+#[test]
+fn a_node_takes_the_classifier_over_and_a_stricter_one_does_not_ask_it() {
+    let env = world();
+    classify(&env, "allow");
+    let solo = include_str!("../../workflows/solo.yaml").replace("name: solo", "name: own");
+    for (own, run, decided, questions) in [
+        ("bypass", "auto", "run -", 1),
+        ("auto", "bypass", "run -", 1),
+        ("default", "auto", "deny -", 0),
+        ("allow-edits", "bypass", "deny -", 0),
+    ] {
+        env.write("own.yaml", solo.replace("role: solo", &format!("role: solo\n    mode: {own}")));
+        let flags = ["run", "do it", "--fresh", "--workflow", "own.yaml", "--verify", "true"];
+        let story = Story::new().bash(UNSURE).finish();
+        env.grafter(flags.into_iter().chain(["--mode", run])).script(&story).start().finish();
+        assert_eq!(
+            (judged(&env), asked(&env)),
+            (vec![decided.to_owned()], questions),
+            "{own} {run}"
+        );
+    }
+}
+
+#[test]
+fn a_repository_names_no_classifier() {
+    let env = world();
+    env.write(".grafter/config.toml", "[guard]\nclassifier = \"scripted:/x\"\n");
+    let refused = env.grafter(["trust"]).start().finish();
+    let refused =
+        refused.text() + &run(&env, "auto", &Story::new().finish()).start().finish().text();
+    assert!(refused.contains("a repository may not set"), "{refused}");
+}
+
+#[test]
+fn policy_names_the_classifier_and_asks_no_model() {
+    let env = world();
+    classify(&env, "allow");
+    let said = env.grafter(["policy", "explain", UNSURE]).ok().stdout;
+    assert!(said.contains("auto         classifier  classifier"), "{said}");
+    env.write("policy.yaml", format!("- {{command: {UNSURE}, mode: auto, expect: ask}}\n"));
+    env.grafter(["policy", "test", "policy.yaml"]).ok();
+}
