@@ -7,6 +7,7 @@ use crate::{
         context::{Context, Setup},
         exit::{Failure, Kind, OrFail},
         lists::key,
+        settings::RunSettings,
     },
     git::version,
     provider::{known, table},
@@ -99,9 +100,11 @@ fn repository(context: &Context) -> Result<(), Failure> {
         (None, false) => "none",
     };
     say!("  .grafter   {own}")?;
-    let checks = detect::detect(repo.checkout());
-    for check in &checks {
-        say!("  check      {}", check.command)?;
+    let named = context.setup.section::<RunSettings>()?.verify;
+    let detected = || detect::detect(repo.checkout()).into_iter().map(|check| check.command);
+    let checks = if named.is_empty() { detected().collect() } else { named };
+    for command in &checks {
+        say!("  check      {command}")?;
     }
     if checks.is_empty() {
         say!("  check      none found: name one with --verify or in `verify` of [run]")?;
