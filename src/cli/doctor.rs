@@ -8,6 +8,7 @@ use crate::{
         exit::{Failure, Kind, OrFail},
         lists::key,
         live,
+        settings::RunSettings,
     },
     git::version,
     guard,
@@ -111,9 +112,11 @@ fn repository(context: &Context) -> Result<(), Failure> {
         (None, false) => "none",
     };
     say!("  .grafter   {own}")?;
-    let checks = detect::detect(repo.checkout());
-    for check in &checks {
-        say!("  check      {}", check.command)?;
+    let named = context.setup.section::<RunSettings>()?.verify;
+    let detected = || detect::detect(repo.checkout()).into_iter().map(|check| check.command);
+    let checks = if named.is_empty() { detected().collect() } else { named };
+    for command in &checks {
+        say!("  check      {command}")?;
     }
     if checks.is_empty() {
         say!("  check      none found: name one with --verify or in `verify` of [run]")?;

@@ -94,12 +94,23 @@ pub(super) fn unreadable(run: &RunDir, error: ReadError) -> Failure {
     Failure::new(Kind::Infrastructure, error).hint(hint)
 }
 
+/// Returns whether what a run landed is on its branch no more, by `grafter undo` or otherwise.
+fn is_taken_back(context: &Context, view: &View) -> Result<bool, Failure> {
+    let Some(landing) = &view.landing else { return Ok(false) };
+    let holds = match context.repo.tip(&landing.branch).or_fail(Kind::Infrastructure)? {
+        Some(tip) => context.repo.contains(&tip, &landing.to).or_fail(Kind::Infrastructure)?,
+        None => false,
+    };
+    Ok(!holds)
+}
+
 /// Shows all runs, or one.
 pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<ExitCode, Failure> {
     if let Some(name) = &args.run {
         let (found, events) = events(context, name)?;
         let mut view = View::of(&events);
         view.live = matches!(found.state(), RunState::Running { .. });
+        view.taken_back = is_taken_back(context, &view)?;
         if args.json {
             say!("{}", json::object(&view))?;
         } else {

@@ -168,7 +168,7 @@ pub(super) fn edit_format(format: Format) -> EditFormat {
 
 /// Refuses a target that cannot be, before anything is spent.
 fn targets(repo: &Repo, into: Option<&str>) -> Result<(), Failure> {
-    if let Some(name) = into.filter(|name| !refs::is_branch_name(name) || *name == "HEAD") {
+    if let Some(name) = into.filter(|name| !refs::is_branch_name(name)) {
         let failure = Failure::usage(format!("`{}` cannot be a branch", name.escape_debug()));
         return Err(failure.hint("--into takes the plain name of a branch, such as main"));
     }

@@ -91,6 +91,12 @@ impl Section for RunSettings {
 impl RunSettings {
     /// Returns the options of a run; checks that are not named are left to be detected.
     pub(super) fn options(&self, reuse: Reuse) -> Result<Options, String> {
+        // An empty command passes without having looked at anything, which is no evidence.
+        if self.verify.iter().any(|command| command.trim().is_empty()) {
+            return Err("a check command is empty: --verify and `verify` of [run] take commands \
+                        such as `make test`; without them checks are looked for"
+                .to_owned());
+        }
         let named = |command: &String| Check { command: command.clone(), origin: Origin::Named };
         Ok(Options {
             max_cost: self.cap()?,

@@ -11,7 +11,7 @@ use crate::{
     },
     git::{
         refs,
-        tree::{self, State},
+        tree::{self, State, TreeInfo},
     },
     protocol::ids::RunId,
     sandbox::host,
@@ -40,6 +40,14 @@ fn words(state: &State) -> String {
     }
 }
 
+/// Files that were changed and not committed have landed nowhere, whatever the commit below them.
+fn work(tree: &TreeInfo) -> &'static str {
+    match (tree.integrated, &tree.dirty) {
+        (true, State::Clean | State::Missing) => "nothing new",
+        _ => "not landed",
+    }
+}
+
 fn list(context: &Context) -> Result<ExitCode, Failure> {
     let rows: Vec<Vec<String>> = tree::list(&context.repo)
         .iter()
@@ -48,7 +56,7 @@ fn list(context: &Context) -> Result<ExitCode, Failure> {
                 tree.branch.clone().unwrap_or_else(|| "(throw-away)".to_owned()),
                 tree.head.short().to_owned(),
                 words(&tree.dirty),
-                if tree.integrated { "landed" } else { "not landed" }.to_owned(),
+                work(tree).to_owned(),
                 tree.path.display().to_string(),
             ]
         })

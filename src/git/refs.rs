@@ -151,9 +151,11 @@ fn update(repo: &Repo, order: String, why: &str, name: &str) -> Result<Cas, GitE
     }
 }
 
-/// Returns whether a branch can have that name.
+/// Returns whether a branch can have that name. One that git reads as HEAD, or as the full name of a
+/// ref, would be another branch than the user means.
 pub fn is_branch_name(name: &str) -> bool {
-    git2::Branch::name_is_valid(name).unwrap_or(false)
+    let misread = matches!(name, "HEAD" | "@") || name.starts_with("refs/");
+    !misread && git2::Branch::name_is_valid(name).unwrap_or(false)
 }
 
 #[cfg(test)]

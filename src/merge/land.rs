@@ -98,8 +98,11 @@ pub fn land(repo: &Repo, landing: &Landing) -> Result<Landed, GitError> {
 /// Takes a landing back: to where the target was, or by a commit that reverts it.
 pub fn undo(repo: &Repo, landing: &Landing) -> Result<Undone, GitError> {
     let refused = |why: &str| Ok(Undone::Refused { why: why.to_owned() });
-    let Some(tip) = repo.tip(&landing.branch)? else {
-        return refused("the branch is gone");
+    let tip = match (repo.tip(&landing.branch)?, &landing.from) {
+        (Some(tip), _) => tip,
+        // The landing had made the branch.
+        (None, None) => return Ok(Undone::Back),
+        (None, Some(_)) => return refused("the branch is gone"),
     };
     let holder = worktrees::holding(repo, &landing.branch);
     match &landing.from {

@@ -19,12 +19,14 @@ pub fn commands(view: &View) -> Vec<(&'static str, String)> {
     let mut next = Vec::new();
     if let Some(landing) = &view.landing {
         // Any other branch was named by the user, who has the work there already.
-        if landing.branch.starts_with("grafter/") {
+        if landing.branch.starts_with("grafter/") && !view.taken_back {
             next.push(("merge", format!("git merge {}", shell_word(&landing.branch))));
         }
         let from = landing.from.as_ref().map_or(base, |from| from.short());
         next.push(("look", format!("git diff {from}..{}", landing.to.short())));
-        next.push(("undo", format!("grafter undo {run}")));
+        if !view.taken_back {
+            next.push(("undo", format!("grafter undo {run}")));
+        }
         return next;
     }
     if is_open(view) {
@@ -91,8 +93,10 @@ mod tests {
             stat: DiffStat::default(),
         };
         tale.add("", 1, land("main", Some(oid('e'))));
-        let view = View::of(&tale.events);
+        let mut view = View::of(&tale.events);
         assert_eq!(words(&view), ["look", "undo"]);
         assert_eq!(commands(&view)[0].1, "git diff eeeeeeeeee..cccccccccc");
+        view.taken_back = true;
+        assert_eq!(words(&view), ["look"]);
     }
 }

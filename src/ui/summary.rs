@@ -112,6 +112,10 @@ impl Page<'_> {
             let calls = count(self.view.paid_twice as usize, "model call");
             notes.push(format!("{calls} in flight at a crash may have been paid twice"));
         }
+        if let (true, Some(landing)) = (self.view.taken_back, &self.view.landing) {
+            let (to, branch) = (landing.to.short(), escape(&landing.branch));
+            notes.push(format!("{to} was taken back: it is not on {branch} any more"));
+        }
         for (branch, found) in &self.view.missed {
             let stood = found.as_ref().map_or("was gone", |_| "had moved");
             let to = found.as_ref().map(|found| format!(" to {}", found.short()));

@@ -59,6 +59,8 @@ pub struct View {
     pub has_snapshot: bool,
     /// Whether a process works on it; not told by events, set by who knows.
     pub live: bool,
+    /// Whether what landed is off its branch again; not told by events either.
+    pub taken_back: bool,
     /// Milliseconds of work so far.
     pub clock: u64,
     last_at: Option<i64>,

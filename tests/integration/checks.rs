@@ -52,6 +52,16 @@ fn a_command_that_is_missing_is_said_and_nothing_lands() {
 }
 
 #[test]
+fn an_empty_check_command_counted_as_a_check_that_passed() {
+    let env = small();
+    for checks in [&[""][..], &["true", " \t"]] {
+        let said = solo(&env, &writes("new.txt", "new\n"), checks, &[]).code(2).stderr;
+        assert!(said.starts_with("error: a check command is empty"), "{said}");
+    }
+    assert_eq!(env.git(["branch", "--list", "grafter/*"]), "");
+}
+
+#[test]
 fn a_command_that_goes_missing_by_the_change_is_red() {
     let env = small();
     env.write("check.sh", "#!/bin/sh\nexit 0\n");

@@ -142,6 +142,16 @@ fn doctor_says_what_this_machine_and_this_repository_allow() {
 }
 
 #[test]
+fn doctor_named_detected_checks_where_the_settings_name_others() {
+    let env = world();
+    env.write(".grafter/config.toml", "[run]\nverify = [\"make lint\"]\n");
+    env.grafter(["trust"]).ok();
+    let said = env.grafter(["doctor"]).ok().stdout;
+    assert!(said.contains("  check      make lint\n"), "{said}");
+    assert!(!said.contains("cargo test"), "{said}");
+}
+
+#[test]
 fn init_writes_settings_that_hold_and_never_over_others() {
     let env = world();
     env.grafter(["init"]).ok();

@@ -47,6 +47,18 @@ fn what_an_agent_read_is_logged_line_by_line() {
 }
 
 #[test]
+fn a_tree_with_changes_on_the_base_was_listed_as_landed() {
+    let env = with_a_landed_run();
+    let text = SCRIPT.replace("succeeded", "failed");
+    assert_ne!(text, SCRIPT);
+    env.grafter(["run", "change one", "--workflow", "solo", "--verify", "true"])
+        .script(&text)
+        .code(1);
+    let listed = env.grafter(["worktree", "ls"]).ok().stdout;
+    assert!(listed.contains("  changed  not landed  "), "{listed}");
+}
+
+#[test]
 fn a_run_that_landed_leaves_no_tree_and_one_that_did_not_leaves_its_work() {
     let env = with_a_landed_run();
     assert!(env.grafter(["worktree", "ls"]).ok().stdout.contains("no trees"));

@@ -117,8 +117,8 @@ fn undo_goes_back_while_the_tip_is_ours() {
         land(&repo, &plan).unwrap();
         assert_eq!(undo(&repo, &plan).unwrap(), Undone::Back);
         assert_eq!(repo.tip("target").unwrap().as_ref(), from);
+        assert_eq!(undo(&repo, &plan).unwrap(), Undone::Back, "a second time");
     }
-    assert_eq!(undo(&repo, &landing("target", Some(&base), &to)).unwrap(), Undone::Back);
 }
 
 #[test]
@@ -144,5 +144,6 @@ fn undo_reverts_below_later_commits_or_says_why_not() {
     fixture.git(&["reset", "-q", "--hard", base.as_str()]);
     fixture.commit("elsewhere");
     assert!(matches!(undo(&repo, &plan).unwrap(), Undone::Refused { .. }));
-    assert!(matches!(undo(&repo, &landing("gone", None, &to)).unwrap(), Undone::Refused { .. }));
+    let gone = landing("gone", Some(&base), &to);
+    assert!(matches!(undo(&repo, &gone).unwrap(), Undone::Refused { .. }));
 }

@@ -23,13 +23,30 @@ fn undo_takes_a_branch_away_that_the_landing_made() {
     let env = small();
     solo(&env, &writes("new.txt", "new\n"), &["true"], &[]).ok();
     let branch = landed(&env);
-    env.grafter(["undo", "latest"]).ok();
-    assert_eq!(env.git(["branch", "--list", &branch]), "");
+    for _ in ["once", "once more"] {
+        env.grafter(["undo", "latest"]).ok();
+        assert_eq!(env.git(["branch", "--list", &branch]), "");
+    }
     // The work itself is not lost by that.
     let said = env.grafter(["rescue", "latest"]).ok().stdout;
     let rescued = format!("grafter/{}/rescued", newest(&env));
     assert!(said.contains(&rescued), "{said}");
     assert_eq!(env.git(["show", &format!("{rescued}:new.txt")]), "new");
+}
+
+#[test]
+fn status_told_to_merge_the_branch_that_undo_had_taken_away() {
+    let env = small();
+    solo(&env, &writes("new.txt", "new\n"), &["true"], &[]).ok();
+    let merge = format!("git merge {}", landed(&env));
+    let status = || env.grafter(["status", "latest"]).ok().stdout;
+    let page = status();
+    assert!(page.contains(&merge) && page.contains("grafter undo"), "{page}");
+    assert!(!page.contains("was taken back"), "{page}");
+    env.grafter(["undo", "latest"]).ok();
+    let page = status();
+    assert!(page.contains("was taken back") && page.contains("git diff"), "{page}");
+    assert!(!page.contains(&merge) && !page.contains("grafter undo"), "{page}");
 }
 
 #[test]

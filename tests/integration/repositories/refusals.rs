@@ -102,6 +102,16 @@ fn a_target_that_cannot_be_a_branch() {
 }
 
 #[test]
+fn a_full_ref_name_as_target_made_a_branch_of_that_name() {
+    let env = started();
+    for name in ["refs/heads/main", "refs/tags/v1", "HEAD", "@"] {
+        let said = refused(&env, "repo", &["--into", name]);
+        assert!(said.contains(&format!("`{name}` cannot be a branch")), "{said}");
+        assert!(said.contains("plain name of a branch, such as main"), "{said}");
+    }
+}
+
+#[test]
 fn a_branch_in_the_way_of_grafters_own() {
     let env = started();
     env.git(["branch", "grafter"]);
