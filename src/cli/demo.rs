@@ -60,9 +60,9 @@ const PARTS: [Part; 4] = [
         session: include_str!("demo/recorded.session.yaml"),
         workflow: "small",
         into: "by-small-model",
-        said: "Once more from the start, with what a model of 1.5 billion parameters on a laptop's \
-               processor\nanswered when it was asked for real (Qwen2.5-Coder 1.5B, recorded \
-               2026-11-22).\n",
+        said: "Once more from the start, with what a model of 1.5 billion parameters on two \
+               processor cores\nanswered when it was asked for real (Qwen2.5-Coder 1.5B, \
+               recorded 2026-11-22).\n",
     },
 ];
 
