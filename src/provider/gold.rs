@@ -161,14 +161,16 @@ impl Gold {
     ) -> Vec<(&'static str, Value)> {
         let ranges = self.new_ranges();
         let first = &ranges[..ranges.len().min(1)];
+        let run = || vec![("run_tests", json!({}))];
+        let green = ["gold_0_0", "gold_1_0", "gold_2_0"].iter().any(|id| passed(messages, id));
         match turn {
-            0 => vec![("run_tests", json!({}))],
-            // What fails is run once more before it counts.
-            1 if !passed(messages, "gold_0_0") => {
-                [vec![("run_tests", json!({}))], reads(first)].concat()
-            }
+            0 => run(),
+            // What fails is run twice more before it counts: suites that watch the clock fail on a
+            // machine that is overrun.
+            1 if !green => [run(), reads(first)].concat(),
             1 => reads(first),
-            _ if passed(messages, "gold_0_0") || passed(messages, "gold_1_0") => {
+            2 if !green => run(),
+            _ if green => {
                 let more = json!({ "verdict": "pass", "evidence": evidence(first) });
                 vec![finish("succeeded", "the tests pass", more)]
             }

@@ -122,7 +122,7 @@ fn reviewers_pass_only_if_the_tests_do() {
     assert_eq!(last(&turns)["verdict"], "pass");
     let ran = "$ t\nexit 1\nexit 0\n";
     let turns = play(&Scene { ran, ..scene });
-    assert_eq!(names(&turns), ["run_tests", "run_tests", "read", "finish"]);
+    assert_eq!(names(&turns), ["run_tests", "run_tests", "read", "run_tests", "finish"]);
     assert_eq!(last(&turns)["verdict"], "fail");
     assert_eq!(last(&turns)["must_fix"], json!(["the tests do not pass"]));
     for ran in ["", "$ t\nstopped at its deadline of 9 s\n", "$ t\nexit 0\n$ u\nexit 1\n"] {
