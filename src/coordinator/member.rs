@@ -43,7 +43,6 @@ impl Member<'_> {
             return Ok((outcome, true));
         }
         let lodging = self.lodge().await?;
-        self.warm(&lodging);
         let bench = self.bench(&lodging, scene.offered);
         let outcome = work(self.assignment(scene.prompt), bench).await;
         let outcome = self.leave(lodging, judged(outcome)).await?;
@@ -150,16 +149,6 @@ impl Member<'_> {
 
     fn mode(&self) -> Mode {
         modes::inherited(self.shared.options.mode, self.agent.mode)
-    }
-
-    /// Starts a writer's sandbox while its model still thinks: it will run commands.
-    fn warm(&self, lodging: &Lodging) {
-        let asked = self.mode() >= Mode::Auto || self.shared.interactive;
-        if self.writes() && self.format() == EditFormat::Tools && asked {
-            let place = lodging.place.clone();
-            // What goes wrong is told by the first command, which tries again.
-            tokio::spawn(async move { place.warm().await.is_ok() });
-        }
     }
 
     fn assignment(&self, scene: Assembled) -> Assignment {
