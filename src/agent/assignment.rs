@@ -6,6 +6,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    agent::prefix::Prefix,
     guard::tripwire::Tripwire,
     journal::writer::Journal,
     prompt::words::Words,
@@ -32,8 +33,13 @@ pub struct Assignment {
     pub cue: Cue,
     /// The system prompt.
     pub system: Vec<Segment>,
-    /// The first user message: the task and what belongs to it.
+    /// The first user message: the task and what belongs to it. The orders of a fork.
     pub opening: String,
+    /// What it takes over from the agent that it forks from, in place of `system` and the tools
+    /// that the model is offered.
+    pub fork: Option<Arc<Prefix>>,
+    /// Who takes over its own conversation.
+    pub heirs: Heirs,
     /// What it is told between its turns.
     pub words: Arc<Words>,
     /// The tools it may call, by name.
@@ -54,6 +60,15 @@ pub struct Assignment {
     pub branch: Option<String>,
     /// The records of this agent from an earlier process, in order, for a resume.
     pub earlier: Vec<Event>,
+}
+
+/// Who takes over the conversation of an agent that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heirs {
+    /// Nobody.
+    None,
+    /// Agents that fork from it, so the outcome names it.
+    Forks,
 }
 
 /// What a node must hand in; checked by the scaffold when the agent calls `finish`.

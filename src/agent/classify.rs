@@ -51,6 +51,7 @@ pub fn request(stage: Stage, query: &Query, cue: &Cue) -> Ask {
         max_tokens,
         temperature: None,
         require_tool: false,
+        inherited: 0,
         cue: Cue { role: ROLE.to_owned(), sample, ..cue.clone() },
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     agent::{
         fit::{cut, fit},
         memo,
+        prefix::Prefix,
     },
     protocol::message::{Block, Message, ToolCall},
 };
@@ -30,9 +31,11 @@ const WORTH_A_REFERENCE: usize = 400;
 /// The conversation of one agent.
 #[derive(Debug)]
 pub struct Context {
+    /// What a fork took over; it comes first and is never changed.
+    prefix: Option<Arc<Prefix>>,
     task: Arc<Message>,
     turns: Vec<Turn>,
-    /// Bytes of what every request carries besides messages: system prompt and tools.
+    /// Bytes of what every request carries besides its own messages: system prompt, tools, prefix.
     fixed: usize,
     /// The window in tokens.
     window: u64,
@@ -54,6 +57,7 @@ impl Context {
     /// Returns the context that holds only the task.
     pub fn new(opening: impl Into<String>, fixed: usize, window: u64) -> Self {
         Self {
+            prefix: None,
             task: Arc::new(Message::user(opening)),
             turns: Vec::new(),
             fixed,
@@ -63,10 +67,25 @@ impl Context {
         }
     }
 
+    /// Returns the context of a fork, which begins with this message.
+    pub fn forked(prefix: Arc<Prefix>, opening: Message, fixed: usize, window: u64) -> Self {
+        let taken = prefix.messages.iter().chain([&prefix.said]);
+        let fixed = fixed + taken.map(|message| size(message)).sum::<usize>();
+        let own = Self::new("", fixed, window);
+        Self { prefix: Some(prefix), task: Arc::new(opening), ..own }
+    }
+
     /// Returns the messages of the next request.
     pub fn messages(&self) -> Vec<Arc<Message>> {
+        let taken =
+            self.prefix.iter().flat_map(|prefix| prefix.messages.iter().chain([&prefix.said]));
         let pairs = self.turns.iter().flat_map(|turn| [&turn.said, &turn.answered]);
-        [&self.task].into_iter().chain(pairs).cloned().collect()
+        taken.chain([&self.task]).chain(pairs).cloned().collect()
+    }
+
+    /// Returns how many of them were the last request of the agent it forked from.
+    pub fn inherited(&self) -> usize {
+        self.prefix.as_ref().map_or(0, |prefix| prefix.messages.len())
     }
 
     /// Adds a finished turn; arguments that no request could hold do not stay in it.
@@ -187,8 +206,9 @@ impl Context {
             self.seen.retain(|_, (seen, _)| *seen != turn.number);
             dropped = true;
         }
-        if dropped && self.task.blocks.len() == 1 {
-            Arc::make_mut(&mut self.task).blocks.push(Block::Text(DROPPED.to_owned()));
+        let note = Block::Text(DROPPED.to_owned());
+        if dropped && self.task.blocks.last() != Some(&note) {
+            Arc::make_mut(&mut self.task).blocks.push(note);
         }
     }
 

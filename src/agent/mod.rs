@@ -18,6 +18,7 @@ pub mod contract;
 pub mod fit;
 pub mod memo;
 pub mod permit;
+pub mod prefix;
 pub mod progress;
 pub mod reading;
 pub mod session;
@@ -29,6 +30,8 @@ pub mod work;
 
 #[cfg(test)]
 pub mod actor;
+#[cfg(test)]
+mod forking;
 #[cfg(test)]
 pub mod handing;
 #[cfg(test)]

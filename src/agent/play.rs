@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     agent::{
         actor::{Actor, Lines},
-        assignment::{Assignment, Bench, Contract, Limits},
+        assignment::{Assignment, Bench, Contract, Heirs, Limits},
+        prefix::Prefix,
         work::work,
     },
     git::{
@@ -25,7 +26,7 @@ use crate::{
         tree::{self, TreeSpec},
     },
     guard::{decide::Policy, options::Options},
-    journal::writer::Journal,
+    journal::{blobs::Blobs, writer::Journal},
     prompt::words::Words,
     protocol::{
         event::Event,
@@ -172,6 +173,13 @@ impl Stage {
         played
     }
 
+    /// Returns the context that an agent left for its forks.
+    pub fn context(&self, played: &Played) -> Prefix {
+        let kept = played.outcome.context.as_ref().unwrap();
+        let text = Blobs::of(self.dir.path()).fetch(kept).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
     /// Returns what an agent makes of the script on a new tree.
     pub fn play(&self) -> Played {
         self.resume(&[], &BTreeMap::new())
@@ -298,6 +306,8 @@ fn assignment(phase: Phase, repo: &Repo) -> Assignment {
         },
         system: vec![Segment { id: "base".into(), cache: CacheScope::Static, text }],
         opening: "the task".into(),
+        fork: None,
+        heirs: Heirs::None,
         words: Arc::new(Words::shipped().clone()),
         tools: ["read", "write", "edit", "bash", "report_finding"].map(str::to_owned).to_vec(),
         tripwire: None,

@@ -102,16 +102,23 @@ impl Session {
         let mut tools: Vec<_> =
             offered.filter(|spec| assignment.tools.contains(&spec.name)).cloned().collect();
         tools.extend(assignment.tripwire.iter().flat_map(canaries));
+        let (mut tools, mut ids) = (Arc::new(tools), BTreeSet::new());
+        if let Some(prefix) = &assignment.fork {
+            // What a fork may not use is refused when it is called: other tools would be another
+            // prefix.
+            assignment.system.clone_from(&prefix.system);
+            (tools, ids) = (prefix.tools.clone(), prefix.ids());
+        }
         let chain = Chain::open(&bench.desk, &assignment, earlier.snapshot().cloned()).await?;
         let progress = Progress::new(assignment.node.clone());
         let mut session = Self {
             context: Context::new("", 0, 1),
-            tools: Arc::new(tools),
+            tools,
             live: false,
             assignment,
             bench,
             earlier,
-            ids: BTreeSet::new(),
+            ids,
             progress,
             chain,
         };
@@ -126,7 +133,15 @@ impl Session {
             spec.name.len() + spec.description.len() + spec.parameters.to_string().len()
         });
         let fixed = system.sum::<usize>() + tools.sum::<usize>();
-        self.context = Context::new(opening, fixed, self.bench.model.info().window);
+        let window = self.bench.model.info().window;
+        self.context = match &self.assignment.fork {
+            None => Context::new(opening, fixed, window),
+            Some(prefix) => {
+                let placeholder = &self.assignment.words.forked;
+                let first = prefix.opening(placeholder, opening);
+                Context::forked(prefix.clone(), first, fixed, window)
+            }
+        };
     }
 
     /// Must be called before anything new is done: ends the replay, puts a writer's tree into the

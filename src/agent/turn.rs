@@ -193,6 +193,7 @@ impl Session {
             max_tokens,
             temperature: form.temperature,
             require_tool: form.require_tool,
+            inherited: self.context.inherited(),
             cue: Cue { turn, sample: cue.sample + form.sample, ..cue.clone() },
         }
     }

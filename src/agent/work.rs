@@ -1,18 +1,20 @@
 //! The loop of one agent: ask, run the calls of the answer, until it finishes or must stop.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     agent::{
         answer::{self, Hearer, Said},
-        assignment::{Assignment, Bench},
+        assignment::{Assignment, Bench, Heirs},
         contract,
+        prefix::Prefix,
         session::{Session, Stop},
         turn::Form,
         words,
     },
     git::diff,
     protocol::{
+        event::Kept,
         message::{Block, Message, Speaker, StopReason},
         outcome::{Evidence, Failure, Outcome, Review, Status},
         task::Phase,
@@ -46,7 +48,8 @@ impl Session {
         for turn in 0..=limit {
             let (said, mut answered) = self.turn(turn, &mut silent).await?;
             if let Some(input) = &self.progress.finish {
-                return Ok(self.handed_in(input));
+                let outcome = self.handed_in(input);
+                return Ok(Outcome { context: self.bequeath(said)?, ..outcome });
             }
             self.must_go_on(silent)?;
             if turn + 1 == limit {
@@ -55,6 +58,19 @@ impl Session {
             self.context.push(turn, said, Message { speaker: Speaker::User, blocks: answered });
         }
         Err(Stop::unresolved(format!("not finished after {limit} turns, its limit")))
+    }
+
+    /// Keeps the conversation for those that fork from this agent.
+    fn bequeath(&self, said: Message) -> Result<Option<Kept>, Stop> {
+        if self.assignment.heirs == Heirs::None {
+            return Ok(None);
+        }
+        let (system, tools) = (self.assignment.system.clone(), self.tools.clone());
+        let messages = self.context.messages();
+        let prefix = Prefix { system, tools, messages, said: Arc::new(said) };
+        let json = serde_json::to_string(&prefix)
+            .map_err(|error| Stop::broken(format!("a conversation cannot be kept: {error}")))?;
+        Ok(Some(self.bench.journal.keep(json)?))
     }
 
     /// Returns what the model said in a turn, and what it is answered.

@@ -16,7 +16,6 @@ use crate::{
         node::Work,
     },
     prompt::set::PromptSet,
-    protocol::task::AgentKind,
     settings::nearest,
     tools::catalogue::catalogue,
 };
@@ -39,13 +38,6 @@ pub(super) fn graph(source: &Source, prompts: &PromptSet) -> Result<Graph, Failu
     let graph = load::load(&source.origin, &source.text, catalogue()).or_fail(Kind::Usage)?;
     let roles = prompts.roles();
     for node in &graph.nodes {
-        if node.kind == AgentKind::Fork {
-            let text = format!(
-                "{}: node `{}` asks for a fork, which this version cannot make yet",
-                source.origin, node.id
-            );
-            return Err(Failure::usage(text).hint("say kind: teammate"));
-        }
         let role = node.role();
         if matches!(node.work, Work::Agent(_)) && !roles.contains(&role) {
             let near = nearest::hint(role, roles.iter().copied());

@@ -14,7 +14,7 @@ use crate::{
         ids::{AgentId, NodeId, Oid},
         outcome::Finding,
         report::CheckReport,
-        task::Phase,
+        task::{AgentKind, Phase},
     },
     verify::verdict,
 };
@@ -32,6 +32,8 @@ pub(super) struct Brief {
     pub(super) carries: Map<String, Value>,
     pub(super) candidate: Option<Candidate>,
     pub(super) commit: Option<Oid>,
+    /// The context that it forks from, if it is a fork.
+    pub(super) context: Option<Kept>,
     /// Checks on the base, if they had ended when the instance started.
     pub(super) base_report: Option<CheckReport>,
     /// This agent's records of an earlier process.
@@ -60,6 +62,7 @@ impl Brief {
             carries,
             candidate: state.candidate.clone(),
             commit: state.commit.clone(),
+            context: inherited(state, &node),
             base_report: state.base_report.clone().filter(|_| run.knows_base),
             earlier: Vec::new(),
             node,
@@ -70,6 +73,12 @@ impl Brief {
     pub(super) fn agent(&self) -> AgentId {
         AgentId::new(format!("{}@{}", self.id, self.attempt))
     }
+}
+
+/// Returns the context of the agent that a node forks from.
+fn inherited(state: &RunState, node: &Node) -> Option<Kept> {
+    let parent = node.needs.first().filter(|_| node.kind == AgentKind::Fork)?;
+    state.nodes.get(&NodeId::new(parent))?.outcome.as_ref()?.context.clone()
 }
 
 /// Looks for a carry in a needed node, then in what that one needs: validated to be there.

@@ -150,6 +150,7 @@ fn brief((id, mode): (&NodeId, Option<Mode>), question: String, earlier: Vec<Eve
         carries: serde_json::Map::new(),
         candidate: None,
         commit: None,
+        context: None,
         base_report: None,
         earlier,
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     agent::{
-        assignment::{Assignment, Bench, Contract, Limits},
+        assignment::{Assignment, Bench, Contract, Heirs, Limits},
+        prefix::Prefix,
         work::work,
     },
     coordinator::{
@@ -12,15 +13,15 @@ use crate::{
         commits, key, scene,
         shared::{Shared, blocking, broken},
     },
-    graph::node::AgentWork,
+    graph::node::{AgentWork, Node},
     guard::{decide::Policy, modes},
     prompt::assemble::Assembled,
     protocol::{
-        event::{Event, What},
+        event::{Event, Kept, What},
         ids::{Key, Oid},
         outcome::{Failure, Outcome, Review, Status},
         report::RunEnd,
-        task::{EditFormat, Mode, Phase},
+        task::{AgentKind, EditFormat, Mode, Phase},
     },
     provider::model::Cue,
     subagent::housing::{Lodging, Wish},
@@ -38,13 +39,18 @@ impl Member<'_> {
     /// Returns what the agent comes to, and whether a stored result was used.
     pub(super) async fn outcome(&self) -> Result<(Outcome, bool), RunEnd> {
         let scene = scene::scene(self.shared, self.brief, (self.agent, self.format())).await?;
+        if self.brief.node.kind == AgentKind::Fork && self.brief.context.is_none() {
+            let why = "the agent that it forks from left no context";
+            return Ok((Outcome::failed(Failure::NotResolved, why), false));
+        }
         let key = self.key(&scene.sha);
         if let Some(outcome) = self.reuse(&key).await? {
             return Ok((outcome, true));
         }
+        let fork = self.fork()?;
         let lodging = self.lodge().await?;
         let bench = self.bench(&lodging, scene.offered);
-        let outcome = work(self.assignment(scene.prompt), bench).await;
+        let outcome = work(self.assignment(scene.prompt, fork), bench).await;
         let outcome = self.leave(lodging, judged(outcome)).await?;
         if outcome.status == Status::Succeeded {
             commits::keep(self.shared, &key, outcome.commit.as_ref()).await;
@@ -94,6 +100,7 @@ impl Member<'_> {
         let commands = self.shared.options.checks.iter().map(|check| check.command.as_str());
         let commands = commands.collect::<Vec<_>>().join("\n");
         let words = serde_json::to_string(&**self.shared.prompts.words()).unwrap_or_default();
+        let context = serde_json::to_string(&brief.context).unwrap_or_default();
         key::of_agent(
             self.shared,
             &[
@@ -105,6 +112,7 @@ impl Member<'_> {
                 ("sample", &sample),
                 ("edit format", self.format().name()),
                 ("checks", &commands),
+                ("context", &context),
             ],
         )
     }
@@ -116,6 +124,13 @@ impl Member<'_> {
             return Ok(None);
         }
         let Some(outcome) = key::lookup::<Outcome>(self.shared, key) else { return Ok(None) };
+        // Forks need its conversation, which it may have been stored without, or which is gone.
+        let has_context = |kept: &Option<Kept>| {
+            kept.as_ref().is_some_and(|kept| self.shared.journal.fetch(kept).is_ok())
+        };
+        if self.heirs() == Heirs::Forks && !has_context(&outcome.context) {
+            return Ok(None);
+        }
         let Some(commit) = outcome.commit.clone() else { return Ok(Some(outcome)) };
         // A commit that was pruned since is no result any more.
         let (repo, held) = (self.shared.repo.clone(), commit.clone());
@@ -151,7 +166,22 @@ impl Member<'_> {
         modes::inherited(self.shared.options.mode, self.agent.mode)
     }
 
-    fn assignment(&self, scene: Assembled) -> Assignment {
+    /// Returns what a fork takes over.
+    fn fork(&self) -> Result<Option<Arc<Prefix>>, RunEnd> {
+        let kept = self.brief.context.as_ref();
+        kept.map(|kept| self.shared.contexts.get(&self.shared.journal, kept)).transpose()
+    }
+
+    fn heirs(&self) -> Heirs {
+        let forks =
+            |node: &Node| node.kind == AgentKind::Fork && node.needs.contains(&self.brief.node.id);
+        match self.shared.graph.nodes.iter().any(forks) {
+            true => Heirs::Forks,
+            false => Heirs::None,
+        }
+    }
+
+    fn assignment(&self, scene: Assembled, fork: Option<Arc<Prefix>>) -> Assignment {
         let (shared, brief) = (self.shared, self.brief);
         let gives = brief.node.gives.iter().map(|(name, kind)| (name.clone(), kind.to_string()));
         Assignment {
@@ -160,6 +190,8 @@ impl Member<'_> {
             cue: self.cue(),
             system: scene.system,
             opening: scene.opening,
+            fork,
+            heirs: self.heirs(),
             words: shared.prompts.words().clone(),
             tools: self.agent.tools.clone(),
             tripwire: shared.options.tripwire.clone(),

@@ -14,6 +14,7 @@ mod audit;
 mod brief;
 pub mod budget;
 mod commits;
+mod contexts;
 pub mod control;
 mod delegate;
 mod dispatch;

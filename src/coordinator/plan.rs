@@ -22,7 +22,7 @@ use crate::{
         ids::NodeId,
         outcome::Failure,
         report::{CheckEnd, CheckRun, Origin, RunEnd, Verdict},
-        task::{EditFormat, Phase},
+        task::{AgentKind, EditFormat, Phase},
     },
     verify::{change, verdict},
 };
@@ -151,12 +151,22 @@ fn starts(graph: &Graph, options: &Options, state: &RunState, busy: &Busy) -> Ve
         }
         for id in state.instances(graph, node).unwrap_or_default() {
             let waiting = state.state_of(&id) == NodeState::Waiting && !busy.units.contains(&id);
-            if waiting && slots.take(node.phase) {
+            if waiting && leads(state, node, &id) && slots.take(node.phase) {
                 effects.push(Effect::Start(id));
             }
         }
     }
     effects
+}
+
+/// The first of several forks goes ahead until its model has answered: what it has written into the
+/// provider's prompt cache the others only read.
+fn leads(state: &RunState, node: &Node, id: &NodeId) -> bool {
+    if node.kind != AgentKind::Fork || id.place().1 == 0 {
+        return true;
+    }
+    let first = state.nodes.get(&NodeId::new(format!("{}.0", node.id)));
+    first.is_some_and(|first| first.answered || is_terminal(first.state))
 }
 
 /// Guards between phases, beyond the edges of the graph.

@@ -18,7 +18,7 @@ use crate::{
         cause::chain,
         ids::Oid,
         report::RunEnd,
-        task::{EditFormat, Phase},
+        task::{AgentKind, EditFormat, Phase},
     },
     verify::touched,
 };
@@ -53,6 +53,8 @@ pub(super) async fn scene(
     vars.insert("checks".into(), json!(commands.collect::<Vec<_>>()));
     let gives = brief.node.gives.iter().map(|(name, kind)| (name.clone(), json!(kind.name())));
     vars.insert("gives".into(), Value::Object(gives.collect()));
+    let fork = brief.node.kind == AgentKind::Fork;
+    vars.insert("fork_tools".into(), json!(if fork { &agent.tools[..] } else { &[] }));
     vars.insert("feedback".into(), json!(feedback(shared, brief)?));
     vars.insert("base_failures".into(), json!(""));
     let (repo, base) = (shared.repo.clone(), shared.started.base.clone());

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    coordinator::options::Options,
+    coordinator::{contexts::Contexts, options::Options},
     git::{diff, repo::Repo, witness::Print},
     graph::dag::Graph,
     guard,
@@ -52,6 +52,8 @@ pub(super) struct Shared {
     pub(super) rules: Arc<guard::options::Options>,
     /// What the user has said in this run so far.
     pub(super) standing: Standing,
+    /// The contexts that forks share.
+    pub(super) contexts: Contexts,
 }
 
 impl Shared {

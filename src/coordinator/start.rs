@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     coordinator::{
+        contexts::Contexts,
         control::{self, Ask, Command, SocketGuard},
         dispatch::{Dispatcher, Wires},
         options::Options,
@@ -427,6 +428,7 @@ async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartE
         interactive: ground.asks.is_some(),
         rules: Arc::new(ground.guard),
         standing: Standing::default(),
+        contexts: Contexts::default(),
     });
     let wires =
         Wires { records: live.records, events: events_in, requests, commands, asks: ground.asks };

@@ -35,6 +35,8 @@ pub struct NodeRun {
     pub outcome: Option<Outcome>,
     /// What sent it back, for the next or the running attempt.
     pub feedback: Option<Kept>,
+    /// Whether the running attempt has had an answer of its model.
+    pub answered: bool,
     /// Whether the checks on the base had ended when it started: a resume must show it the same.
     pub knows_base: bool,
 }
@@ -140,6 +142,9 @@ impl RunState {
             What::ModelResult { turn, usage, cost, .. } => {
                 self.answered(event, *turn, (*usage, *cost));
                 self.turns += 1;
+                if let Some(node) = event.node.as_ref().and_then(|id| self.nodes.get_mut(id)) {
+                    node.answered = true;
+                }
             }
             What::ModelFailed { turn, usage, cost, .. } => {
                 let (reserved, tokens) = self.answered(event, *turn, (*usage, *cost));
@@ -195,6 +200,7 @@ impl RunState {
                 node.role.clone_from(role);
                 node.state = NodeState::Running;
                 node.attempt = *attempt;
+                node.answered = false;
                 node.knows_base = self.base_report.is_some();
             }
             // What ends after it was sent back, or twice, has nothing to say any more.

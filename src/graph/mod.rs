@@ -9,6 +9,7 @@ pub mod dag;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod flow;
+mod fork;
 pub mod load;
 pub mod lookup;
 pub mod node;

@@ -23,7 +23,7 @@
 //! | `phase` | which classes of tool it may use: only implementation writes |
 //! | `work` | `agent` (default), or `checks`: the scaffold runs the check commands, no model |
 //! | `role` | the prompt of an agent; required for one, refused for checks |
-//! | `kind` | `worktree` for implementation (default there, and only there), else `teammate` (default) or `fork`: starts from the context of the one agent it needs |
+//! | `kind` | `worktree` for implementation (default there, and only there), else `teammate` (default) or `fork`: starts from the context of the one agent it needs, whose role, phase and tools it has |
 //! | `tools` | tools it may call; default: all of its phase. `finish` is always there |
 //! | `needs` | nodes that must have ended before it starts |
 //! | `each` | fan-out: a number of equal instances, a list with one instance per item, or `{ from: NODE, carry: NAME }` for a list that an earlier node gives; at most 8 instances |

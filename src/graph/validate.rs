@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::{
     graph::{
         dag::{Edges, Graph, Limits},
-        flow, rules,
+        flow, fork, rules,
         spec::{LimitsSpec, Spec},
     },
     protocol::{tool::Catalogue, usage::Micros},
@@ -50,8 +50,9 @@ pub fn validate(spec: &Spec, catalogue: &Catalogue) -> Result<Graph, Vec<Problem
     let mut problems = Problems::default();
     whole(spec, &mut problems);
     problems.check()?;
-    let nodes: Vec<_> =
+    let mut nodes: Vec<_> =
         spec.nodes.value.iter().map(|node| rules::node(node, catalogue, &mut problems)).collect();
+    fork::settle(spec, &mut nodes, &mut problems);
     let limits = limits(&spec.limits, &mut problems);
     let edges = edges(spec, &mut problems);
     problems.check()?;

@@ -8,7 +8,7 @@ macro_rules! file {
 }
 
 /// Every file of `prompts/` that is a prompt; a test holds the table against the folder.
-pub(crate) const FILES: [(&str, &str); 25] = [
+pub(crate) const FILES: [(&str, &str); 26] = [
     file!("formats/blocks.md"),
     file!("formats/whole-file.md"),
     file!("formats/whole-function.md"),
@@ -25,6 +25,7 @@ pub(crate) const FILES: [(&str, &str); 25] = [
     file!("sections/45-directives.md"),
     file!("sections/60-reporting.md"),
     file!("sections/70-session.md"),
+    file!("sections/78-fork.md"),
     file!("sections/80-handover.md"),
     file!("sections/84-candidate.md"),
     file!("sections/86-base.md"),

@@ -19,7 +19,7 @@ pub enum Kind {
 }
 
 /// Every variable by name.
-pub const VARS: [(&str, Kind); 14] = [
+pub const VARS: [(&str, Kind); 15] = [
     ("base_failures", Kind::Text),
     ("carries", Kind::Map),
     ("checks", Kind::List),
@@ -27,6 +27,7 @@ pub const VARS: [(&str, Kind); 14] = [
     ("feedback", Kind::Text),
     ("files", Kind::List),
     ("findings", Kind::List),
+    ("fork_tools", Kind::List),
     ("gives", Kind::Map),
     ("index", Kind::Any),
     ("item", Kind::Any),

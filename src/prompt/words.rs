@@ -44,6 +44,9 @@ pub struct Words {
     /// Before the result of a command that the user changed; `command` is what ran.
     #[serde(default)]
     pub edited: String,
+    /// Stands for the results of the parent's last calls in the context of a fork.
+    #[serde(default)]
+    pub forked: String,
     /// For calls beyond the number that one turn may have.
     pub too_many: String,
     /// Stands for an answer without any content.

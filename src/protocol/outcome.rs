@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::protocol::{ids::Oid, usage::Usage};
+use crate::protocol::{event::Kept, ids::Oid, usage::Usage};
 
 /// How a node ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,9 @@ pub struct Outcome {
     /// What a reviewer said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<Review>,
+    /// The conversation it ended with, as JSON, where other nodes fork from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Kept>,
     /// Why it failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
@@ -59,6 +62,7 @@ impl Outcome {
             findings: Vec::new(),
             commit: None,
             review: None,
+            context: None,
             failure: None,
             usage: Usage::default(),
         }

@@ -1,7 +1,8 @@
 //! Anthropic Messages: rendering with cache marks, and the decoder.
 //!
 //! At most four cache marks, the most the API takes: last tool, end of the static system part, end
-//! of the session part, last block of the newest message. Thinking blocks keep their place.
+//! of the session part, last block of the newest message. A fork keeps the mark that its parent's
+//! last request ended with, in place of the session's. Thinking blocks keep their place.
 
 use std::collections::BTreeMap;
 
@@ -26,10 +27,10 @@ pub fn render(ask: &Ask, target: &Target) -> Value {
     let mut body = json!({
         "model": target.model,
         "max_tokens": ask.max_tokens,
-        "messages": messages(&ask.messages),
+        "messages": messages(ask),
         "stream": true,
     });
-    let system = system(&ask.system);
+    let system = system(ask);
     if !system.is_empty() {
         body["system"] = Value::Array(system);
     }
@@ -62,12 +63,13 @@ fn tools(specs: &[ToolSpec]) -> Vec<Value> {
     tools
 }
 
-fn system(segments: &[Segment]) -> Vec<Value> {
+fn system(ask: &Ask) -> Vec<Value> {
     // The API refuses empty text blocks.
-    let segments: Vec<&Segment> = segments.iter().filter(|part| !part.text.is_empty()).collect();
+    let segments: Vec<&Segment> = ask.system.iter().filter(|part| !part.text.is_empty()).collect();
     let mut blocks: Vec<Value> =
         segments.iter().map(|part| json!({ "type": "text", "text": part.text })).collect();
-    for scope in [CacheScope::Static, CacheScope::Session] {
+    let scopes = [CacheScope::Static, CacheScope::Session];
+    for scope in scopes.into_iter().take(if ask.inherited > 0 { 1 } else { 2 }) {
         if let Some(last) = segments.iter().rposition(|part| part.cache == scope) {
             mark(&mut blocks[last]);
         }
@@ -75,15 +77,24 @@ fn system(segments: &[Segment]) -> Vec<Value> {
     blocks
 }
 
-fn messages(messages: &[impl AsRef<Message>]) -> Vec<Value> {
-    let mut rendered: Vec<Value> =
-        messages.iter().filter_map(|message| render_message(message.as_ref())).collect();
-    let newest = rendered.last_mut().and_then(|message| message["content"].as_array_mut());
+fn messages(ask: &Ask) -> Vec<Value> {
+    let (inherited, own) = ask.messages.split_at(ask.inherited.min(ask.messages.len()));
+    let mut all = Vec::new();
+    for part in [inherited, own] {
+        let mut rendered: Vec<Value> =
+            part.iter().filter_map(|message| render_message(message)).collect();
+        mark_newest(&mut rendered);
+        all.append(&mut rendered);
+    }
+    all
+}
+
+fn mark_newest(messages: &mut [Value]) {
+    let newest = messages.last_mut().and_then(|message| message["content"].as_array_mut());
     if let Some(block) = newest.and_then(|blocks| blocks.iter_mut().rfind(|block| markable(block)))
     {
         mark(block);
     }
-    rendered
 }
 
 fn markable(block: &Value) -> bool {

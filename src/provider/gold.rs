@@ -20,7 +20,7 @@ use crate::{
         usage::Usage,
     },
     provider::{
-        model::{Ask, Model, ModelError, ModelInfo, Sink},
+        model::{Ask, Cue, Model, ModelError, ModelInfo, Sink},
         patch::{self, PatchedFile},
         price::Price,
     },
@@ -100,7 +100,7 @@ impl Gold {
             Phase::Research => self.research(turn),
             Phase::Synthesis => self.synthesis(turn, &ask.messages),
             Phase::Implementation => self.implementation(ask),
-            Phase::Verification => self.verification(turn, &ask.messages),
+            Phase::Verification => self.verification(ask),
         }
     }
 
@@ -147,23 +147,19 @@ impl Gold {
         if ask.cue.attempt > 1 {
             return give_up("the known solution was applied before and did not hold");
         }
-        match (ask.cue.turn, result(&ask.messages, "gold_0_0")) {
+        match (ask.cue.turn, result(&ask.messages, &call_id(&ask.cue, 0, 0))) {
             (0, _) => vec![("apply_patch", json!({ "patch": self.patch }))],
             (_, Some(applied)) if applied.is_error => give_up("the known solution did not apply"),
             _ => vec![finish("succeeded", "applied the known solution", json!({}))],
         }
     }
 
-    fn verification(
-        &self,
-        turn: u32,
-        messages: &[impl AsRef<Message>],
-    ) -> Vec<(&'static str, Value)> {
+    fn verification(&self, ask: &Ask) -> Vec<(&'static str, Value)> {
         let ranges = self.new_ranges();
         let first = &ranges[..ranges.len().min(1)];
         let run = || vec![("run_tests", json!({}))];
-        let green = ["gold_0_0", "gold_1_0", "gold_2_0"].iter().any(|id| passed(messages, id));
-        match turn {
+        let green = (0..3).any(|turn| passed(&ask.messages, &call_id(&ask.cue, turn, 0)));
+        match ask.cue.turn {
             0 => run(),
             // What fails is run twice more before it counts: suites that watch the clock fail on a
             // machine that is overrun.
@@ -234,6 +230,11 @@ fn evidence(ranges: &[Range]) -> Value {
     ranges.iter().map(|r| json!({ "path": r.path, "from": r.from, "to": r.to })).collect()
 }
 
+/// Returns the id of a call; a fork's differ from those of the agent that it forked from.
+fn call_id(cue: &Cue, turn: u32, n: usize) -> String {
+    format!("gold_{}_{turn}_{n}", cue.node)
+}
+
 fn finish(status: &str, summary: &str, mut more: Value) -> (&'static str, Value) {
     more["status"] = json!(status);
     more["summary"] = json!(summary);
@@ -302,7 +303,7 @@ impl Model for Gold {
         _cancel: &'a CancellationToken,
     ) -> BoxFuture<'a, Result<Reply, ModelError>> {
         let calls = self.calls(ask).into_iter().enumerate().map(|(n, (name, input))| {
-            let id = CallId(format!("gold_{}_{n}", ask.cue.turn));
+            let id = CallId(call_id(&ask.cue, ask.cue.turn, n));
             Block::Call(ToolCall { id, name: name.to_owned(), input })
         });
         let message = Message { speaker: Speaker::Assistant, blocks: calls.collect() };

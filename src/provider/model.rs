@@ -55,6 +55,9 @@ pub struct Ask {
     pub temperature: Option<f32>,
     /// Whether the answer must call a tool.
     pub require_tool: bool,
+    /// How many of the first messages were the last request of the agent that this one forked from;
+    /// 0 where it forked from none. The cache mark at their end stays.
+    pub inherited: usize,
     /// Where in the run this is asked.
     pub cue: Cue,
 }

@@ -56,6 +56,7 @@ pub(crate) fn ask() -> Ask {
         max_tokens: 100,
         temperature: None,
         require_tool: false,
+        inherited: 0,
         cue: Cue {
             run: RunId::new("r"),
             node: "research".into(),
