@@ -50,6 +50,8 @@ pub(super) enum Command {
     Status(StatusArgs),
     /// Show what happened in a run.
     Logs(LogsArgs),
+    /// Show the tokens and the money of a run by agent, and what came from prompt caches.
+    Cost(CostArgs),
     /// Ask a live run to stop; it can be resumed.
     #[command(
         after_help = "Examples:\n  grafter cancel            # the latest run\n  grafter cancel 1122-1741"
@@ -264,6 +266,20 @@ pub(super) struct StatusArgs {
     #[arg(value_name = "RUN")]
     pub(super) run: Option<String>,
     /// Print JSON: a list of runs, or the object that `run --output json` prints.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Arguments of `cost`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  grafter cost              # the latest run\n  grafter cost 1122 --json"
+)]
+pub(super) struct CostArgs {
+    /// The run, or the beginning of its name.
+    #[arg(value_name = "RUN", default_value = "latest")]
+    pub(super) run: String,
+    /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
 }

@@ -15,6 +15,7 @@ mod args;
 mod caps;
 mod check;
 mod context;
+mod cost;
 mod demo;
 pub mod dispatch;
 mod doctor;

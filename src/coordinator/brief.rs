@@ -44,7 +44,7 @@ impl Brief {
     /// Returns the orders of an instance; none if the graph has no such node.
     pub(super) fn of(shared: &Shared, state: &RunState, id: &NodeId) -> Option<Self> {
         let (name, index) = id.place();
-        let node = shared.graph.get(name)?.clone();
+        let (node, context) = rooted(state, shared.graph.get(name)?.clone());
         let run = state.nodes.get(id)?;
         let mut carries = Map::new();
         for (carry, _) in &node.takes {
@@ -58,11 +58,15 @@ impl Brief {
             index,
             item: state.item(&shared.graph, &node, index as usize),
             feedback: run.feedback.clone(),
-            findings: sources.iter().flat_map(|id| state.findings(&shared.graph, id)).collect(),
+            // A fork has seen in its context what its parent reported.
+            findings: match context {
+                Some(_) => Vec::new(),
+                None => sources.iter().flat_map(|id| state.findings(&shared.graph, id)).collect(),
+            },
             carries,
             candidate: state.candidate.clone(),
             commit: state.commit.clone(),
-            context: inherited(state, &node),
+            context,
             base_report: state.base_report.clone().filter(|_| run.knows_base),
             earlier: Vec::new(),
             node,
@@ -75,10 +79,18 @@ impl Brief {
     }
 }
 
-/// Returns the context of the agent that a node forks from.
-fn inherited(state: &RunState, node: &Node) -> Option<Kept> {
-    let parent = node.needs.first().filter(|_| node.kind == AgentKind::Fork)?;
-    state.nodes.get(&NodeId::new(parent))?.outcome.as_ref()?.context.clone()
+/// Returns a node and the context that it forks from. A fork whose parent left none, because it gave
+/// up, begins with a context of its own: a parent may be optional.
+fn rooted(state: &RunState, node: Node) -> (Node, Option<Kept>) {
+    if node.kind != AgentKind::Fork {
+        return (node, None);
+    }
+    let parent = node.needs.first().and_then(|id| state.nodes.get(&NodeId::new(id)));
+    let outcome = parent.and_then(|run| run.outcome.as_ref());
+    match outcome.and_then(|outcome| outcome.context.clone()) {
+        Some(context) => (node, Some(context)),
+        None => (Node { kind: AgentKind::Teammate, ..node }, None),
+    }
 }
 
 /// Looks for a carry in a needed node, then in what that one needs: validated to be there.
@@ -91,7 +103,7 @@ fn ancestor(shared: &Shared, state: &RunState, from: &str, carry: &str) -> Optio
 
 /// Returns the record that starts an instance; none if the graph has no such node.
 pub(super) fn started(shared: &Shared, state: &RunState, id: &NodeId) -> Option<What> {
-    let node = shared.graph.get(id.place().0)?;
+    let (node, _) = rooted(state, shared.graph.get(id.place().0)?.clone());
     let run = state.nodes.get(id);
     Some(What::NodeStarted {
         attempt: run.map_or(1, |run| run.attempt + 1),

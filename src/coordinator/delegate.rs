@@ -133,6 +133,7 @@ fn brief((id, mode): (&NodeId, Option<Mode>), question: String, earlier: Vec<Eve
         work,
         needs: Vec::new(),
         each: None,
+        ask: None,
         takes: Vec::new(),
         gives: BTreeMap::new(),
         when: None,

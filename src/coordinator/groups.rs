@@ -34,9 +34,10 @@ impl RunState {
         Some((0..count).map(|index| NodeId::new(format!("{}.{index}", node.id))).collect())
     }
 
-    /// Returns the item of a fan-out instance.
+    /// Returns what an instance is asked beside the task: its item of a fan-out.
     pub fn item(&self, graph: &Graph, node: &Node, index: usize) -> Option<Value> {
-        match node.each.as_ref()? {
+        let Some(each) = &node.each else { return node.ask.clone().map(Value::String) };
+        match each {
             Each::Number(_) => Some(Value::from(index)),
             Each::Items(items) => items.get(index).cloned(),
             Each::Carry { node: from, name } => {

@@ -39,10 +39,6 @@ impl Member<'_> {
     /// Returns what the agent comes to, and whether a stored result was used.
     pub(super) async fn outcome(&self) -> Result<(Outcome, bool), RunEnd> {
         let scene = scene::scene(self.shared, self.brief, (self.agent, self.format())).await?;
-        if self.brief.node.kind == AgentKind::Fork && self.brief.context.is_none() {
-            let why = "the agent that it forks from left no context";
-            return Ok((Outcome::failed(Failure::NotResolved, why), false));
-        }
         let key = self.key(&scene.sha);
         if let Some(outcome) = self.reuse(&key).await? {
             return Ok((outcome, true));

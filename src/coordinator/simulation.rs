@@ -68,7 +68,7 @@ fn after_a_missed_landing_everything_is_verified_again() {
 
 #[test]
 fn research_without_a_finding_ends_before_anything_is_written() {
-    let mut world = World::new("resolve", vec![Luck::Bad; 3]);
+    let mut world = World::new("resolve", vec![Luck::Bad; 4]);
     let RunEnd::NotResolved(why) = world.play(0) else { panic!("it must not be resolved") };
     assert!(why.contains("no finding"), "{why}");
 }

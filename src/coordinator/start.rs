@@ -393,13 +393,9 @@ async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartE
     let base_tree = base_tree.map_err(|error| StartError::Repository(chain(&error)))?;
     let socket = control::socket_path(&ground.runtime, &plan.run);
     let guard = reachable(socket, &control, &live.journal).await?;
-    let run = plan.run.clone();
-    let swept = {
-        let (repo, trees, run) = (ground.repo.clone(), ground.trees.clone(), run.clone());
-        tokio::spawn(blocking(move || sweep::others(&repo, &trees, &run)))
-    };
+    let swept = sweep_others(&ground, &plan.run);
     let site = Site {
-        root: ground.trees.join(run.as_str()),
+        root: ground.trees.join(plan.run.as_str()),
         repo: ground.repo.clone(),
         backend: ground.backend,
         sandbox: ground.sandbox,
@@ -408,8 +404,9 @@ async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartE
         canary: plan.options.tripwire.as_ref().map(Tripwire::file),
         hide: ground.hide,
     };
+    let run = plan.run;
     let shared = Arc::new(Shared {
-        run: plan.run,
+        run: run.clone(),
         store: Store::open(&ground.repo.state_dir()),
         repo: ground.repo,
         graph: plan.graph,
@@ -443,6 +440,12 @@ async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartE
         end
     });
     Ok(Handle { run, events, control, done })
+}
+
+/// Takes away what other runs left behind, beside this one.
+fn sweep_others(ground: &Ground, run: &RunId) -> JoinHandle<()> {
+    let (repo, trees, run) = (ground.repo.clone(), ground.trees.clone(), run.clone());
+    tokio::spawn(blocking(move || sweep::others(&repo, &trees, &run)))
 }
 
 fn writer_after(end: &Result<RunEnd, JournalError>) -> Writer {

@@ -28,6 +28,10 @@ pub struct Node {
     pub needs: Vec<String>,
     /// Its fan-out, if any.
     pub each: Option<Each>,
+    /// What its one agent is asked; a fan-out asks by its items. Not in the content key of a node
+    /// without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ask: Option<String>,
     /// Carries it reads.
     pub takes: Vec<(String, CarryType)>,
     /// Carries it hands on.

@@ -5,9 +5,12 @@
 
 use std::fmt::Write as _;
 
-use crate::graph::{
-    dag::Graph,
-    node::{Back, Each, Node, Work},
+use crate::{
+    graph::{
+        dag::Graph,
+        node::{Back, Each, Node, Work},
+    },
+    protocol::task::AgentKind,
 };
 
 /// Returns one line per node: id, phase, who works, what it needs, where a failure leads.
@@ -98,6 +101,7 @@ fn title(node: &Node) -> String {
 fn who(node: &Node) -> String {
     match &node.work {
         Work::Checks => "checks".to_owned(),
+        Work::Agent(agent) if node.kind == AgentKind::Fork => format!("{}, fork", agent.role),
         Work::Agent(agent) => agent.role.clone(),
     }
 }
@@ -131,11 +135,13 @@ mod tests {
     fn words() {
         insta::assert_snapshot!(text(&resolve()), @r"
         resolve (version 1): at most $3.0000, 60 min, 250 turns
-          research x3 (optional)  research        researcher
-          synthesis               synthesis       coordinator  after research
-          implement               implementation  implementer  after synthesis
-          checks                  verification    checks       after implement; on failure to implement (3x)
-          review x2               verification    reviewer     after implement; on failure to implement (2x)
+          orient (optional)       research        researcher
+          research x3 (optional)  research        researcher, fork  after orient
+          synthesis               synthesis       coordinator       after orient, research
+          implement               implementation  implementer       after synthesis
+          checks                  verification    checks            after implement; on failure to implement (3x)
+          inspect                 verification    reviewer          after implement; on failure to implement (2x)
+          review x2               verification    reviewer, fork    after inspect; on failure to implement (2x)
         ");
     }
 
@@ -159,16 +165,22 @@ mod tests {
         digraph "resolve" {
           rankdir=LR;
           node [shape=box];
-          "research" [label="research x3\nresearcher"];
+          "orient" [label="orient\nresearcher"];
+          "research" [label="research x3\nresearcher, fork"];
           "synthesis" [label="synthesis\ncoordinator"];
           "implement" [label="implement\nimplementer"];
           "checks" [label="checks\nchecks"];
-          "review" [label="review x2\nreviewer"];
+          "inspect" [label="inspect\nreviewer"];
+          "review" [label="review x2\nreviewer, fork"];
+          "orient" -> "research";
+          "orient" -> "synthesis";
           "research" -> "synthesis";
           "synthesis" -> "implement";
           "implement" -> "checks";
-          "implement" -> "review";
+          "implement" -> "inspect";
+          "inspect" -> "review";
           "checks" -> "implement" [style=dashed, label="on failure, 3x"];
+          "inspect" -> "implement" [style=dashed, label="on failure, 2x"];
           "review" -> "implement" [style=dashed, label="on failure, 2x"];
         }
         "#);
@@ -178,16 +190,22 @@ mod tests {
     fn flowchart() {
         insta::assert_snapshot!(mermaid(&resolve()), @r#"
         flowchart LR
-          n_research["research x3<br/>researcher"]
+          n_orient["orient<br/>researcher"]
+          n_research["research x3<br/>researcher, fork"]
           n_synthesis["synthesis<br/>coordinator"]
           n_implement["implement<br/>implementer"]
           n_checks["checks<br/>checks"]
-          n_review["review x2<br/>reviewer"]
+          n_inspect["inspect<br/>reviewer"]
+          n_review["review x2<br/>reviewer, fork"]
+          n_orient --> n_research
+          n_orient --> n_synthesis
           n_research --> n_synthesis
           n_synthesis --> n_implement
           n_implement --> n_checks
-          n_implement --> n_review
+          n_implement --> n_inspect
+          n_inspect --> n_review
           n_checks -. "on failure, 3x" .-> n_implement
+          n_inspect -. "on failure, 2x" .-> n_implement
           n_review -. "on failure, 2x" .-> n_implement
         "#);
     }

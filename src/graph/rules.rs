@@ -42,6 +42,7 @@ pub(crate) fn node(spec: &At<NodeSpec>, catalogue: &Catalogue, problems: &mut Pr
         work,
         needs: written.needs.iter().map(|need| need.value.clone()).collect(),
         each: written.each.as_ref().and_then(|each| fan_out(written, each, problems)),
+        ask: ask(written, problems),
         takes: carries("takes", &written.takes, problems),
         gives: carries("gives", &written.gives, problems).into_iter().collect(),
         when: written.when.as_ref().and_then(|when| condition(when, problems)),
@@ -75,6 +76,7 @@ fn checks(spec: &NodeSpec, problems: &mut Problems) -> Work {
         ("kind", spec.kind.as_ref().map(|it| it.at)),
         ("tools", spec.tools.as_ref().map(|it| it.at)),
         ("each", spec.each.as_ref().map(|it| it.at)),
+        ("ask", spec.ask.as_ref().map(|it| it.at)),
         ("gives", spec.gives.0.first().map(|(name, _)| name.at)),
         ("takes", spec.takes.0.first().map(|(name, _)| name.at)),
         ("mode", spec.mode.as_ref().map(|it| it.at)),
@@ -188,6 +190,14 @@ fn kind(spec: &NodeSpec, problems: &mut Problems) -> AgentKind {
         _ => {}
     }
     kind.value
+}
+
+fn ask(spec: &NodeSpec, problems: &mut Problems) -> Option<String> {
+    let ask = spec.ask.as_ref()?;
+    if spec.each.is_some() {
+        problems.add(ask.at, "`ask` is for one agent; with `each` every item is what one is asked");
+    }
+    Some(ask.value.clone())
 }
 
 fn fan_out(spec: &NodeSpec, each: &At<EachSpec>, problems: &mut Problems) -> Option<Each> {

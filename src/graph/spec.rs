@@ -27,6 +27,7 @@
 //! | `tools` | tools it may call; default: all of its phase. `finish` is always there |
 //! | `needs` | nodes that must have ended before it starts |
 //! | `each` | fan-out: a number of equal instances, a list with one instance per item, or `{ from: NODE, carry: NAME }` for a list that an earlier node gives; at most 8 instances |
+//! | `ask` | what its one agent is asked, beside the task; with `each` that is the item |
 //! | `gives` | carries it hands on: `name: text, number, bool, list or findings`; with `each` only lists and findings, which are joined in order |
 //! | `takes` | carries it reads, which a node before it must give, with the same type |
 //! | `when` | runs only if `{ carry: NAME, equals / not_equals / exists / at_least: VALUE }` holds; a node that does not run counts as ended |
@@ -95,6 +96,7 @@ pub struct NodeSpec {
     #[serde(default)]
     pub needs: Vec<At<String>>,
     pub each: Option<At<EachSpec>>,
+    pub ask: Option<At<String>>,
     #[serde(default)]
     pub gives: Entries<CarryType>,
     #[serde(default)]

@@ -70,6 +70,17 @@ pub enum AgentKind {
     Worktree,
 }
 
+impl AgentKind {
+    /// Returns the name used in workflows and on screen.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fork => "fork",
+            Self::Teammate => "teammate",
+            Self::Worktree => "worktree",
+        }
+    }
+}
+
 /// How much an agent may do without asking; of two modes the smaller one is the stricter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -2,13 +2,14 @@
 //!
 //! Everything shown is a fold of events (`view`), so a live run, a resumed one and one read back
 //! from its journal look the same. The renderers are pure functions to text (`plain`, `bars`,
-//! `json`, `summary`, `tables`); `show` alone writes to the terminal. With `cli` this is the only
+//! `json`, `summary`, `cost`, `tables`); `show` alone writes to the terminal. With `cli` this is the only
 //! room that prints. All text from outside passes `text::escape` first.
 
 mod ask;
 pub mod audit;
 pub mod bars;
 pub mod checks;
+pub mod cost;
 #[cfg(test)]
 mod fixture;
 pub mod json;

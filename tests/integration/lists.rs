@@ -26,11 +26,13 @@ fn shipped_workflows_are_listed_checked_and_drawn() {
     };
     insta::assert_snapshot!(show("resolve", "text"), @"
     resolve (version 1): at most $3.0000, 60 min, 250 turns
-      research x3 (optional)  research        researcher
-      synthesis               synthesis       coordinator  after research
-      implement               implementation  implementer  after synthesis
-      checks                  verification    checks       after implement; on failure to implement (3x)
-      review x2               verification    reviewer     after implement; on failure to implement (2x)
+      orient (optional)       research        researcher
+      research x3 (optional)  research        researcher, fork  after orient
+      synthesis               synthesis       coordinator       after orient, research
+      implement               implementation  implementer       after synthesis
+      checks                  verification    checks            after implement; on failure to implement (3x)
+      inspect                 verification    reviewer          after implement; on failure to implement (2x)
+      review x2               verification    reviewer, fork    after inspect; on failure to implement (2x)
     ");
     insta::assert_snapshot!(show("solo", "dot"), @r#"
     digraph "solo" {

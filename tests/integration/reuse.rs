@@ -26,7 +26,7 @@ fn a_second_run_of_the_same_issue_asks_nothing_again_unless_it_is_told_to() {
     let run = |flags: &[&str]| story.run_from(flags, &script).ok();
     run(&["--into", "one"]);
     assert!(reused(&story).values().all(|reused| !reused), "{:?}", reused(&story));
-    assert_eq!(calls(&story), 13, "each attempt and each sample is asked for itself");
+    assert_eq!(calls(&story), 16, "each attempt and each sample is asked for itself");
     let output = run(&["--into", "two"]);
     let second = reused(&story);
     assert_eq!(calls(&story), 0, "{second:?}");
@@ -36,7 +36,7 @@ fn a_second_run_of_the_same_issue_asks_nothing_again_unless_it_is_told_to() {
     assert!(output.text().contains("reused"), "{}", output.text());
     run(&["--into", "three", "--fresh"]);
     assert!(reused(&story).values().all(|reused| !reused));
-    assert_eq!(calls(&story), 13);
+    assert_eq!(calls(&story), 16);
     for branch in ["one", "two", "three"] {
         assert_eq!(story.env.git(["show", &format!("{branch}:a.txt")]), "say right");
         assert_eq!(story.env.git(["rev-list", &format!("main..{branch}")]).lines().count(), 1);
@@ -52,5 +52,5 @@ fn another_issue_or_another_base_is_no_known_one() {
     story.env.write("b.txt", "another\n");
     story.env.commit("another base");
     story.run_from(&["--into", "two"], &script).ok();
-    assert_eq!(calls(&story), 13);
+    assert_eq!(calls(&story), 16);
 }

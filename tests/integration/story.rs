@@ -227,6 +227,9 @@ pub(crate) fn script() -> String {
     let read = call("read", &json!({ "path": "a.txt" }));
     let lines = json!([{ "path": "a.txt", "from": 1, "to": 1 }]);
     let mut entries = Vec::new();
+    let first = json!({ "claim": "a.txt holds the behaviour in its only line", "evidence": lines });
+    let calls = [read.clone(), call("report_finding", &first), finish("it is a.txt", &json!({}))];
+    entries.push(entry("orient", (None, 1, 0), &calls));
     let claims = [
         "the only line says wrong where right is asked for",
         "the check is red for this one word",
@@ -238,10 +241,11 @@ pub(crate) fn script() -> String {
         entries.push(entry("research", (Some(index), 1, 0), &calls));
     }
     entries.push(entry("synthesis", (None, 1, 0), slice::from_ref(&read)));
-    let used = |index| json!({ "id": format!("research.{index}#1"), "use": "used", "reason": "so it reads" });
+    let used =
+        |node: &str| json!({ "id": format!("{node}#1"), "use": "used", "reason": "so it reads" });
     let decided = json!({
         "carry": { "plan": "Put the asked word in its place and leave all else alone." },
-        "findings_used": [used(0), used(1), used(2)],
+        "findings_used": [used("orient"), used("research.0"), used("research.1"), used("research.2")],
         "evidence": lines,
     });
     entries.push(entry("synthesis", (None, 1, 1), &[finish("one word, one place", &decided)]));
@@ -251,10 +255,10 @@ pub(crate) fn script() -> String {
         entries.push(entry("implement", (None, attempt, 0), &[read.clone(), edit]));
         let calls = [tests, finish("changed the word", &json!({}))];
         entries.push(entry("implement", (None, attempt, 1), &calls));
-        for index in 0..2 {
+        for (node, index) in [("inspect", None), ("review", Some(0)), ("review", Some(1))] {
             let verdict = json!({ "verdict": "pass", "evidence": lines });
             let calls = [read.clone(), finish("the word is the one asked for", &verdict)];
-            entries.push(entry("review", (Some(index), attempt, 0), &calls));
+            entries.push(entry(node, (index, attempt, 0), &calls));
         }
     }
     json!({ "entries": entries }).to_string()

@@ -61,7 +61,7 @@ fn a_run_uses_the_repositorys_workflow_and_checks_only_when_trusted() {
         nodes.map(|node| node["node"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
     };
     let end = object(env.grafter(run()), 4);
-    assert!(nodes(&end).iter().all(|node| node.starts_with("research")), "{end}");
+    assert!(nodes(&end).iter().all(|node| *node == "orient"), "{end}");
     assert_eq!(end["checks"], serde_json::json!([]), "its checks do not count");
     let note = end["notes"][0]["text"].as_str().expect("a note");
     assert!(note.contains("is not trusted and has no effect"), "{note}");
