@@ -126,7 +126,7 @@ impl Desk {
             }
             "run_tests" => {
                 let args: RunTests = parsed(input)?;
-                shell::run_tests(place, &args, &self.checks, cancel).await
+                shell::run_tests(place, (&args, self.policy.phase), &self.checks, cancel).await
             }
             "tree" => on(means(), input, |m, a: &Tree| look::tree(&m.place, a, &m.cancel)).await,
             "write" => on(means(), input, |m, a: &Write| write::write(&m.place, a, &m.reads)).await,
