@@ -63,7 +63,8 @@ fn remote(server: &Server, protocol: Protocol) -> Remote {
         retry: Retry { base: Duration::from_millis(1), ..Retry::default() },
         key_advice: "set TEST_KEY".to_owned(),
         breaker: Mutex::default(),
-        places: Semaphore::new(1),
+        places: Semaphore::new(2),
+        calm: Mutex::default(),
     }
 }
 
@@ -127,6 +128,36 @@ async fn busy_and_broken_providers_are_asked_again() {
     let wait = Some(Duration::from_secs(3600));
     let (error, requests) = kind(status("429 Slow", "retry-after: 3600\r\n", "{}")).await;
     assert_eq!((error, requests), (ErrorKind::RateLimit { retry_after: wait }, 1));
+}
+
+#[tokio::test]
+async fn when_one_agent_is_told_to_wait_all_of_them_do() {
+    let busy = status("429 Too Many Requests", "retry-after: 1\r\n", "{}");
+    let server = Server::start(vec![busy, whole()]).await;
+    let (model, cancel, ask) =
+        (remote(&server, Protocol::Chat), CancellationToken::new(), testing::ask());
+    let (tell, refused) = tokio::sync::oneshot::channel();
+    let tell = Mutex::new(Some(tell));
+    let first = |delta: Delta| {
+        if let (Delta::Retry { .. }, Some(tell)) = (delta, tell.lock().unwrap().take()) {
+            tell.send(()).unwrap();
+        }
+    };
+    let sent = Mutex::new(None);
+    let second = |delta: Delta| {
+        if let Delta::Retry { why, .. } = delta {
+            sent.lock().unwrap().get_or_insert((server.received().len(), why));
+        }
+    };
+    let late = async {
+        refused.await.unwrap();
+        model.ask(&ask, &second, &cancel).await
+    };
+    let (one, two) = tokio::join!(model.ask(&ask, &first, &cancel), late);
+    assert!(one.is_ok() && two.is_ok());
+    let why = "the provider asked another agent to wait".to_owned();
+    assert_eq!(sent.into_inner().unwrap(), Some((1, why)), "it waits before it asks at all");
+    assert_eq!(server.received().len(), 3);
 }
 
 #[tokio::test]

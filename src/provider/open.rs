@@ -222,6 +222,7 @@ impl Place<'_> {
             key_advice: self.key_advice(key.is_some()),
             breaker: Mutex::new(Breaker::default()),
             places: Semaphore::new(info.concurrency),
+            calm: Mutex::default(),
             info,
             http: Http::new(url, headers(protocol, key), waits(options), Caps::default()),
         }))

@@ -1,11 +1,12 @@
-//! A model behind an address: breaker, retries, one wire format.
+//! A model behind an address: breaker, retries, one wire format. Where the provider asks one agent to
+//! wait, all of them wait: each request that it refuses for its number only makes the wait longer.
 
 use std::{
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures_util::future::BoxFuture;
@@ -46,6 +47,8 @@ pub struct Remote {
     pub breaker: Mutex<Breaker>,
     /// As many permits as it takes questions at once.
     pub places: Semaphore,
+    /// Until when nobody is to ask, once the provider was asked too often.
+    pub calm: Mutex<Option<Instant>>,
 }
 
 /// The last error, and how many attempts there were.
@@ -109,6 +112,7 @@ impl Remote {
         let mut variation = Variation::default();
         let (mut failed, mut billed) = (0, 0);
         loop {
+            self.calm(sink).await;
             let error = match self.once(ask, variation, sink).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
@@ -126,7 +130,29 @@ impl Remote {
             let Some(wait) = self.retry.wait(&error.kind, behind, rand::random()) else {
                 return Err((error, failed));
             };
+            if matches!(error.kind, ErrorKind::RateLimit { .. } | ErrorKind::Overloaded { .. }) {
+                self.cool(wait);
+            }
             sink(Delta::Retry { wait, why: error.message, usage: error.usage });
+            time::sleep(wait).await;
+        }
+    }
+
+    /// Has everybody wait this long from now, if they do not wait longer already.
+    fn cool(&self, wait: Duration) {
+        let mut calm = self.calm.lock().unwrap_or_else(PoisonError::into_inner);
+        *calm = (*calm).max(Instant::now().checked_add(wait));
+    }
+
+    /// Waits as long as the provider asked anybody to wait.
+    async fn calm(&self, sink: Sink<'_>) {
+        loop {
+            let until = *self.calm.lock().unwrap_or_else(PoisonError::into_inner);
+            let left = until.map(|at| at.saturating_duration_since(Instant::now()));
+            let Some(left) = left.filter(|left| !left.is_zero()) else { return };
+            let wait = left + self.retry.base.mul_f64(rand::random());
+            let why = "the provider asked another agent to wait".to_owned();
+            sink(Delta::Retry { wait, why, usage: Usage::default() });
             time::sleep(wait).await;
         }
     }
