@@ -32,4 +32,5 @@ mod server;
 mod solo;
 mod story;
 mod terminal;
+mod tripwire;
 mod trust;
