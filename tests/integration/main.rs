@@ -17,6 +17,7 @@ mod gate;
 mod hostile;
 mod landing;
 mod leavings;
+mod letloose;
 mod lists;
 mod models;
 mod modes;
