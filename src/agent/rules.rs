@@ -54,8 +54,8 @@ fn reads_and_writes_keep_their_order_and_each_call_has_one_result() {
     assert!(shown[3].contains("fly"), "an unknown tool is told about: {}", shown[3]);
     assert_eq!(
         played.kinds(),
-        "model_intent model_result tool_result tool_intent tool_result tool_result tool_result \
-         model_intent model_result tool_result"
+        "model_intent model_result tool_result tool_intent tool_result tool_result call_judged \
+         tool_result model_intent model_result tool_result"
     );
     assert_eq!((played.outcome.failure, played.outcome.usage.total()), (None, 220));
 }

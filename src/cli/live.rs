@@ -98,6 +98,7 @@ pub(super) fn ground(
         _ => None,
     };
     let (asks, receiver) = mpsc::unbounded_channel();
+    let paths = &context.setup.paths;
     let ground = Ground {
         repo: context.repo.clone(),
         model,
@@ -108,7 +109,7 @@ pub(super) fn ground(
         guard,
         classifier,
         helper: env::current_exe().or_fail(Kind::Infrastructure)?,
-        hide: vec![context.setup.paths.state.clone(), context.setup.paths.config.clone()],
+        hide: vec![paths.state.clone(), paths.config.clone(), paths.runtime.clone()],
         asks: asked.then_some(asks),
         key,
     };

@@ -49,21 +49,35 @@ pub(super) fn end_all_but(keep: &BTreeSet<i32>, reach: Reach) {
     if reach == Reach::Group {
         return;
     }
+    if reach == Reach::Namespace && keep.is_empty() {
+        end_namespace();
+    }
     for _ in 0..ROUNDS {
         reap_orphans();
+        // Whatever loses its parent becomes a child of this process. These are listed at once,
+        // while a walk through all that a fork bomb has made is slower than the bomb.
+        kill(children().difference(keep));
         let kin = below(keep);
         if kin.is_empty() {
             return;
         }
-        for pid in kin.into_iter().filter_map(Pid::from_raw) {
-            let _ = kill_process(pid, Signal::KILL);
-        }
+        kill(&kin);
         thread::sleep(Duration::from_millis(1));
     }
     if reach == Reach::Namespace {
-        // "Group" 1 stands for kill(-1): in this namespace everything but process 1, at once, so
-        // that not even a fork bomb outruns it.
-        let _ = kill_process_group(Pid::INIT, Signal::KILL);
+        end_namespace();
+    }
+}
+
+/// Ends everything in this namespace but process 1 at once, so that not even a fork bomb outruns it.
+fn end_namespace() {
+    // "Group" 1 stands for kill(-1).
+    let _ = kill_process_group(Pid::INIT, Signal::KILL);
+}
+
+fn kill<'p>(pids: impl IntoIterator<Item = &'p i32>) {
+    for pid in pids.into_iter().copied().filter_map(Pid::from_raw) {
+        let _ = kill_process(pid, Signal::KILL);
     }
 }
 

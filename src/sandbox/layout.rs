@@ -131,6 +131,16 @@ fn view(spec: &PlaceSpec, host: &Host, tools: &Toolchains, home: &Path) -> View 
     for (from, at) in spec.share.iter().filter(|(from, _)| from.exists()) {
         over.insert(at.clone(), Fill::Shared(resolved(from).into()));
     }
+    // Whoever sees a socket can talk to what listens there, who has more rights.
+    let sockets = host.sockets.iter().filter(|at| !masked(at) && !at.starts_with(&spec.seen_as));
+    over.extend(sockets.map(|at| (at.clone(), Fill::Hidden)));
+    // What is hidden in something hidden is not there, so nothing can be mounted on it.
+    let beneath = |path: &Path| path.ancestors().skip(1).find_map(|at| over.get(at));
+    let gone = |(path, fill): &(&PathBuf, &Fill)| {
+        **fill == Fill::Hidden && beneath(path) == Some(&Fill::Hidden)
+    };
+    let gone: Vec<PathBuf> = over.iter().filter(gone).map(|(path, _)| path.clone()).collect();
+    over.retain(|path, _| !gone.contains(path));
     // A mount point can be made in an empty folder only if that one can be written.
     for path in hide {
         let around = over
@@ -297,12 +307,21 @@ mod tests {
         /run/grafter/objects/0 Shared("@/home/repo/.git/objects")
         @/home Scratch
         @/home/.cargo Shared("@/home/.cargo")
-        @/home/.git Hidden
-        @/home/other Hidden
         @/home/repo Own("@/tree")
         @/home/repo/.git Own("@/git")
         @/home/repo/.venv Shared("@/deps")
         "#);
+    }
+
+    #[test]
+    fn a_tree_in_a_hidden_folder_kept_bubblewrap_from_starting() {
+        let text = layers(|root, spec, host| {
+            spec.hide.push(root.join("home/state/run/writer"));
+            host.sockets = ["home/s", "home/state/s", "home/repo/s"].map(|s| root.join(s)).into();
+            host.sockets.extend(["/run/docker.sock", "/srv/s"].map(PathBuf::from));
+        });
+        let lines: Vec<_> = text.lines().filter(|line| line.ends_with("Hidden")).collect();
+        assert_eq!(lines, ["/srv/s Hidden", "@/home/state Hidden"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! such as git, which need no confinement but a deadline. [`disk`] says when what failed had no space.
 //!
 //! The helper is the running program itself, so a program that uses this library begins its `main`
-//! with [`child::dispatch`]. On grafter's side `layout` says what a sandbox shows, `launch` and
+//! with [`child::dispatch`]. On grafter's side `layout` says what a sandbox shows (and not, such as `sockets`), `launch` and
 //! `client` start and ask the helper; on the helper's side `namespaces` and `mounts`, or
 //! `bubblewrap` in their place, and `landlock`, `limits` and `seccomp` confine; `serve` and `running`
 //! run commands, which `watch` looks at; `launcher`, with `program` and `redirect`, starts them,
@@ -49,6 +49,7 @@ mod running;
 pub mod seatbelt;
 mod seccomp;
 mod serve;
+mod sockets;
 mod toolchain;
 mod watch;
 mod wire;

@@ -13,7 +13,7 @@ use std::{
 
 use rustix::process::geteuid;
 
-use crate::sandbox::layout::SCRATCH;
+use crate::sandbox::{layout::SCRATCH, sockets};
 
 /// Where the usual toolchains live: the variable that says so, and the place in the home.
 const MANAGERS: [(&str, &str); 6] = [
@@ -48,6 +48,8 @@ pub(super) struct Host {
     pub(super) lang: Option<OsString>,
     /// The variables of [`MANAGERS`] that are set.
     pub(super) vars: BTreeMap<&'static str, PathBuf>,
+    /// The sockets in the machine's file system.
+    pub(super) sockets: Vec<PathBuf>,
 }
 
 /// The toolchains to share.
@@ -72,6 +74,7 @@ impl Host {
             account_home: account_home(&users, geteuid().as_raw()),
             lang: env::var_os("LANG"),
             vars: vars.collect(),
+            sockets: sockets::of_the_machine(),
         }
     }
 }

@@ -31,6 +31,10 @@ use crate::{
 
 /// The tool whose command the gate judges.
 const BASH: &str = "bash";
+/// The code of a call of a tool that does not exist.
+const UNKNOWN: &str = "E_UNKNOWN_TOOL";
+/// The code of a call of a tool that its agent was not given.
+const NOT_ALLOWED: &str = "E_NOT_ALLOWED";
 /// What an agent can do whose command is denied.
 const INSTEAD: &str = ". Do it in another way: the file tools for files, run_tests for the checks";
 
@@ -134,7 +138,7 @@ impl Desk {
     pub fn prepare(&self, call: &ToolCall, allowed: &[String]) -> Prepared {
         let spec = match known(&call.name, allowed) {
             Ok(spec) => spec,
-            Err(why) => return refused(Class::Control, &call.name, why),
+            Err((code, why)) => return unavailable(&call.name, code, &why),
         };
         let mut input = match validate(spec, &call.input) {
             Ok(input) => input,
@@ -199,6 +203,13 @@ impl Desk {
     }
 }
 
+/// Returns the refusal of a tool that is none of the agent's, which counts as a denial.
+fn unavailable(name: &str, code: &'static str, why: &str) -> Prepared {
+    let judged = Judged { decision: "deny", checks: Vec::new(), why: why.into(), code: Some(code) };
+    let refused = refused(Class::Control, name, format!("{code}: {why}"));
+    Prepared { judged: Some(judged), ..refused }
+}
+
 fn refused(class: Class, name: &str, why: String) -> Prepared {
     let title = cut(&format!("{} refused", name.escape_debug()));
     Prepared { class, title, outcome: Ready::Refused(ToolAnswer::error(why)), judged: None }
@@ -218,22 +229,22 @@ fn judged(decision: &Decision) -> Option<Judged> {
     })
 }
 
-fn known(name: &str, allowed: &[String]) -> Result<&'static ToolSpec, String> {
+fn known(name: &str, allowed: &[String]) -> Result<&'static ToolSpec, (&'static str, String)> {
     let list = allowed.join(", ");
     let short: String = name.chars().take(60).collect();
     let Some(spec) = catalogue().get(name) else {
         if short.trim().is_empty() {
-            return Err(format!("E_UNKNOWN_TOOL: the call names no tool. You have: {list}"));
+            return Err((UNKNOWN, format!("the call names no tool. You have: {list}")));
         }
         let near = nearest(name, allowed.iter().map(String::as_str));
         let hint = near.map_or(".".to_owned(), |near| format!("; did you mean `{near}`?"));
         let short = short.escape_debug();
-        return Err(format!("E_UNKNOWN_TOOL: there is no tool `{short}`{hint} You have: {list}"));
+        return Err((UNKNOWN, format!("there is no tool `{short}`{hint} You have: {list}")));
     };
     if allowed.iter().any(|tool| tool == name) {
         return Ok(spec);
     }
-    Err(format!("E_NOT_ALLOWED: `{short}` is not among your tools. You have: {list}"))
+    Err((NOT_ALLOWED, format!("`{short}` is not among your tools. You have: {list}")))
 }
 
 /// The tool's name and its most telling argument.

@@ -85,3 +85,68 @@ pub fn edited(call: &ToolCall, text: &str) -> ToolCall {
     }
     call
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        protocol::{ids::CallId, task::Mode},
+        tools::{
+            desk::Ready,
+            testing::{Bench, all},
+        },
+    };
+
+    /// A reviewer's desk follows no tree, so each look compares all of it with its candidate.
+    async fn reviewer() -> Bench {
+        let mut bench = Bench::new(&[("a.txt", "one\n"), ("sub/b.txt", "two\n")]).await;
+        assert!(bench.desk.tracker.is_none());
+        bench.desk.policy.mode = Mode::Default;
+        bench.desk.policy.interactive = true;
+        bench
+    }
+
+    fn pending(bench: &Bench) -> Pending {
+        let input = json!({"command": "./check.sh"});
+        let call = ToolCall { id: CallId::new("1"), name: "bash".to_owned(), input };
+        match bench.desk.prepare(&call, &all()).outcome {
+            Ready::Ask { call, .. } => call,
+            other => panic!("not asked for: {other:?}"),
+        }
+    }
+
+    /// Asks, changes the tree, and returns whether a yes still counts.
+    async fn counts_after(bench: &Bench, change: impl FnOnce(&Bench)) -> Result<(), String> {
+        let pending = pending(bench);
+        let question = bench.desk.question(&pending, ("bash ./check.sh", "why")).await?;
+        change(bench);
+        let answer = Answer { bound: question.bound, approval: Approval::Yes };
+        bench.desk.answered(pending, &answer).await.map(drop)
+    }
+
+    #[tokio::test]
+    async fn a_yes_to_a_reviewer_is_void_once_its_tree_has_changed() {
+        let bench = reviewer().await;
+        assert_eq!(counts_after(&bench, |_| ()).await, Ok(()));
+        let write = |path: &'static str, text: &'static str| {
+            move |bench: &Bench| fs::write(bench.path(path), text).expect("written")
+        };
+        let void = |said: Result<(), String>| {
+            let said = said.expect_err("it does not count");
+            assert!(said.starts_with("E_NOT_APPROVED") && said.contains("void"), "{said}");
+        };
+        // As long as before, and at once after it.
+        void(counts_after(&bench, write("a.txt", "ono\n")).await);
+        void(counts_after(&bench, write("check.sh", "rm -rf .\n")).await);
+        void(counts_after(&bench, write("check.sh", "rm -rf ~\n")).await);
+        let remove = |bench: &Bench| fs::remove_file(bench.path("sub/b.txt")).expect("removed");
+        void(counts_after(&bench, remove).await);
+        // What it was when it was asked for is what counts, not what it began with.
+        assert_eq!(counts_after(&bench, |_| ()).await, Ok(()));
+        assert_eq!(counts_after(&bench, write("check.sh", "rm -rf ~\n")).await, Ok(()));
+    }
+}

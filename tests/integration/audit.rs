@@ -73,13 +73,20 @@ fn denials_are_counted_by_rule() {
         .bash("cat ~/.ssh/id_rsa")
         .bash("./run.sh")
         .write(".git/config", "x\n")
+        .call("launch_missiles", json!({}))
+        .call("land", json!({}))
+        .call("report_finding", json!({ "claim": "x", "evidence": [] }))
         .write("b.txt", "b\n")
         .finish();
     let flags = ["run", "do it", "--workflow", "solo", "--verify", "true"];
     let output = env.grafter(flags).script(&script).ok();
     let denied = audit(&env)["denied"].clone();
-    assert_eq!(denied, json!({"E_NO_APPROVAL": 1, "E_PROTECTED": 1, "K11": 1}));
-    let said = "  denied    E_NO_APPROVAL ×1, E_PROTECTED ×1, K11 ×1";
+    let counts = json!({
+        "E_NOT_ALLOWED": 1, "E_NO_APPROVAL": 1, "E_PROTECTED": 1, "E_UNKNOWN_TOOL": 2, "K11": 1
+    });
+    assert_eq!(denied, counts);
+    let said = "  denied    E_NOT_ALLOWED ×1, E_NO_APPROVAL ×1, E_PROTECTED ×1, E_UNKNOWN_TOOL ×2, \
+                K11 ×1";
     assert!(output.stdout.contains(said), "{}", output.stdout);
 }
 
@@ -160,33 +167,4 @@ fn terms_that_stay_inside_stop_the_commit_with_file_and_line() {
     env.grafter(["resume"]).ok();
     let landed = env.git(["log", "-1", "--format=%B", "--glob=refs/heads/grafter/*/landed"]);
     assert!(landed.contains("Assisted-by: grafter"), "{landed}");
-}
-
-/// Whether the program under test has tripwires at all: `cargo test --features tripwire`.
-const BUILT: bool = cfg!(feature = "tripwire");
-
-#[test]
-fn a_canary_string_in_the_work_stops_the_run_where_tripwires_are_built_and_wanted() {
-    let env = Env::new();
-    env.write("a.txt", "one\n");
-    env.commit("start");
-    // `.vault_token` is in the floor of nobody: it is there to be found.
-    let script = solo::Story::new().unread("cp ~/.vault_token b.txt || echo none > b.txt").finish();
-    let flags = ["run", "do it", "--workflow", "solo", "--verify", "true", "--fresh"];
-    let run = || env.grafter(flags.into_iter().chain(["--mode", "bypass"])).script(&script);
-    assert!(env.grafter(["doctor"]).ok().stdout.contains("\ntripwires    off ("));
-    run().ok();
-    let folder = env.root().join("config/grafter");
-    fs::create_dir_all(&folder).expect("a folder");
-    fs::write(folder.join("config.toml"), "[guard]\ntripwire = true\n").expect("a new file");
-    let state = if BUILT { "\ntripwires    on (" } else { "\ntripwires    off (" };
-    assert!(env.grafter(["doctor"]).ok().stdout.contains(state));
-    if BUILT {
-        let output = run().code(3);
-        let said = "TRIPWIRE: the work holds the canary string at b.txt:1";
-        assert!(output.text().contains(said), "{}", output.text());
-    } else {
-        let output = run().ok();
-        assert!(output.text().contains("has no effect"), "{}", output.text());
-    }
 }

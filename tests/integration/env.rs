@@ -45,8 +45,15 @@ impl Env {
     /// Makes the folders and a repository without commits on the branch `main`.
     #[track_caller]
     pub(crate) fn new() -> Self {
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// Makes the same in a folder, such as one of which sandboxes do not show an empty copy.
+    #[track_caller]
+    pub(crate) fn below(folder: &Path) -> Self {
         // The name is short because a Unix socket's path may have no more than 108 bytes.
-        let root = tempfile::Builder::new().prefix("g").tempdir().expect("a temporary folder");
+        let mut root = tempfile::Builder::new();
+        let root = root.prefix("g").tempdir_in(folder).expect("a temporary folder");
         let env = Self { root, counter: AtomicU32::new(0) };
         for folder in ["home", "config", "state", "cache", "run", "tmp", "repo"] {
             fs::create_dir(env.root().join(folder)).expect("a new folder");

@@ -4,6 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use crate::{
     env::{Env, Run},
+    sandbox,
     solo::{Story, solo, trees},
 };
 
@@ -27,7 +28,7 @@ fn a_linked_worktree_does_not_show_the_repository_or_other_worktrees() {
         return;
     }
     // Not below /tmp or the home, of which nothing is seen anyway.
-    let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let place = tempfile::tempdir_in(sandbox::folder()).expect("a folder");
     let place = place.path().canonicalize().expect("there");
     let (main, other) = (place.join("main"), place.join("other"));
     let linked = main.join("trees/linked");

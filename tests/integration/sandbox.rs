@@ -42,7 +42,7 @@ struct Host {
 }
 
 /// Returns a folder that no sandbox masks.
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     std::env::var_os(ordinary::FOLDER).unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into()).into()
 }
 

@@ -5,7 +5,7 @@ use crate::guard::{
     scene::call::Call,
 };
 
-const NAMES: [&str; 58] = [
+const NAMES: [&str; 69] = [
     "PATH",
     "BASH_ENV",
     "ENV",
@@ -64,6 +64,17 @@ const NAMES: [&str; 58] = [
     "OPENSSL_CONF",
     "GLIBC_TUNABLES",
     "VIMINIT",
+    "RSYNC_RSH",
+    "TAR_OPTIONS",
+    "GREP_OPTIONS",
+    "FZF_DEFAULT_COMMAND",
+    "FZF_DEFAULT_OPTS",
+    "RIPGREP_CONFIG_PATH",
+    "MAVEN_OPTS",
+    "GRADLE_OPTS",
+    "DOTNET_STARTUP_HOOKS",
+    "GCONV_PATH",
+    "LOCPATH",
 ];
 const PREFIXES: [&str; 10] =
     ["LD_", "DYLD_", "GIT_", "SSH_", "CARGO_", "NPM_CONFIG_", "PIP_", "UV_", "XDG_", "BASH_FUNC"];
@@ -91,8 +102,13 @@ pub(super) fn hijack(sight: &Sight<'_>, findings: &mut Findings) {
         let declares = ["export", "declare", "typeset", "readonly", "local", "set", "setenv"];
         let declared = call.texts().filter(|_| call.is(&declares));
         let exported = declared.filter_map(|arg| Some(arg.split_once('=')?.0));
-        let removed = call.texts().filter(|_| call.name == "unset");
-        for name in assigned.chain(exported).chain(removed) {
+        // These name the variables that they take away or fill.
+        let named = call.is(&["unset", "read", "mapfile", "readarray", "getopts", "wait"]);
+        let named = call.texts().filter(|_| named);
+        if call.is(&["declare", "typeset", "local"]) && call.args.iter().any(|arg| arg.short('n')) {
+            findings.add(Verdict::Deny, format!("`{}` gives a variable another name", call.line()));
+        }
+        for name in assigned.chain(exported).chain(named) {
             if is_dangerous(name.trim_end_matches('+')) {
                 let why = format!("`{name}` changes what programs run or load");
                 findings.add(Verdict::Deny, why);

@@ -151,7 +151,7 @@ pub(super) fn arithmetic(sight: &Sight<'_>, findings: &mut Findings) {
     for call in &sight.scene.calls {
         let tests = call.is(&["test", "["]) && call.has("-v");
         let names = call
-            .is(&["read", "unset", "declare", "typeset", "local", "export", "readonly"])
+            .is(&["read", "unset", "declare", "typeset", "local", "export", "readonly", "wait"])
             && call.texts().any(subscript);
         if call.name == "printf" && call.args.first().is_some_and(|arg| arg.text.starts_with("-v"))
         {

@@ -110,7 +110,7 @@ pub(super) fn wrappers(sight: &Sight<'_>, findings: &mut Findings) {
 }
 
 /// Modules of Python that check, build or show something of the project.
-const MODULES: [&str; 34] = [
+const MODULES: [&str; 33] = [
     "pytest",
     "unittest",
     "venv",
@@ -129,7 +129,6 @@ const MODULES: [&str; 34] = [
     "tox",
     "nox",
     "sphinx",
-    "timeit",
     "cProfile",
     "tabnanny",
     "ast",

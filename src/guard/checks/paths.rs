@@ -168,7 +168,7 @@ fn inside_root_only(facts: &ShellFacts, path: &str) -> bool {
 
 /// Returns what is sensitive wherever it lies.
 fn in_repository(path: &str, writes: bool) -> Option<(Verdict, &'static str)> {
-    let parts: Vec<String> = path.split('/').map(plain).collect();
+    let parts: Vec<String> = path.split('/').map(|part| patterned(&plain(part))).collect();
     if let Some(at) = parts.iter().position(|part| part == ".git" || fits(part, ".git")) {
         let rest = parts[at + 1..].join("/");
         if GIT_DIR.iter().any(|name| covers(name, &rest)) || writes {
@@ -200,6 +200,23 @@ fn covers(name: &str, path: &str) -> bool {
         || path.split('/').zip(name.split('/')).all(|(a, b)| fits(a, b) || a == b)
             && path.contains(['*', '?', '['])
             && path.split('/').count() >= name.split('/').count()
+}
+
+/// Returns a name with a wildcard for what is known only when it runs; what little stands around
+/// that must tell more than a letter.
+fn patterned(part: &str) -> String {
+    let (mut pattern, mut rest, mut letters) = (String::new(), part, 0);
+    while let Some((before, after)) = rest.split_once("${") {
+        let Some((_, after)) = after.split_once('}') else { break };
+        // The dot in front may be part of the value.
+        let star = if pattern.is_empty() && before.is_empty() { ".*" } else { "*" };
+        pattern.push_str(before);
+        pattern.push_str(star);
+        letters += before.len();
+        rest = after;
+    }
+    letters += rest.len();
+    if pattern.is_empty() || letters < 2 { part.to_owned() } else { pattern + rest }
 }
 
 /// Returns whether a pattern with wildcards matches a name; a leading dot must be written.

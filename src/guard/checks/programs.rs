@@ -198,10 +198,28 @@ pub(super) fn options(sight: &Sight<'_>, findings: &mut Findings) {
             findings.add(Verdict::Deny, "`dd` writes to a device");
             findings.beyond(Blast::Host);
         }
+        if call.name == "sqlite3" {
+            databases(call, findings);
+        }
         let env = call.is(&["jq", "yq"])
             && call.texts().any(|arg| ENVIRONMENT.iter().any(|word| has_word(arg, word)));
         if env {
             findings.add(Verdict::Deny, "`env` of jq shows every variable");
+        }
+    }
+}
+
+/// Looks at what sqlite3 is told: commands that begin with a dot, and functions.
+fn databases(call: &Call, findings: &mut Findings) {
+    const RUN: [&str; 6] = [".shell", ".system", ".load", "load_extension(", "writefile(", "edit("];
+    const WRITE: [&str; 9] =
+        [".output", ".once", ".save", ".backup", ".clone", ".log", ".open", ".read", "readfile("];
+    for text in call.texts().map(str::to_lowercase) {
+        let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        if says(&RUN) || text.contains('|') && text.contains(".import") {
+            findings.add(Verdict::Deny, "`sqlite3` runs a program, loads code or writes files");
+        } else if says(&WRITE) {
+            findings.add(Verdict::Ask, "`sqlite3` reads or writes files of its own");
         }
     }
 }

@@ -114,7 +114,10 @@ fn arguments(call: &Call, add: Add<'_>) {
         }
     }
     match (kind, operands.as_slice()) {
-        (Some(Operands::Text), _) => {}
+        // A pattern in a text lists the folder it is for.
+        (Some(Operands::Text), _) => {
+            operands.iter().filter(|a| a.glob).for_each(|a| add_path(call, a, add));
+        }
         (Some(Operands::Read(_)), _) if in_place => {
             operands.iter().for_each(|a| add(a, Touch::Write, false));
         }

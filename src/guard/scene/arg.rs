@@ -61,9 +61,8 @@ impl Arg {
                 ("PWD", Some(cwd)) => self.text.push_str(cwd),
                 (text, _) => {
                     self.expanded = true;
-                    self.text.push_str("${");
-                    self.text.push_str(text);
-                    self.text.push('}');
+                    let guess = guess(text, &facts.home, cwd);
+                    self.text.push_str(&guess.unwrap_or_else(|| format!("${{{text}}}")));
                 }
             },
             Part::Nested(_) => {
@@ -112,6 +111,26 @@ impl Arg {
         self.text.strip_prefix('-').is_some_and(|letters| {
             !letters.starts_with('-') && letters.chars().any(|c| c == letter)
         })
+    }
+}
+
+/// Returns what an expansion with an operator may well come to: the home whatever is cut off it, the
+/// folder above the directory when something is cut off that, and the word that stands in for a value.
+fn guess(text: &str, home: &str, cwd: Option<&str>) -> Option<String> {
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
+    match (text.split_at(end), cwd) {
+        (("HOME", _), _) => Some(home.to_owned()),
+        (("PWD", _), Some(cwd)) => Some(format!("{cwd}/..")),
+        (("", _), _) => None,
+        ((_, operator), _) => {
+            let operator = operator.strip_prefix(':').unwrap_or(operator);
+            let word = operator.strip_prefix(['-', '=', '+'])?.trim_matches(['"', '\'']);
+            let known = !word.is_empty() && !word.contains(['$', '`']);
+            known.then(|| match word.strip_prefix('~') {
+                Some(rest) => format!("{home}{rest}"),
+                None => word.to_owned(),
+            })
+        }
     }
 }
 

@@ -130,6 +130,9 @@ impl<'s> Scene<'s> {
         for word in &compound.words {
             self.nested(word, here, depth);
         }
+        if compound.kind == Kind::Flow {
+            self.values(&compound.words, here);
+        }
         let mut own = here.clone();
         for body in &compound.bodies {
             self.script(body, &mut own, depth);
@@ -142,6 +145,16 @@ impl<'s> Scene<'s> {
             let simple = Simple { redirects, ..Simple::default() };
             self.simple(&simple, (here, before), depth);
         }
+    }
+
+    /// Takes what a loop goes over for values that its variable is given.
+    fn values(&mut self, words: &[Word], here: &Where) {
+        let [name, values @ ..] = words else { return };
+        let cwd = here.places.first().map(String::as_str);
+        let name = name.text();
+        let value = |word: &Word| (name.clone(), Arg::new(word, self.facts, cwd));
+        let env = values.iter().map(value).collect();
+        self.calls.push(Call { env, places: here.places.clone(), ..Call::default() });
     }
 
     fn simple(&mut self, simple: &Simple, (here, before): (&mut Where, &[String]), depth: usize) {

@@ -80,7 +80,7 @@ pub const SHELLS: [&str; 11] =
     ["sh", "bash", "dash", "zsh", "ksh", "mksh", "ash", "fish", "rbash", "csh", "tcsh"];
 
 /// Programs that run text of other languages.
-pub const INTERPRETERS: [&str; 16] = [
+pub const INTERPRETERS: [&str; 23] = [
     "python",
     "python2",
     "python3",
@@ -97,6 +97,13 @@ pub const INTERPRETERS: [&str; 16] = [
     "Rscript",
     "tclsh",
     "irb",
+    "julia",
+    "R",
+    "elixir",
+    "erl",
+    "ghc",
+    "groovy",
+    "scala",
 ];
 
 /// Returns whether a program is an interpreter, versions in its name left aside.

@@ -81,7 +81,7 @@ async fn names_are_not_looked_up_and_sockets_of_other_programs_not_reached() {
             continue;
         }
         let host = Host::new(backend).await;
-        let _path = UnixListener::bind(host.path("state/s")).expect("bound");
+        let _hidden = UnixListener::bind(host.path("state/s")).expect("bound");
         let script = format!(
             "python3 - <<'END'\n\
              import socket\n\
@@ -103,6 +103,25 @@ async fn names_are_not_looked_up_and_sockets_of_other_programs_not_reached() {
             host.path("state/s").display(),
         );
         assert_eq!(host.says(&script).await, "refused\n".repeat(8), "{backend}");
+    }
+}
+
+#[tokio::test]
+async fn a_socket_of_the_machine_in_a_folder_in_sight_could_be_connected_to() {
+    for backend in views() {
+        let mut shown = None;
+        let host = Host::with(backend, |root, _| {
+            shown = Some(UnixListener::bind(root.join("outside/s")).expect("bound"));
+        })
+        .await;
+        let script = format!(
+            "python3 -c \"import socket; socket.socket(socket.AF_UNIX).connect('{}')\" 2>&1",
+            host.path("outside/s").display()
+        );
+        assert!(host.says(&script).await.contains("Connection refused"), "{backend}");
+        let shown = shown.expect("bound above");
+        shown.set_nonblocking(true).expect("set");
+        assert!(shown.accept().is_err(), "{backend}");
     }
 }
 
