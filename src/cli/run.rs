@@ -91,7 +91,8 @@ async fn begin(context: Context, args: &RunArgs) -> Result<(Handle, Watch), Fail
     };
     let budget = order.options.max_cost;
     let (ground, asks) = live::ground(&context, model, (args.output, &order.options))?;
-    let handle = start::start(ground, order).await.map_err(live::start_failure)?;
+    let started = start::start(ground, order).await;
+    let handle = started.map_err(|error| live::start_failure(error, "latest"))?;
     Ok((handle, Watch { output: args.output, past: View::default(), budget, asks }))
 }
 
