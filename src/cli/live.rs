@@ -16,10 +16,10 @@ use tokio::{
 use crate::{
     cli::{
         approve,
-        args::Output,
         context::Context,
         exit::{Failure, Kind, OrFail},
         journal,
+        run_args::Output,
     },
     coordinator::{
         self,

@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use crate::{
     cli::{
-        args::{CapArgs, ResumeArgs},
         context::Context,
         exit::Failure,
         history,
         live::{self, Watch},
+        run_args::{CapArgs, ResumeArgs},
         settings::RunSettings,
         workflows,
     },
