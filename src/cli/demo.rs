@@ -16,10 +16,11 @@ use tempfile::TempDir;
 
 use crate::{
     cli::{
-        args::{Cli, Command, DemoArgs, RunArgs},
+        args::{Cli, Command, DemoArgs},
         context::Context,
         exit::{Failure, Kind, OrFail},
         live, run,
+        run_args::RunArgs,
     },
     git::init::init,
     sandbox::probe::Backend,

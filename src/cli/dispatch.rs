@@ -7,13 +7,14 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     cli::{
-        args::{Cli, Command, JournalCommand, Output},
+        args::{Cli, Command, JournalCommand},
         caps, check,
         context::{Context, Setup},
         cost, demo, doctor,
         exit::{self, Failure, Kind, OrFail},
-        history, init, journal, land, lists, live, out, policy, resume, run, trust, workflow,
-        worktree,
+        history, init, journal, land, lists, live, out, policy, resume, run,
+        run_args::Output,
+        trust, workflow, worktree,
     },
     sandbox::child,
 };

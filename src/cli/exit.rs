@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    cli::args::Output,
+    cli::run_args::Output,
     protocol::cause::plain,
     ui::json::{self, Trouble},
 };

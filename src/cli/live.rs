@@ -16,10 +16,10 @@ use tokio::{
 use crate::{
     cli::{
         approve,
-        args::Output,
         context::Context,
         exit::{Failure, Kind, OrFail},
         journal,
+        run_args::Output,
     },
     coordinator::{
         self,
@@ -278,8 +278,8 @@ async fn stop_on_signal(control: UnboundedSender<Command>) {
     }
 }
 
-/// Returns why a run cannot start, with what to do.
-pub(super) fn start_failure(error: StartError) -> Failure {
+/// Returns why a run cannot start or go on, with what to do; `run` is how the user names it.
+pub(super) fn start_failure(error: StartError, run: &str) -> Failure {
     let (kind, hint) = match &error {
         StartError::NoPrice { .. } => (
             Kind::Refused,
@@ -297,7 +297,7 @@ pub(super) fn start_failure(error: StartError) -> Failure {
     };
     let failure = Failure::new(kind, error);
     match hint {
-        Some(hint) => failure.hint(hint),
+        Some(hint) => failure.hint(hint.replace("RUN", run)),
         None => failure,
     }
 }

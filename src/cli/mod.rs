@@ -1,8 +1,8 @@
 //! The command line.
 //!
-//! `args` is what clap sees and `dispatch` the door; `context` opens what a command stands on, and
-//! each command has a file or shares one with its kin (`history`: status, logs, cancel, journal, with `session` for what
-//! `logs --session` prints;
+//! `args` (and `run_args` for what starts a run) is what clap sees and `dispatch` the door; `context`
+//! opens what a command stands on, and each command has a file or shares one with its kin
+//! (`history`: status, logs, cancel, journal, with `session` for what `logs --session` prints;
 //! `land`: undo, rescue; `lists`: tools, models; `workflow`: workflow, prompt). `run`, `resume` and
 //! `demo` follow a live run through `live`. Errors become message, cause, hint and exit code in
 //! `exit` and nowhere else; `caps` reads amounts and numbers.
@@ -29,6 +29,7 @@ mod live;
 mod policy;
 mod resume;
 mod run;
+mod run_args;
 mod session;
 mod settings;
 mod trust;

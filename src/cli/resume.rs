@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use crate::{
     cli::{
-        args::{CapArgs, ResumeArgs},
         context::Context,
         exit::Failure,
         history,
         live::{self, Watch},
+        run_args::{CapArgs, ResumeArgs},
         settings::RunSettings,
         workflows,
     },
@@ -33,7 +33,8 @@ pub(super) async fn resume(
 async fn begin(context: Context, args: &ResumeArgs) -> Result<(Handle, Watch), Failure> {
     live::git().await?;
     let found = history::find(&context, &args.run)?;
-    let mut stored = start::open(&found).await.map_err(live::start_failure)?;
+    let failed = |error| live::start_failure(error, found.id.as_str());
+    let mut stored = start::open(&found).await.map_err(failed)?;
     live::accepted(&context.repo, stored.options.mode, args.i_accept.as_deref())?;
     // The caps are the only options that a resume may change: they are why many runs end.
     let CapArgs { max_cost, max_tokens, max_turns, timeout } = &args.caps;
@@ -58,6 +59,6 @@ async fn begin(context: Context, args: &ResumeArgs) -> Result<(Handle, Watch), F
     let (ground, asks) = live::ground(&context, model, (args.output, &stored.options))?;
     let budget = stored.options.max_cost;
     let past = View::of(stored.past());
-    let handle = start::resume(ground, graph, stored).await.map_err(live::start_failure)?;
+    let handle = start::resume(ground, graph, stored).await.map_err(failed)?;
     Ok((handle, Watch { output: args.output, past, budget, asks }))
 }

@@ -9,10 +9,10 @@ use std::{
 
 use crate::{
     cli::{
-        args::{Format, ModeName, RunArgs},
         context::Context,
         exit::{Failure, Kind, OrFail},
         live::{self, Watch},
+        run_args::{Format, ModeName, RunArgs},
         settings::RunSettings,
         workflows,
     },
@@ -58,7 +58,8 @@ async fn begin(context: Context, args: &RunArgs) -> Result<(Handle, Watch), Fail
     live::accepted(&context.repo, settings.mode, args.i_accept.as_deref())?;
     let model = live::model(&context, settings.model.as_deref())?;
     let name = settings.workflow.clone().unwrap_or_else(|| "resolve".to_owned());
-    let workflow = workflows::find(&context.setup, &name)?;
+    // It may be missing because its folder is not trusted.
+    let workflow = workflows::find(&context.setup, &name).inspect_err(|_| context.setup.warn())?;
     let prompts = context.setup.prompts()?;
     let graph = workflows::graph(&workflow, &prompts)?;
     let reuse = if args.fresh { Reuse::Fresh } else { Reuse::Known };
@@ -91,7 +92,8 @@ async fn begin(context: Context, args: &RunArgs) -> Result<(Handle, Watch), Fail
     };
     let budget = order.options.max_cost;
     let (ground, asks) = live::ground(&context, model, (args.output, &order.options))?;
-    let handle = start::start(ground, order).await.map_err(live::start_failure)?;
+    let started = start::start(ground, order).await;
+    let handle = started.map_err(|error| live::start_failure(error, "latest"))?;
     Ok((handle, Watch { output: args.output, past: View::default(), budget, asks }))
 }
 

@@ -39,6 +39,7 @@ pub(super) struct RunSettings {
     /// The most minutes.
     pub(super) timeout_minutes: u64,
     /// The most seconds one check may take.
+    #[serde(deserialize_with = "seconds")]
     pub(super) check_seconds: u64,
     /// How many agents may work at once.
     pub(super) max_agents: usize,
@@ -136,8 +137,15 @@ fn mode<'de, D: Deserializer<'de>>(from: D) -> Result<Mode, D::Error> {
     }
 }
 
-/// Takes `3`, `1.50`, `"1.50"` and `"none"` alike; the amount is read later, so that the flag and
-/// the file share one reader.
+/// As for the flag: in no time every check fails.
+fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    match u64::deserialize(from)? {
+        0 => Err(de::Error::custom("nothing ends in no time; give a number from 1 on")),
+        seconds => Ok(seconds),
+    }
+}
+
+/// Takes `3`, `1.50`, `"1.50"` and `"none"` alike, as a text that the flag's reader can read.
 fn money<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     struct Amount;
 
@@ -149,15 +157,18 @@ fn money<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error>
         }
 
         fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
+            if text != "none" {
+                dollars(text).map_err(E::custom)?;
+            }
             Ok(text.to_owned())
         }
 
         fn visit_i64<E: de::Error>(self, number: i64) -> Result<String, E> {
-            Ok(number.to_string())
+            self.visit_str(&number.to_string())
         }
 
         fn visit_f64<E: de::Error>(self, number: f64) -> Result<String, E> {
-            Ok(number.to_string())
+            self.visit_str(&number.to_string())
         }
     }
 
@@ -211,6 +222,20 @@ mod tests {
         assert_eq!(cap("[run]\nmax_cost = \"none\""), Ok(Ok(None)));
         assert_eq!(cap(""), Ok(Ok(Some(Micros(3_000_000)))));
         assert!(cap("[run]\nmax_cost = true").unwrap_err().contains("an amount of dollars"));
+    }
+
+    #[test]
+    fn a_wrong_amount_and_a_check_without_time_are_told_with_their_line() {
+        let error = |text: &str| {
+            let settings = Settings::from_texts(text, "").section::<RunSettings>();
+            settings.expect_err("it is wrong").to_string()
+        };
+        for amount in ["-1", "nan", "\"a\""] {
+            let said = error(&format!("[run]\nmax_cost = {amount}\n"));
+            assert!(said.contains(":2:12: ") && said.contains("no amount of money"), "{said}");
+        }
+        let said = error("[run]\ncheck_seconds = 0\n");
+        assert!(said.contains(":2:17: nothing ends in no time"), "{said}");
     }
 
     #[test]

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use crate::{
     cli::{
-        args::CapArgs,
         context::Setup,
         exit::{Failure, Kind, OrFail},
+        run_args::CapArgs,
     },
     coordinator::options::Options,
     graph::{

@@ -155,9 +155,14 @@ async fn make_candidate(shared: &Shared, state: &RunState) -> Result<(), RunEnd>
         let proposal =
             Proposal { tip: tip.as_ref(), commit: &work, base: &base, message, identity };
         let built = candidate::build(&repo, &proposal).map_err(|error| broken(&error))?;
-        Ok((tip, stand, built))
+        let apart = matches!(repo.contains(&stand, &base), Ok(false));
+        Ok((tip, stand, built, apart))
     });
-    let (tip, stand, built) = built.await?;
+    let (tip, stand, built, apart) = built.await?;
+    if apart {
+        let note = strange(shared, &stand);
+        shared.journal.append(None, None, note).await.map_err(|error| broken(&error))?;
+    }
     let what = match built {
         candidate::Candidate::Clean { commit: candidate, tree } => {
             What::CandidateMade { candidate, tree, tip, commit }
@@ -170,6 +175,19 @@ async fn make_candidate(shared: &Shared, state: &RunState) -> Result<(), RunEnd>
     };
     shared.journal.append(None, None, what).await.map_err(|error| broken(&error))?;
     Ok(())
+}
+
+/// A target that was rewritten, or made anew of another history, lands what was checked on it; but
+/// whoever did that may not have meant it for this run.
+fn strange(shared: &Shared, tip: &Oid) -> What {
+    let text = format!(
+        "the target `{}` stands at {}, whose history does not hold the commit that the work began \
+         at ({}): the change alone is put on it and checked there",
+        shared.started.target,
+        tip.short(),
+        shared.started.base.short()
+    );
+    What::Note { level: Level::Warning, text }
 }
 
 /// Whoever deleted the target does not want it back with all that was on it.

@@ -4,9 +4,9 @@
 //! overwritten or believed.
 //!
 //! It lies outside the tree and is bound in the sandbox where [`GITFILE`] says; `.git` of the
-//! tree is a file with that one line. The repository's object folders are bound read-only at
-//! [`OBJECTS`]`/0`, `/1`, … in the order of [`PrivateGit::objects`]. The agent may commit
-//! and configure as it likes: grafter never reads any of it.
+//! tree is a file with that one line. Where the repository's objects are found from there is the
+//! sandbox's to say (`sandbox::place` writes `objects/info/alternates`), because it depends on what
+//! confines the agent. The agent may commit and configure as it likes: grafter never reads any of it.
 
 use std::{
     collections::BTreeSet,
@@ -25,7 +25,6 @@ use crate::{
         tree,
     },
     protocol::ids::Oid,
-    sandbox::place::OBJECTS,
 };
 
 /// The content of `.git` in an agent's tree, as seen inside the sandbox.
@@ -49,8 +48,7 @@ pub struct PrivateSpec<'a> {
 pub struct PrivateGit {
     /// The directory; bound writable where [`GITFILE`] says.
     pub dir: PathBuf,
-    /// The repository's object folders, alternates of alternates included; the one at index N is
-    /// bound read-only at [`OBJECTS`]`/N`.
+    /// The repository's object folders, alternates of alternates included, to be lent.
     pub objects: Vec<PathBuf>,
 }
 
@@ -66,7 +64,7 @@ pub fn make(repo: &Repo, spec: &PrivateSpec<'_>) -> Result<PrivateGit, GitError>
     tree::erase(&half)?;
     tree::erase(dir)?;
     make_private(&half).map_err(GitError::file("make", &half))?;
-    build(repo, spec, (&half, made.objects.len()))?;
+    build(repo, spec, &half)?;
     fs::rename(&half, dir).map_err(GitError::file("rename", &half))?;
     Ok(made)
 }
@@ -82,7 +80,7 @@ fn is_whole(dir: &Path) -> bool {
     folders.iter().all(|name| is(name, true)) && is("HEAD", false)
 }
 
-fn build(repo: &Repo, spec: &PrivateSpec<'_>, (dir, lent): (&Path, usize)) -> Result<(), GitError> {
+fn build(repo: &Repo, spec: &PrivateSpec<'_>, dir: &Path) -> Result<(), GitError> {
     for folder in ["refs", "objects/info"] {
         let folder = dir.join(folder);
         fs::create_dir_all(&folder).map_err(GitError::file("make", &folder))?;
@@ -93,8 +91,6 @@ fn build(repo: &Repo, spec: &PrivateSpec<'_>, (dir, lent): (&Path, usize)) -> Re
     copy_rules(&repo.common_dir().join("info/exclude"), dir)?;
     copy_rules(&repo.common_dir().join("info/attributes"), dir)?;
     copy_rules(&site.git_dir.join("info/sparse-checkout"), dir)?;
-    let alternates: String = (0..lent).map(|n| format!("{OBJECTS}/{n}\n")).collect();
-    write(dir, "objects/info/alternates", &alternates)?;
     write(dir, "config", &config(repo)?)?;
     write_branch(dir, spec)
 }

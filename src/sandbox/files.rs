@@ -130,6 +130,17 @@ impl Files {
         })
     }
 
+    /// Lets everybody who may read a file execute it.
+    pub(super) fn make_executable(&self, path: &str) -> Result<(), FileError> {
+        let file =
+            self.enter(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY, "change")?;
+        let stat = fstat(&file).map_err(failed("change", path))?;
+        plain(path, &stat)?;
+        let mode = stat.st_mode & 0o777;
+        fchmod(&file, Mode::from_raw_mode(mode | (mode & 0o444) >> 2))
+            .map_err(failed("change", path))
+    }
+
     /// Removes a file, a link or an empty directory.
     pub(super) fn remove(&self, path: &str) -> Result<(), FileError> {
         let spot = self.locate(path, (Last::Keep, Missing::Fail), "remove")?;

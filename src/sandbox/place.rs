@@ -293,6 +293,11 @@ impl Place {
         written
     }
 
+    /// Lets everybody who may read a file execute it.
+    pub fn make_executable(&self, path: &str) -> Result<(), FileError> {
+        self.files.make_executable(path)
+    }
+
     /// Returns what failed because the disk is full, which no agent can help.
     pub fn no_space(&self) -> Option<&str> {
         self.no_space.get().map(String::as_str)

@@ -329,7 +329,7 @@ mod tests {
     fn wrong_type_in_a_file() {
         let settings = Settings::from_texts("", "[sample]\nturns = 'many'\n");
         insta::assert_snapshot!(error(&settings), @r#"
-        .grafter/config.toml:2:9: invalid type: string "many", expected u32
+        .grafter/config.toml:2:9: invalid type: string "many", expected a whole number
         2 | turns = 'many'
           |         ^
         "#);
@@ -367,7 +367,7 @@ mod tests {
 
     #[test]
     fn wrong_variable() {
-        insta::assert_snapshot!(error(&with_env("GRAFTER_SAMPLE_TURNS", "many")), @r#"GRAFTER_SAMPLE_TURNS: invalid type: string "many", expected u32"#);
+        insta::assert_snapshot!(error(&with_env("GRAFTER_SAMPLE_TURNS", "many")), @r#"GRAFTER_SAMPLE_TURNS: invalid type: string "many", expected a whole number"#);
         insta::assert_snapshot!(error(&with_env("GRAFTER_SAMPLE_TURN", "1")), @"GRAFTER_SAMPLE_TURN: unknown key `turn`; did you mean `turns`? (known: model, turns, mode, hosts)");
     }
 

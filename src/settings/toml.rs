@@ -65,8 +65,20 @@ pub(crate) fn reworded(message: &str) -> String {
     }
     match message.strip_prefix("missing field `") {
         Some(key) => format!("key `{} is missing", key.lines().next().unwrap_or_default()),
-        None => message.lines().collect::<Vec<_>>().join(", "),
+        None => plain(message.lines().collect::<Vec<_>>().join(", ")),
     }
+}
+
+/// Returns the message without the names that the program's own language has for kinds of values.
+fn plain(message: String) -> String {
+    let Some((found, expected)) = message.rsplit_once(", expected ") else { return message };
+    let expected = match expected {
+        "u16" | "u32" | "u64" | "usize" => "a whole number",
+        "a sequence" => "a list",
+        word if word.starts_with("struct ") => "a table",
+        other => other,
+    };
+    format!("{found}, expected {expected}")
 }
 
 fn located(name: &str, text: &str, error: &::toml::de::Error) -> TomlError {
@@ -115,6 +127,21 @@ mod tests {
         2 | model = 7
           |         ^
         ");
+    }
+
+    #[test]
+    fn a_wrong_type_was_told_in_the_words_of_a_compiler() {
+        let told = |message: &str| super::reworded(message);
+        assert_eq!(
+            told("invalid type: string \"x\", expected u32"),
+            "invalid type: string \"x\", expected a whole number"
+        );
+        assert!(
+            told("invalid type: string \"x\", expected a sequence").ends_with("expected a list")
+        );
+        assert!(
+            told("invalid type: string \"x\", expected struct Rule").ends_with("expected a table")
+        );
     }
 
     #[test]

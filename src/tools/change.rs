@@ -21,6 +21,8 @@ pub(super) struct Change {
     pub path: String,
     /// Its name before, if it is renamed.
     pub from: Option<String>,
+    /// Whether a new file is made a program; an old one keeps its mode.
+    pub executable: bool,
     /// Its content before; none for a new file.
     pub before: Option<String>,
     /// Its content after; none when it is deleted.
@@ -30,7 +32,7 @@ pub(super) struct Change {
 impl Change {
     /// Returns a new content for a file.
     pub(super) fn new(path: &str, before: Option<String>, after: String) -> Self {
-        Self { path: path.to_owned(), from: None, before, after: Some(after) }
+        Self { path: path.to_owned(), from: None, executable: false, before, after: Some(after) }
     }
 
     fn marks(&self) -> Vec<Mark> {
@@ -125,7 +127,10 @@ fn carry_out(place: &Place, change: &Change) -> Result<(), FileError> {
     match &change.after {
         None => place.remove(&change.path),
         Some(after) if change.from.is_some() && change.before.as_ref() == Some(after) => Ok(()),
-        Some(after) => place.write(&change.path, after.as_bytes()),
+        Some(after) => {
+            place.write(&change.path, after.as_bytes())?;
+            if change.executable { place.make_executable(&change.path) } else { Ok(()) }
+        }
     }
 }
 

@@ -10,6 +10,8 @@ pub(super) struct FileDiff {
     pub old: Option<String>,
     /// The file after; none when it is deleted.
     pub new: Option<String>,
+    /// Whether it is created as a program.
+    pub executable: bool,
     /// The pieces, in order.
     pub hunks: Vec<Hunk>,
 }
@@ -99,7 +101,7 @@ fn is_header(lines: &[&str], at: usize) -> bool {
 fn git_header(rest: &str) -> FileDiff {
     let halves = rest.split_once(" b/").map(|(old, new)| (name(old), Some(new.to_owned())));
     let (old, new) = halves.unwrap_or_default();
-    FileDiff { old, new, hunks: Vec::new() }
+    FileDiff { old, new, ..FileDiff::default() }
 }
 
 fn header(files: &mut Vec<FileDiff>, old: &str, new: &str) -> Result<(), String> {
@@ -114,7 +116,7 @@ fn header(files: &mut Vec<FileDiff>, old: &str, new: &str) -> Result<(), String>
         {
             (file.old, file.new) = (old, new);
         }
-        _ => files.push(FileDiff { old, new, hunks: Vec::new() }),
+        _ => files.push(FileDiff { old, new, ..FileDiff::default() }),
     }
     Ok(())
 }
@@ -132,6 +134,7 @@ fn extended(files: &mut [FileDiff], line: &str) -> Result<(), String> {
     }
     if line.starts_with("new file mode ") {
         file.old = None;
+        file.executable = line.ends_with("755");
     } else if line.starts_with("deleted file mode ") {
         file.new = None;
     } else if let Some(path) = line.strip_prefix("rename from ") {

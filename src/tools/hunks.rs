@@ -7,7 +7,7 @@
 use crate::tools::{
     diff::{Hunk, Line, Mark},
     near::nearest_lines,
-    text::{has_crlf, numbered},
+    text::{BOM, has_crlf, numbered, with_mark_of},
 };
 
 /// Returns the text with the hunks applied, or words on the hunk that does not fit.
@@ -39,7 +39,10 @@ pub(super) fn apply(text: &str, hunks: &[Hunk]) -> Result<String, String> {
         }
     }
     lines[done..].iter().for_each(|line| push(&mut out, line, end));
-    Ok(out)
+    // Whoever has seen the mark may take it away.
+    let mut old = hunks.iter().flat_map(|hunk| &hunk.lines).filter(|line| line.mark != Mark::Add);
+    let seen = old.any(|line| line.text.starts_with(BOM));
+    Ok(if seen { out } else { with_mark_of(text, out) })
 }
 
 fn added(line: &Line, hunk: &Hunk, end: &str) -> String {
@@ -90,7 +93,7 @@ impl Misfit {
 
 fn old_side(hunk: &Hunk) -> impl Iterator<Item = &str> {
     let lines = hunk.lines.iter().filter(|line| line.mark != Mark::Add);
-    lines.map(|line| line.text.trim_end_matches('\r'))
+    lines.map(|line| line.text.trim_start_matches(BOM).trim_end_matches('\r'))
 }
 
 /// Returns the line, from 0, that the hunk begins at.
@@ -105,7 +108,7 @@ fn find(lines: &[&str], hunk: &Hunk, least: usize, expected: usize) -> Result<us
             (false, false) => Err(Misfit::Nowhere),
         };
     }
-    let bare = |line: &str| line.trim_end_matches(['\n', '\r']).to_owned();
+    let bare = |line: &str| line.trim_start_matches(BOM).trim_end_matches(['\n', '\r']).to_owned();
     let fits = |at: usize| {
         let window = lines.get(at..at + wanted.len());
         window.is_some_and(|window| window.iter().zip(&wanted).all(|(a, b)| bare(a) == *b))
@@ -168,6 +171,20 @@ mod tests {
         assert_eq!(patched("one\r\ntwo\r\n", diff).as_deref(), Ok("one\r\nnew\r\ntwo\r\n"));
         let open = "--- a/x\n+++ b/x\n@@ -1 +1,2 @@\n one\n+two\n\\ No newline at end of file\n";
         assert_eq!(patched("one", open).as_deref(), Ok("one\ntwo"));
+    }
+
+    #[test]
+    fn the_first_line_behind_a_byte_order_mark_never_matched() {
+        let text = "\u{feff}one\ntwo\n";
+        let blind = "--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n-one\n+new\n two\n";
+        assert_eq!(patched(text, blind).as_deref(), Ok("\u{feff}new\ntwo\n"));
+        let beside = "--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n one\n-two\n+new\n";
+        assert_eq!(patched(text, beside).as_deref(), Ok("\u{feff}one\nnew\n"));
+        // What git printed knows of the mark, and may mean to take it away.
+        let knowing = "--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n-\u{feff}one\n+one\n two\n";
+        assert_eq!(patched(text, knowing).as_deref(), Ok("one\ntwo\n"));
+        let gone = "--- a/x\n+++ /dev/null\n@@ -1,2 +0,0 @@\n-one\n-two\n";
+        assert_eq!(patched(text, gone).as_deref(), Ok(""));
     }
 
     #[test]

@@ -75,7 +75,8 @@ fn change(place: &Place, file: &FileDiff) -> Result<Change, String> {
                 ));
             }
             let after = hunks::apply("", &file.hunks).map_err(|why| misfit(&path, why))?;
-            Ok(Change::new(&path, None, after))
+            let executable = file.executable;
+            Ok(Change { executable, ..Change::new(&path, None, after) })
         }
         (Some(path), None) => {
             let before = load(place, &path)?;
@@ -84,7 +85,7 @@ fn change(place: &Place, file: &FileDiff) -> Result<Change, String> {
                 let why = "the patch deletes the file but not all its lines; use delete".to_owned();
                 return Err(misfit(&path, why));
             }
-            Ok(Change { path, from: None, before: Some(before), after: None })
+            Ok(Change { after: None, ..Change::new(&path, Some(before), String::new()) })
         }
         (Some(old), Some(path)) => {
             let before = load(place, &old)?;
@@ -96,7 +97,7 @@ fn change(place: &Place, file: &FileDiff) -> Result<Change, String> {
             if from.is_none() && before == after {
                 return Err(misfit(&path, "the patch changes nothing".to_owned()));
             }
-            Ok(Change { path, from, before: Some(before), after: Some(after) })
+            Ok(Change { from, ..Change::new(&path, Some(before), after) })
         }
         (None, None) => Err("a part of the patch names no file".to_owned()),
     }
@@ -127,6 +128,14 @@ mod tests {
         assert_eq!((bench.read("b.txt"), bench.read("c/d.txt").as_deref()), (None, Some("d\n")));
         assert_eq!(bench.read("new.txt").as_deref(), Some("x\ny\n"));
         assert_eq!(bench.read("gone.txt"), None);
+    }
+
+    #[tokio::test]
+    async fn a_program_that_a_patch_made_could_not_be_run() {
+        let bench = Bench::new(&[]).await;
+        let patch = "diff --git a/run b/run\nnew file mode 100755\n--- /dev/null\n+++ b/run\n@@ -0,0 +1 @@\n+x\n";
+        bench.says("apply_patch", json!({"patch": patch})).await;
+        assert_eq!(bench.place.metadata("run").expect("is there").mode & 0o111, 0o111);
     }
 
     #[tokio::test]

@@ -83,6 +83,17 @@ pub(super) fn with_ends_of(like: &str, new: &str) -> String {
     if has_crlf(like) && !new.contains('\r') { new.replace('\n', "\r\n") } else { new.to_owned() }
 }
 
+/// The byte order mark, which models are not shown and so do not repeat.
+pub(super) const BOM: char = '\u{feff}';
+
+/// Returns `new` with the byte order mark of `like`.
+pub(super) fn with_mark_of(like: &str, new: String) -> String {
+    match like.starts_with(BOM) && !new.starts_with(BOM) && !new.is_empty() {
+        true => format!("{BOM}{new}"),
+        false => new,
+    }
+}
+
 /// Returns the whole of a text file, or words on why it cannot be had.
 pub(super) fn load(place: &Place, path: &str) -> Result<String, String> {
     let info = place.metadata(path).map_err(|error| no_file(&error, path))?;

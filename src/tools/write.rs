@@ -9,7 +9,7 @@ use crate::{
         change::{Change, commit},
         edit::refuse_unread,
         reads::ReadSet,
-        text::{load_if_there, no_file, with_ends_of},
+        text::{load_if_there, no_file, with_ends_of, with_mark_of},
     },
 };
 
@@ -40,13 +40,17 @@ pub(super) fn write(place: &Place, args: &Write, reads: &ReadSet) -> Result<Done
     let mut content = args.content.clone();
     if let Some(before) = &before {
         refuse_unread(reads, path, before)?;
-        content = with_ends_of(before, &content);
+        content = with_mark_of(before, with_ends_of(before, &content));
         if *before == content {
             return Err(format!("`{path}` holds exactly that already; nothing would change"));
         }
     }
     let verb = if before.is_some() { "replaced" } else { "created" };
-    let words = format!("{verb} `{path}`: {} lines", content.lines().count());
+    let lines = match content.lines().count() {
+        1 => "1 line".to_owned(),
+        many => format!("{many} lines"),
+    };
+    let words = format!("{verb} `{path}`: {lines}");
     let marks = commit(place, &[Change::new(path, before, content)])?;
     Ok(Done { content: words, rest: "", effect: Effect::Wrote(vec![path.clone()]), marks })
 }
@@ -101,7 +105,7 @@ mod tests {
     async fn a_new_file_is_written_an_old_one_only_when_read() {
         let bench = Bench::new(&[("a.txt", "a\r\nb\r\n")]).await;
         let new = json!({"path": "deep/new.txt", "content": "x\n"});
-        assert_eq!(bench.says("write", new.clone()).await, "created `deep/new.txt`: 1 lines");
+        assert_eq!(bench.says("write", new.clone()).await, "created `deep/new.txt`: 1 line");
         let same = bench.fails("write", new).await;
         assert!(same.contains("nothing would change"), "{same}");
         let old = json!({"path": "a.txt", "content": "c\nd\n"});
@@ -111,6 +115,14 @@ mod tests {
         assert_eq!(bench.read("a.txt").as_deref(), Some("c\r\nd\r\n"));
         // What it wrote itself it knows.
         bench.says("edit", json!({"path": "deep/new.txt", "old": "x", "new": "y"})).await;
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_written_anew_lost_its_byte_order_mark() {
+        let bench = Bench::new(&[("a.cs", "\u{feff}one\r\n")]).await;
+        bench.says("read", json!({"path": "a.cs"})).await;
+        bench.says("write", json!({"path": "a.cs", "content": "two\n"})).await;
+        assert_eq!(bench.read("a.cs").as_deref(), Some("\u{feff}two\r\n"));
     }
 
     #[tokio::test]

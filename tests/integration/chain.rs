@@ -45,6 +45,7 @@ fn an_altered_line_is_named_and_nothing_is_changed() {
         assert!(said.contains("\n  cause: its bytes do not match its hash"), "{said}");
         assert!(said.contains("\n  hint: `grafter journal verify "), "{said}");
         assert!(said.contains("`grafter rescue "), "{said}");
+        assert!(!said.contains("RUN"), "the hint of {args:?} has to be filled in: {said}");
     }
     assert_eq!(fs::read_to_string(&path).expect("a journal"), altered);
     story.is_untouched();

@@ -100,3 +100,13 @@ fn what_no_repository_may_set_is_refused_with_file_and_line() {
     }
     assert!(refused("[rum]\nmode = 'x'\n").contains("did you mean `run`?"));
 }
+
+/// Only that there was no such workflow was said, which its author could not understand.
+#[test]
+fn a_workflow_that_is_missing_for_want_of_trust_says_so() {
+    let env = repository();
+    env.write(".grafter/workflows/mine.yaml", OWN_WORKFLOW.replace("resolve", "mine"));
+    let run = env.grafter(["run", "x", "--workflow", "mine"]).script("entries: []\n");
+    let said = run.code(2).stderr;
+    assert!(said.contains("no workflow `mine`") && said.contains("is not trusted"), "{said}");
+}

@@ -233,9 +233,8 @@ fn the_private_git_directory_is_a_repository_of_its_own() {
     };
     let made = private::make(&repo, &order).unwrap();
     assert_eq!(made.objects, [repo.common_dir().join("objects")]);
+    // What the sandbox does, which knows where the objects are seen.
     let alternates = dir.join("objects/info/alternates");
-    assert_eq!(fs::read_to_string(&alternates).unwrap(), "/run/grafter/objects/0\n");
-    // What the sandbox's binding does, done here by naming the real place.
     fs::write(&alternates, format!("{}\n", made.objects[0].display())).unwrap();
     let (dir, tree) = (dir.to_str().unwrap(), spec.path.to_str().unwrap());
     let git = |args: &[&str]| {

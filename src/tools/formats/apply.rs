@@ -16,9 +16,13 @@ use crate::{
         change::{self, commit},
         edit::{Count, replace},
         formats::loose,
-        text::{load, load_if_there, with_ends_of},
+        text::{load, load_if_there, with_ends_of, with_mark_of},
     },
 };
+
+/// Said of a block that does not say what it replaces.
+const NO_SEARCH: &str = "the SEARCH part is empty, which only makes a new file or fills an empty \
+                         one; copy the lines to be replaced into it";
 
 /// One change that an answer asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,11 +185,15 @@ fn changed(path: &str, now: Option<&str>, change: &Change) -> Result<String, Str
     };
     match change {
         Change::Whole(text) => {
-            let text = with_ends_of(now, text);
+            let text = with_mark_of(now, with_ends_of(now, text));
             let open = !now.is_empty() && !now.ends_with('\n');
             Ok(if open { text.trim_end_matches(['\n', '\r']).to_owned() } else { text })
         }
         Change::Replace { search, replace: new } if search == new => Ok(now.to_owned()),
+        Change::Replace { search, replace } if search.trim().is_empty() => match now.is_empty() {
+            true => Ok(replace.clone()),
+            false => Err(NO_SEARCH.to_owned()),
+        },
         Change::Replace { search, replace: new } => {
             let exact = replace(now, search, new, Count::One);
             // A match in the middle of a line has lost its indentation, and its new lines too.
@@ -363,6 +371,28 @@ mod tests {
             blocks::parse("src/stats.py\n<<<<<<< SEARCH\nnope\n=======\nx\n>>>>>>> REPLACE");
         let why = apply(&bench.place, &missing.expect("parses"), &one).expect_err("missing");
         assert!(why.contains("does not occur"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn an_empty_search_on_a_file_that_is_there_was_sent_to_a_tool_the_format_has_not() {
+        let bench = Bench::new(&[("empty.txt", ""), ("full.txt", "full\n")]).await;
+        let block = |path: &str| {
+            let text = format!("{path}\n<<<<<<< SEARCH\n=======\nnew\n>>>>>>> REPLACE\n");
+            apply(&bench.place, &blocks::parse(&text).expect("parses"), &[])
+        };
+        assert_eq!(block("empty.txt"), Ok(offered(&["empty.txt"])));
+        assert_eq!(bench.read("empty.txt").as_deref(), Some("new\n"));
+        let why = block("full.txt").expect_err("it is not said what is replaced");
+        assert!(why.contains("SEARCH") && !why.contains("write"), "{why}");
+        assert_eq!(bench.read("full.txt").as_deref(), Some("full\n"));
+    }
+
+    #[tokio::test]
+    async fn a_whole_file_lost_its_byte_order_mark() {
+        let bench = Bench::new(&[("a.py", "\u{feff}x = 1\n")]).await;
+        let edits = whole_file::parse("a.py\n```\nx = 2\n```").expect("parses");
+        apply(&bench.place, &edits, &[]).expect("applies");
+        assert_eq!(bench.read("a.py").as_deref(), Some("\u{feff}x = 2\n"));
     }
 
     #[tokio::test]

@@ -124,3 +124,20 @@ fn a_branch_of_the_name_that_appears_meanwhile_is_not_overwritten() {
     assert_eq!(output.status.code(), Some(0), "{}", output.text());
     assert_eq!(env.git(["log", "--format=%s", "fresh"]), "do it\nbob\nstart");
 }
+
+/// A target that was replaced by another history was landed on without a word.
+#[test]
+fn a_target_of_another_history_is_landed_on_with_a_word() {
+    let env = small();
+    let story = Story::new().bash(GATE).write("new.txt", "new\n").finish();
+    let run = solo(&env, &story, &["true"], &["--into", "target"]).start();
+    let tree = at_gate(&env, "writer");
+    let other = env.git(["commit-tree", "-m", "other", "main^{tree}"]);
+    env.git(["branch", "-f", "target", &other]);
+    open_gate(&tree);
+    let output = run.finish();
+    assert_eq!(output.status.code(), Some(0), "{}", output.text());
+    let told = format!("the target `target` stands at {}, whose history does not", &other[..10]);
+    assert!(output.stdout.contains(&told), "{}", output.text());
+    assert_eq!(env.git(["log", "--format=%s", "target"]), "do it\nother");
+}
