@@ -74,6 +74,11 @@ pub(super) enum Command {
     Tools(ToolsArgs),
     /// List providers, whether their keys are set, and known models with their prices.
     Models,
+    /// List the workers of your config.toml: agents of others that do the work of nodes.
+    #[command(
+        after_help = "Examples:\n  grafter workers\n  grafter run \"the median of an even list is wrong\" --worker claude"
+    )]
+    Workers,
     /// List, clean and enter the working trees that grafter made.
     #[command(subcommand)]
     Worktree(WorktreeCommand),
@@ -116,6 +121,7 @@ pub(super) enum Command {
   grafter run --issue-file issue.md --workflow solo
   gh issue view 7 --json body -q .body | grafter run -
   grafter run --issue-file issue.md --model chat+http://127.0.0.1:8080/v1#qwen --workflow small
+  grafter run --issue-file issue.md --worker claude --workflow solo
   grafter run \"…\" --verify 'cargo test' --verify 'cargo clippy -- -D warnings' --into main")]
 pub(super) struct RunArgs {
     /// The issue; `-` reads it from standard input.
@@ -130,6 +136,9 @@ pub(super) struct RunArgs {
     /// The model, such as `anthropic/NAME`, `openai/NAME`, `chat+URL#NAME`, `scripted:FILE`.
     #[arg(short, long, value_name = "MODEL")]
     pub(super) model: Option<String>,
+    /// Have this worker of your config.toml do the work of all implementation nodes.
+    #[arg(long, value_name = "NAME")]
+    pub(super) worker: Option<String>,
     /// Start from this revision instead of the target's tip or HEAD.
     #[arg(long, value_name = "REV")]
     pub(super) base: Option<String>,

@@ -12,8 +12,8 @@ use crate::{
         context::{Context, Setup},
         cost, demo, doctor,
         exit::{self, Failure, Kind, OrFail},
-        history, init, journal, land, lists, live, out, policy, resume, run, trust, workflow,
-        worktree,
+        history, init, journal, land, lists, live, out, policy, resume, run, trust, workers,
+        workflow, worktree,
     },
     sandbox::child,
 };
@@ -110,6 +110,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Prompt(command) => workflow::prompt(&setup()?, &command),
         Command::Tools(args) => lists::tools(&args),
         Command::Models => lists::models(dir.as_deref()),
+        Command::Workers => workers::workers(dir.as_deref()),
         Command::Worktree(command) => worktree::worktree(&open()?, &command),
         Command::Journal(JournalCommand::Verify(args)) => journal::verify(&open()?, &args),
         Command::Journal(JournalCommand::Key) => journal::show_key(&setup()?),

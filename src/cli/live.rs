@@ -107,6 +107,7 @@ pub(super) fn ground(
         sandbox: context.setup.section()?,
         guard,
         classifier,
+        workers: Vec::new(),
         helper: env::current_exe().or_fail(Kind::Infrastructure)?,
         hide: vec![context.setup.paths.state.clone(), context.setup.paths.config.clone()],
         asks: asked.then_some(asks),

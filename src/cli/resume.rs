@@ -10,7 +10,7 @@ use crate::{
         history,
         live::{self, Watch},
         settings::RunSettings,
-        workflows,
+        workers, workflows,
     },
     coordinator::{
         options::Reuse,
@@ -55,7 +55,9 @@ async fn begin(context: Context, args: &ResumeArgs) -> Result<(Handle, Watch), F
         stored.change_model(name);
     }
     let model = live::model(&context, Some(&stored.started.model))?;
-    let (ground, asks) = live::ground(&context, model, (args.output, &stored.options))?;
+    let workers = workers::hire(&context, (&graph, &stored.options))?;
+    let (mut ground, asks) = live::ground(&context, model, (args.output, &stored.options))?;
+    ground.workers = workers;
     let budget = stored.options.max_cost;
     let past = View::of(stored.past());
     let handle = start::resume(ground, graph, stored).await.map_err(live::start_failure)?;

@@ -131,6 +131,9 @@ fn view(spec: &PlaceSpec, host: &Host, tools: &Toolchains, home: &Path) -> View 
     for (from, at) in spec.share.iter().filter(|(from, _)| from.exists()) {
         over.insert(at.clone(), Fill::Shared(resolved(from).into()));
     }
+    for path in &spec.write {
+        over.insert(path.clone(), Fill::Own(resolved(path).into()));
+    }
     // A mount point can be made in an empty folder only if that one can be written.
     for path in hide {
         let around = over
@@ -192,7 +195,7 @@ fn access(spec: &PlaceSpec, host: &Host, tools: &Toolchains) -> Access {
     let shared = shared.chain(spec.share.iter().map(|(from, _)| resolved(from)));
     let secrets: BTreeSet<PathBuf> = secrets(tools).into_iter().collect();
     read.extend(shared.chain(spec.objects.clone()).flat_map(|root| readable(root, &secrets)));
-    let write = [&spec.tree, &spec.home].into_iter().chain(&spec.private_git);
+    let write = [&spec.tree, &spec.home].into_iter().chain(&spec.private_git).chain(&spec.write);
     Access {
         read: read.into_iter().map(Into::into).collect(),
         write: write.map(|path| path.clone().into()).collect(),
@@ -239,6 +242,7 @@ mod tests {
             home: root.join("private"),
             hide: vec![root.join("home/state"), root.join("home/repo/.git")],
             share: vec![(root.join("deps"), root.join("home/repo/.venv"))],
+            write: Vec::new(),
             path_env: std::env::join_paths(path_env).expect("joins"),
             backend: Backend::Namespaces,
             options: Options::default(),
