@@ -156,11 +156,13 @@ impl Call<'_> {
 
     /// Returns how a call ended, in words; an error only if that says nothing about the worker.
     fn told(&self, ended: Result<Ended, ErrandError>) -> Result<Told, Stop> {
-        let known = Known::of(std::env::vars());
+        let known = Known::of(std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        }));
         let clean = |text: &str| clean(text, &known);
-        let failed = |end: &str, why: String| Told {
-            end: end.to_owned(),
-            report: Report { error: Some(why), ..Report::default() },
+        let failed = |error: ErrandError| Told {
+            end: "no result".to_owned(),
+            report: Report { error: Some(error.to_string()), ..Report::default() },
             output: String::new(),
             took_ms: 0,
         };
@@ -172,14 +174,18 @@ impl Call<'_> {
             Err(ErrandError::Run(error @ RunError::Start { .. })) => {
                 return Err(Stop::broken(error.to_string()));
             }
-            Err(error) => return Ok(failed("not called", error.to_string())),
+            Err(error) => return Ok(failed(error)),
         };
         let read = report::read(self.worker.preset, &ended.output, &ended.report);
         let why = self.why(&ended, read.as_ref());
         let mut report = read.unwrap_or_default();
         report.summary = clean(&report.summary);
         report.error = why.map(|why| clean(&why));
-        let output = clean(&format!("{}{}", ended.output, marked(&ended.errors)));
+        let cut = match ended.dropped {
+            0 => String::new(),
+            dropped => format!("\n[{dropped} bytes were cut out of the middle]"),
+        };
+        let output = clean(&format!("{}{cut}{}", ended.output, marked(&ended.errors)));
         Ok(Told { end: end(ended.end), report, output, took_ms: ended.took_ms })
     }
 

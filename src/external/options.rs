@@ -194,7 +194,7 @@ impl Worker {
     }
 }
 
-/// Returns a granted path as it really is on the host.
+/// Returns where a granted path is seen, inside as on the host: a link keeps its own name.
 fn folder(text: &str, home: &Path) -> Result<PathBuf, String> {
     let path = match text.strip_prefix("~/") {
         Some(rest) => home.join(rest),
@@ -208,7 +208,8 @@ fn folder(text: &str, home: &Path) -> Result<PathBuf, String> {
     if home.starts_with(&real) {
         return Err(format!("`{text}` holds your whole home; grant the one folder it needs"));
     }
-    Ok(real)
+    let parent = path.parent().and_then(|parent| parent.canonicalize().ok());
+    Ok(parent.zip(path.file_name()).map_or(real, |(parent, name)| parent.join(name)))
 }
 
 #[cfg(test)]
@@ -263,6 +264,17 @@ mod tests {
         let expected = "there is no worker `cluade`; did you mean `claude`? (known: claude, mini)";
         assert_eq!(unknown, expected);
         assert!(hire("", "mini").unwrap_err().ends_with("(known: none)"));
+    }
+
+    #[test]
+    fn a_folder_that_is_a_link_was_shown_under_another_name() {
+        let home = tempfile::tempdir().unwrap();
+        let real = home.path().canonicalize().unwrap();
+        std::fs::create_dir_all(home.path().join("dotfiles/codex")).unwrap();
+        std::os::unix::fs::symlink("dotfiles/codex", home.path().join(".codex")).unwrap();
+        assert_eq!(folder("~/.codex", home.path()), Ok(real.join(".codex")));
+        std::os::unix::fs::symlink(".", home.path().join("all")).unwrap();
+        assert!(folder("~/all", home.path()).unwrap_err().contains("your whole home"));
     }
 
     #[test]

@@ -45,6 +45,7 @@ const TABLE: [Row; 7] = [
             &["--dangerously-skip-permissions"],
             &["--model", "{model}"],
         ],
+        // To root, as a user may look inside a namespace, it refuses that flag without this.
         env: &[("IS_SANDBOX", "1")],
     },
     // github.com/openai/codex, docs/exec.md

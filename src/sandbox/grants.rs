@@ -20,7 +20,10 @@ impl Grants {
     /// user's checkout nor what grafter keeps is ever granted.
     pub fn overlap<'a>(&'a self, kept: &[&'a Path]) -> Option<(&'a Path, &'a Path)> {
         let paths = self.read.iter().chain(&self.write).map(PathBuf::as_path);
-        let meets = |path: &Path, kept: &Path| path.starts_with(kept) || kept.starts_with(path);
+        let meets = |path: &Path, kept: &Path| {
+            let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+            [path, &real].iter().any(|path| path.starts_with(kept) || kept.starts_with(path))
+        };
         paths.flat_map(|path| kept.iter().map(move |kept| (path, *kept))).find(|(a, b)| meets(a, b))
     }
 
@@ -44,5 +47,11 @@ mod tests {
         for good in ["/home/u/.codex", "/home/u/repo2"] {
             assert_eq!(grants(good).overlap(&kept), None, "{good}");
         }
+        let dir = tempfile::tempdir().expect("a folder");
+        let (kept, link) = (dir.path().join("kept"), dir.path().join("link"));
+        std::fs::create_dir(&kept).expect("made");
+        std::os::unix::fs::symlink(&kept, &link).expect("a link");
+        let kept = kept.canonicalize().expect("there");
+        assert!(Grants { read: vec![link], ..Grants::default() }.overlap(&[&kept]).is_some());
     }
 }

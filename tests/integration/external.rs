@@ -1,6 +1,12 @@
 //! Workers that are somebody else's agent, played by scripts: what they may do, what becomes of it.
 
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{Read, Write},
+    net::TcpListener,
+    thread,
+};
 
 use grafter::{
     journal::{read, runs::RunDir},
@@ -215,6 +221,44 @@ fn a_worker_killed_with_grafter_begins_again_on_the_tree_as_it_was() {
     assert!(titles.lines().any(|title| title == told), "{titles}");
     let said = env.grafter(["logs", "latest"]).ok().stdout;
     assert!(said.contains("is called again"), "{said}");
+}
+
+#[test]
+fn what_a_worker_had_done_when_its_run_was_stopped_is_saved() {
+    let env = world(&format!("echo half > half.txt; {GATE}; echo two > a.txt"), "");
+    let running = run(&env, "true", &[]).start();
+    let tree = at_gate(&env, "writer");
+    running.signal(Signal::INT);
+    let output = running.finish();
+    assert_eq!(output.status.code(), Some(130), "{}", output.text());
+    env.grafter(["rescue"]).ok();
+    let rescued = format!("grafter/{}/rescued", newest(&env));
+    assert_eq!(env.git(["show", &format!("{rescued}:half.txt")]), "half");
+    fs::remove_file(tree.join("waiting")).expect("it waited");
+    let resumed = env.grafter(["resume"]).start();
+    open_gate(&at_gate(&env, "writer"));
+    assert_eq!(resumed.finish().status.code(), Some(0));
+    assert_eq!((calls(&env), env.git(["show", "fixed:a.txt"])), ((2, 1), "two".to_owned()));
+}
+
+#[test]
+fn a_worker_reaches_the_hosts_it_was_granted_and_checks_do_not() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.expect("a client");
+            let _ = client.read(&mut [0; 4096]);
+            let _ = client.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntwo\n");
+        }
+    });
+    let ask = format!(
+        "python3 -c \"import urllib.request as u; \
+         print(u.urlopen(\\\"http://{address}/\\\", timeout=20).read().decode().strip())\""
+    );
+    let env = world(&format!("{ask} > a.txt"), &format!("hosts = [\"{address}\"]"));
+    run(&env, &format!("! {ask}"), &[]).ok();
+    assert_eq!(env.git(["show", "fixed:a.txt"]), "two");
 }
 
 #[test]
