@@ -10,6 +10,7 @@
 //! | one run | [`coordinator`] | the select loop that owns a run, and the pure plan it follows |
 //! | who works | [`subagent`] | places for agents: worktrees and throw-away trees |
 //! | work | [`agent`] | one agent: ask, call tools, until done |
+//! | | [`external`] | workers that are somebody else's agent: a command line with its grants |
 //! | means | [`tools`] | what an agent can do, as one table and its behaviour on a place |
 //! | | [`prompt`] | prompts as files, assembled by a pure function |
 //! | | [`merge`] | the candidate on the target's tip, landing, undo |
@@ -35,6 +36,7 @@ pub mod agent;
 pub mod cli;
 pub mod code;
 pub mod coordinator;
+pub mod external;
 pub mod git;
 pub mod graph;
 pub mod guard;

@@ -31,6 +31,20 @@ pub struct Chain {
     head: Oid,
 }
 
+/// Where a chain stands when it is opened.
+pub struct Stand {
+    /// The repository.
+    pub repo: Repo,
+    /// What has changed in the tree.
+    pub tracker: Arc<Mutex<Tracker>>,
+    /// Whose chain it is: the run and the agent, as its ref names them.
+    pub owner: String,
+    /// The commit that the agent's tree stands at when it begins.
+    pub base: Oid,
+    /// The last snapshot.
+    pub last: Option<Oid>,
+}
+
 /// Why a tree cannot be saved or put back.
 #[derive(Debug, Error)]
 #[error("cannot {doing} the agent's tree: {why}")]
@@ -48,14 +62,29 @@ impl Chain {
     ) -> Result<Option<Self>, ChainError> {
         let Some(tracker) = desk.tracker.clone() else { return Ok(None) };
         let (repo, base) = (desk.repo.clone(), assignment.base.clone());
-        let refname = format!("refs/grafter/snap/{}/{}", assignment.cue.run, assignment.agent);
+        let owner = format!("{}/{}", assignment.cue.run, assignment.agent);
+        Self::at(Stand { repo, tracker, owner, base, last }).await.map(Some)
+    }
+
+    /// Returns the chain that stands there.
+    pub async fn at(stand: Stand) -> Result<Self, ChainError> {
+        let Stand { repo, tracker, owner, base, last } = stand;
+        let refname = format!("refs/grafter/snap/{owner}");
         blocking("look up", move || {
             let base_tree = repo.tree_of(&base).map_err(|error| text(&error))?;
             let tree = last.as_ref().map_or(Ok(base_tree.clone()), |at| repo.tree_of(at));
             let (tree, head) = (tree.map_err(|error| text(&error))?, last.unwrap_or(base));
-            Ok(Some(Self { repo, tracker, refname, base_tree, tree, head }))
+            Ok(Self { repo, tracker, refname, base_tree, tree, head })
         })
         .await
+    }
+
+    /// Puts the tree back to where the agent began; what was in it is saved first, so that work of
+    /// a killed process can still be found.
+    pub async fn start_over(&mut self, title: &str) -> Result<(), ChainError> {
+        self.take(title).await?;
+        self.tree.clone_from(&self.base_tree);
+        self.restore().await
     }
 
     /// Returns whether the tree differs from the one the agent began with.

@@ -78,6 +78,11 @@ pub(super) enum Command {
     Tools(ToolsArgs),
     /// List providers, whether their keys are set, and known models with their prices.
     Models,
+    /// List the workers of your config.toml: agents of others that do the work of nodes.
+    #[command(
+        after_help = "Examples:\n  grafter workers\n  grafter run \"the median of an even list is wrong\" --worker claude"
+    )]
+    Workers,
     /// List, clean and enter the working trees that grafter made.
     #[command(subcommand)]
     Worktree(WorktreeCommand),

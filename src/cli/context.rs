@@ -12,6 +12,7 @@ use crate::{
         exit::{Failure, Kind, OrFail},
         settings::RunSettings,
     },
+    external,
     git::repo::Repo,
     guard,
     prompt::set::PromptSet,
@@ -26,11 +27,12 @@ use crate::{
 };
 
 /// The tables a `config.toml` may have.
-pub(super) const SECTIONS: [&str; 4] = [
+pub(super) const SECTIONS: [&str; 5] = [
     RunSettings::NAME,
     known::Options::NAME,
     sandbox::options::Options::NAME,
     guard::options::Options::NAME,
+    external::options::Options::NAME,
 ];
 
 /// What is set up for a folder, be it in a repository or not.

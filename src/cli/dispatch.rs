@@ -14,7 +14,7 @@ use crate::{
         exit::{self, Failure, Kind, OrFail},
         history, init, journal, land, lists, live, out, policy, resume, run,
         run_args::Output,
-        trust, workflow, worktree,
+        trust, workers, workflow, worktree,
     },
     sandbox::child,
 };
@@ -111,6 +111,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Prompt(command) => workflow::prompt(&setup()?, &command),
         Command::Tools(args) => lists::tools(&args),
         Command::Models => lists::models(dir.as_deref()),
+        Command::Workers => workers::workers(dir.as_deref()),
         Command::Worktree(command) => worktree::worktree(&open()?, &command),
         Command::Journal(JournalCommand::Verify(args)) => journal::verify(&open()?, &args),
         Command::Journal(JournalCommand::Key) => journal::show_key(&setup()?),

@@ -10,6 +10,7 @@ use crate::{
         live,
         settings::RunSettings,
     },
+    external,
     git::version,
     guard,
     provider::{known, table},
@@ -45,6 +46,10 @@ pub(super) fn doctor(dir: Option<&Path>) -> Result<ExitCode, Failure> {
     for row in table::providers(&known, &|name| env::var(name).ok()) {
         say!("  {:<10} {}", row.name, key(&row.key))?;
     }
+    let workers = setup.section::<external::options::Options>()?;
+    let names: Vec<&str> = workers.names().collect();
+    let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    say!("workers      {names} (`grafter workers` says more)")?;
     // Without git nothing works, wherever one stands.
     Ok(if git.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(6) })
 }

@@ -290,6 +290,9 @@ impl Printer {
                 let mark = if *is_error { "✗" } else { "←" };
                 Some(format!("{mark} {tool}\n{}", self.fetch(content)))
             }
+            What::WorkerResult(end) => {
+                Some(format!("← {} ({})\n{}", end.worker, end.end, self.fetch(&end.output)))
+            }
             _ => None,
         }
     }

@@ -108,6 +108,7 @@ pub(super) fn ground(
         sandbox: context.setup.section()?,
         guard,
         classifier,
+        workers: Vec::new(),
         helper: env::current_exe().or_fail(Kind::Infrastructure)?,
         hide: vec![paths.state.clone(), paths.config.clone(), paths.runtime.clone()],
         asks: asked.then_some(asks),

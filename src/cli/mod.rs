@@ -3,7 +3,8 @@
 //! `args` (and `run_args` for what starts a run) is what clap sees and `dispatch` the door; `context`
 //! opens what a command stands on, and each command has a file or shares one with its kin
 //! (`history`: status, logs, cancel, journal, with `session` for what `logs --session` prints;
-//! `land`: undo, rescue; `lists`: tools, models; `workflow`: workflow, prompt). `run`, `resume` and
+//! `land`: undo, rescue; `lists`: tools, models; `workflow`: workflow, prompt; `workers`
+//! lists them and finds those that a run calls). `run`, `resume` and
 //! `demo` follow a live run through `live`. Errors become message, cause, hint and exit code in
 //! `exit` and nowhere else; `caps` reads amounts and numbers.
 
@@ -33,6 +34,7 @@ mod run_args;
 mod session;
 mod settings;
 mod trust;
+mod workers;
 mod workflow;
 mod workflows;
 mod worktree;

@@ -10,7 +10,7 @@ use crate::{
         live::{self, Watch},
         run_args::{CapArgs, ResumeArgs},
         settings::RunSettings,
-        workflows,
+        workers, workflows,
     },
     coordinator::{
         options::Reuse,
@@ -56,7 +56,9 @@ async fn begin(context: Context, args: &ResumeArgs) -> Result<(Handle, Watch), F
         stored.change_model(name);
     }
     let model = live::model(&context, Some(&stored.started.model))?;
-    let (ground, asks) = live::ground(&context, model, (args.output, &stored.options))?;
+    let workers = workers::hire(&context, (&graph, &stored.options))?;
+    let (mut ground, asks) = live::ground(&context, model, (args.output, &stored.options))?;
+    ground.workers = workers;
     let budget = stored.options.max_cost;
     let past = View::of(stored.past());
     let handle = start::resume(ground, graph, stored).await.map_err(failed)?;

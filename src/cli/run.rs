@@ -14,7 +14,7 @@ use crate::{
         live::{self, Watch},
         run_args::{Format, ModeName, RunArgs},
         settings::RunSettings,
-        workflows,
+        workers, workflows,
     },
     coordinator::{
         options::{Options, Reuse},
@@ -31,7 +31,7 @@ use crate::{
         report::Check,
         task::{EditFormat, Mode, Task},
     },
-    provider::model::Model,
+    provider::{model::Model, nobody},
     ui::view::View,
     verify::detect,
 };
@@ -54,17 +54,22 @@ async fn begin(context: Context, args: &RunArgs) -> Result<(Handle, Watch), Fail
     let dirty = tokio::task::spawn_blocking(move || repo.is_dirty());
     let git = live::git();
     let task = task(args)?;
-    let settings = overlay(context.setup.section::<RunSettings>()?, args);
+    let mut settings = overlay(context.setup.section::<RunSettings>()?, args);
     live::accepted(&context.repo, settings.mode, args.i_accept.as_deref())?;
-    let model = live::model(&context, settings.model.as_deref())?;
     let name = settings.workflow.clone().unwrap_or_else(|| "resolve".to_owned());
     // It may be missing because its folder is not trusted.
     let workflow = workflows::find(&context.setup, &name).inspect_err(|_| context.setup.warn())?;
     let prompts = context.setup.prompts()?;
     let graph = workflows::graph(&workflow, &prompts)?;
+    if settings.model.is_none() && !workers::need_model(&graph, args.worker.as_deref()) {
+        settings.model = Some(nobody::NAME.to_owned());
+    }
+    let model = live::model(&context, settings.model.as_deref())?;
     let reuse = if args.fresh { Reuse::Fresh } else { Reuse::Known };
     let mut options = settings.options(reuse).map_err(Failure::usage)?;
     workflows::limit(&mut options, &graph, &args.caps);
+    options.worker.clone_from(&args.worker);
+    let workers = workers::hire(&context, (&graph, &options))?;
     targets(&context.repo, args.into.as_deref())?;
     let base = base(&context, args)?;
     git.await?;
@@ -78,6 +83,7 @@ async fn begin(context: Context, args: &RunArgs) -> Result<(Handle, Watch), Fail
         let text = format!("the workflow `{}` is {}", workflow.name, workflow.origin);
         notes.push((Level::Info, text));
     }
+    notes.extend(workers::remark(&workers));
     notes.extend(remarks(&context, (&base, &*model, dirty), &mut options));
     let order = Order {
         task,
@@ -91,7 +97,8 @@ async fn begin(context: Context, args: &RunArgs) -> Result<(Handle, Watch), Fail
         notes,
     };
     let budget = order.options.max_cost;
-    let (ground, asks) = live::ground(&context, model, (args.output, &order.options))?;
+    let (mut ground, asks) = live::ground(&context, model, (args.output, &order.options))?;
+    ground.workers = workers;
     let started = start::start(ground, order).await;
     let handle = started.map_err(|error| live::start_failure(error, "latest"))?;
     Ok((handle, Watch { output: args.output, past: View::default(), budget, asks }))

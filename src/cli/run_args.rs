@@ -13,6 +13,7 @@ use crate::cli::caps;
   grafter run --issue-file issue.md --workflow solo
   gh issue view 7 --json body -q .body | grafter run -
   grafter run --issue-file issue.md --model chat+http://127.0.0.1:8080/v1#qwen --workflow small
+  grafter run --issue-file issue.md --worker claude --workflow solo
   grafter run \"…\" --verify 'cargo test' --verify 'cargo clippy -- -D warnings' --into main")]
 pub(super) struct RunArgs {
     /// The issue; `-` reads it from standard input.
@@ -27,6 +28,9 @@ pub(super) struct RunArgs {
     /// The model, such as `anthropic/NAME`, `openai/NAME`, `chat+URL#NAME`, `scripted:FILE`.
     #[arg(short, long, value_name = "MODEL")]
     pub(super) model: Option<String>,
+    /// Have this worker of your config.toml do the work of all implementation nodes.
+    #[arg(long, value_name = "NAME")]
+    pub(super) worker: Option<String>,
     /// Start from this revision instead of the target's tip or HEAD.
     #[arg(long, value_name = "REV")]
     pub(super) base: Option<String>,

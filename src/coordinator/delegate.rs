@@ -125,6 +125,7 @@ fn brief((id, mode): (&NodeId, Option<Mode>), question: String, earlier: Vec<Eve
         temperatures: Vec::new(),
         mode,
         max_turns: Some(20),
+        worker: None,
     });
     let node = Node {
         id: id.to_string(),

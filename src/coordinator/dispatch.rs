@@ -147,9 +147,11 @@ impl Dispatcher {
         if matches!(event.what, What::Landed { .. }) {
             self.landings.note(&event.what, self.shared.repo.head_branch().as_deref());
         }
-        if let (What::ModelResult { .. } | What::ModelFailed { .. }, Some(agent)) =
-            (&event.what, &event.agent)
-        {
+        let answered = matches!(
+            event.what,
+            What::ModelResult { .. } | What::ModelFailed { .. } | What::WorkerResult(_)
+        );
+        if let Some(agent) = event.agent.as_ref().filter(|_| answered) {
             self.reserved.release(agent);
         }
         // Nobody listens any more when the front is gone; the run goes on all the same.

@@ -19,7 +19,7 @@ use crate::{
         ids::{AgentId, NodeId, Oid},
         report::{CheckEnd, CheckReport, RunEnd},
     },
-    sandbox::place::Place,
+    sandbox::{grants::Grants, place::Place},
     subagent::housing::Wish,
     verify::{self, flaky, run::CheckError},
 };
@@ -115,7 +115,12 @@ async fn place(
     commit: &Oid,
 ) -> Result<Arc<Place>, RunEnd> {
     let name = who.1.as_str().replace(['@', '~'], "-");
-    let wish = Wish { name: format!("checks-{name}"), commit: commit.clone(), branch: None };
+    let wish = Wish {
+        name: format!("checks-{name}"),
+        commit: commit.clone(),
+        branch: None,
+        grants: Grants::default(),
+    };
     let lodging = shared.housing.pristine(who, &wish).await.map_err(|error| broken(&error))?;
     Ok(lodging.place)
 }
@@ -204,7 +209,9 @@ pub(super) fn message(shared: &Shared) -> String {
     let text = shared.started.task.text.trim();
     let title: String = text.lines().next().unwrap_or("change").chars().take(72).collect();
     let rest = if text.len() > title.len() { format!("\n\n{text}") } else { String::new() };
-    format!("{title}{rest}\n\nGrafter-Run: {}\n{}\n", shared.run, TRAILER)
+    let helpers: String =
+        shared.workers.keys().map(|name| format!("Assisted-by: {name}\n")).collect();
+    format!("{title}{rest}\n\nGrafter-Run: {}\n{TRAILER}\n{helpers}", shared.run)
 }
 
 async fn land(shared: &Shared, state: &RunState) -> Result<(), RunEnd> {

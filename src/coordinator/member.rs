@@ -12,7 +12,9 @@ use crate::{
         brief::Brief,
         commits, key, scene,
         shared::{Shared, blocking, broken},
+        worker::Call,
     },
+    external::options::Hired,
     graph::node::{AgentWork, Node},
     guard::{decide::Policy, modes},
     prompt::assemble::Assembled,
@@ -24,6 +26,7 @@ use crate::{
         task::{AgentKind, EditFormat, Mode, Phase},
     },
     provider::model::Cue,
+    sandbox::grants::Grants,
     subagent::housing::{Lodging, Wish},
     tools::{desk::Desk, reads::ReadSet},
 };
@@ -38,6 +41,7 @@ pub(super) struct Member<'a> {
 impl Member<'_> {
     /// Returns what the agent comes to, and whether a stored result was used.
     pub(super) async fn outcome(&self) -> Result<(Outcome, bool), RunEnd> {
+        let worker = self.worker()?;
         let scene = scene::scene(self.shared, self.brief, (self.agent, self.format())).await?;
         let key = self.key(&scene.sha);
         if let Some(outcome) = self.reuse(&key).await? {
@@ -45,8 +49,16 @@ impl Member<'_> {
         }
         let fork = self.fork()?;
         let lodging = self.lodge().await?;
-        let bench = self.bench(&lodging, scene.offered);
-        let outcome = work(self.assignment(scene.prompt, fork), bench).await;
+        let outcome = match worker {
+            Some(worker) => {
+                let (shared, brief, start) = (self.shared, self.brief, self.start());
+                Call { shared, brief, worker, start }.outcome(&scene.prompt, &lodging).await
+            }
+            None => {
+                let bench = self.bench(&lodging, scene.offered);
+                work(self.assignment(scene.prompt, fork), bench).await
+            }
+        };
         let outcome = self.leave(lodging, judged(outcome)).await?;
         if outcome.status == Status::Succeeded {
             commits::keep(self.shared, &key, outcome.commit.as_ref()).await;
@@ -59,8 +71,17 @@ impl Member<'_> {
         self.brief.node.writes()
     }
 
+    /// Returns who works in the model's stead, if somebody does.
+    fn worker(&self) -> Result<Option<&Hired>, RunEnd> {
+        let named = self.shared.options.worker.as_ref().or(self.agent.worker.as_ref());
+        let Some(name) = named.filter(|_| self.writes()) else { return Ok(None) };
+        let unknown =
+            || RunEnd::Refused(format!("there is no worker `{name}` in your config.toml"));
+        self.shared.workers.get(name).map(Some).ok_or_else(unknown)
+    }
+
     fn format(&self) -> EditFormat {
-        if !self.writes() {
+        if !self.writes() || matches!(self.worker(), Ok(Some(_))) {
             return EditFormat::Tools;
         }
         let own = self.shared.options.edit_format.or(self.agent.edit_format);
@@ -97,25 +118,27 @@ impl Member<'_> {
         let commands = commands.collect::<Vec<_>>().join("\n");
         let words = serde_json::to_string(&**self.shared.prompts.words()).unwrap_or_default();
         let context = serde_json::to_string(&brief.context).unwrap_or_default();
-        key::of_agent(
-            self.shared,
-            &[
-                ("node", &node),
-                ("prompt", prompt),
-                ("words", &words),
-                ("base", base),
-                ("start", start.as_str()),
-                ("sample", &sample),
-                ("edit format", self.format().name()),
-                ("checks", &commands),
-                ("context", &context),
-            ],
-        )
+        let mut parts = vec![
+            ("node", node.as_str()),
+            ("prompt", prompt),
+            ("words", &words),
+            ("base", base),
+            ("start", start.as_str()),
+            ("sample", &sample),
+            ("edit format", self.format().name()),
+            ("checks", &commands),
+            ("context", &context),
+        ];
+        if let Ok(Some(worker)) = self.worker() {
+            parts.extend([("worker", &*worker.name), ("its settings", &*worker.written)]);
+        }
+        key::of_agent(self.shared, &parts)
     }
 
     async fn reuse(&self, key: &Key) -> Result<Option<Outcome>, RunEnd> {
         // A conversation that was begun is finished, not replaced.
-        let began = |event: &Event| matches!(event.what, What::ModelIntent { .. });
+        let began =
+            |event: &Event| matches!(event.what, What::ModelIntent { .. } | What::WorkerIntent(_));
         if self.brief.earlier.iter().any(began) {
             return Ok(None);
         }
@@ -145,13 +168,16 @@ impl Member<'_> {
         let lodging = match brief.node.phase {
             Phase::Research | Phase::Synthesis => shared.housing.reader(&base).await,
             Phase::Implementation => {
-                let wish =
-                    Wish { name: "writer".into(), commit: base, branch: Some(shared.branch()) };
+                let branch = Some(shared.branch());
+                let grants = self.worker()?.map(|worker| worker.grants.clone());
+                let grants = grants.unwrap_or_default();
+                let wish = Wish { name: "writer".into(), commit: base, branch, grants };
                 shared.housing.writer(who, &wish).await
             }
             Phase::Verification => {
                 let name = format!("review-{}", agent.as_str().replace('@', "-"));
-                let wish = Wish { name, commit: self.start(), branch: None };
+                let (commit, grants) = (self.start(), Grants::default());
+                let wish = Wish { name, commit, branch: None, grants };
                 shared.housing.visitor(who, &wish).await
             }
         };

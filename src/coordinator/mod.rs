@@ -5,7 +5,8 @@
 //! `groups`, `schedule` and `budget`), whose effects are journaled first and then carried out. A `unit` runs
 //! one instance of a node, told by a `brief`; for an agent that is a `member` (its prompt from
 //! `scene`, its files from `focus`), and what it wrote becomes a commit in `commits`,
-//! after `redact` has looked for words that must not get out. `jobs` are the
+//! after `redact` has looked for words that must not get out; a `worker` may do a member's work.
+//! `jobs` are the
 //! scaffold's own: checks on the base, the candidate, the landing. `delegate` adds the helpers that
 //! agents ask for, `key` names results for later runs, and `control` is how others stop a run.
 //! `audit` says at the end what of the user's side of the repository changed.
@@ -34,3 +35,4 @@ mod simulation;
 pub mod start;
 pub mod state;
 mod unit;
+mod worker;

@@ -45,6 +45,10 @@ pub struct Options {
     /// Whether checkpoints of the run's record are signed.
     #[serde(default)]
     pub sign: bool,
+    /// Who does the work of all implementation nodes in the model's stead, by its name in the user's
+    /// settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
     /// What gives an alarm in this run; nothing unless a user wants that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tripwire: Option<Tripwire>,
@@ -87,6 +91,7 @@ impl Default for Options {
             max_agents: 8,
             share: vec![".venv".to_owned(), "node_modules".to_owned()],
             sign: false,
+            worker: None,
             tripwire: None,
         }
     }

@@ -1,12 +1,13 @@
 //! What the dispatcher, its units and its jobs have in common for one run; never changed.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     coordinator::{contexts::Contexts, options::Options},
+    external::options::Hired,
     git::{diff, repo::Repo, witness::Print},
     graph::dag::Graph,
     guard,
@@ -50,6 +51,8 @@ pub(super) struct Shared {
     pub(super) interactive: bool,
     /// The user's rules on commands.
     pub(super) rules: Arc<guard::options::Options>,
+    /// The workers that this run may call, by name.
+    pub(super) workers: BTreeMap<String, Hired>,
     /// What the user has said in this run so far.
     pub(super) standing: Standing,
     /// The contexts that forks share.

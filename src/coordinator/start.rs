@@ -22,6 +22,7 @@ use crate::{
         shared::{Shared, blocking},
         state::RunState,
     },
+    external::options::Hired,
     git::{repo::Repo, witness::Print},
     graph::dag::Graph,
     guard::{self, tripwire::Tripwire},
@@ -73,6 +74,8 @@ pub struct Ground {
     pub guard: guard::options::Options,
     /// The model that the rules name as classifier.
     pub classifier: Option<Arc<dyn Model>>,
+    /// The workers that this run may call.
+    pub workers: Vec<Hired>,
     /// Where questions for a person go; none when nobody is there.
     pub asks: Option<UnboundedSender<Ask>>,
     /// What signs the run's record, if its options say so.
@@ -96,6 +99,7 @@ impl Ground {
             hide: vec![folder.to_owned()],
             guard: guard::options::Options::default(),
             classifier: None,
+            workers: Vec::new(),
             asks: None,
             key: None,
         })
@@ -394,16 +398,7 @@ async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartE
     let socket = control::socket_path(&ground.runtime, &plan.run);
     let guard = reachable(socket, &control, &live.journal).await?;
     let swept = sweep_others(&ground, &plan.run);
-    let site = Site {
-        root: ground.trees.join(plan.run.as_str()),
-        repo: ground.repo.clone(),
-        backend: ground.backend,
-        sandbox: ground.sandbox,
-        helper: ground.helper,
-        share: plan.options.share.clone(),
-        canary: plan.options.tripwire.as_ref().map(Tripwire::file),
-        hide: ground.hide,
-    };
+    let site = site(&ground, &plan);
     let run = plan.run;
     let shared = Arc::new(Shared {
         run: run.clone(),
@@ -424,6 +419,7 @@ async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartE
         halt: CancellationToken::new(),
         interactive: ground.asks.is_some(),
         rules: Arc::new(ground.guard),
+        workers: ground.workers.into_iter().map(|worker| (worker.name.clone(), worker)).collect(),
         standing: Standing::default(),
         contexts: Contexts::default(),
     });
@@ -446,6 +442,19 @@ async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartE
 fn sweep_others(ground: &Ground, run: &RunId) -> JoinHandle<()> {
     let (repo, trees, run) = (ground.repo.clone(), ground.trees.clone(), run.clone());
     tokio::spawn(blocking(move || sweep::others(&repo, &trees, &run)))
+}
+
+fn site(ground: &Ground, plan: &Plan) -> Site {
+    Site {
+        root: ground.trees.join(plan.run.as_str()),
+        repo: ground.repo.clone(),
+        backend: ground.backend,
+        sandbox: ground.sandbox.clone(),
+        helper: ground.helper.clone(),
+        share: plan.options.share.clone(),
+        canary: plan.options.tripwire.as_ref().map(Tripwire::file),
+        hide: ground.hide.clone(),
+    }
 }
 
 fn writer_after(end: &Result<RunEnd, JournalError>) -> Writer {

@@ -155,6 +155,10 @@ impl RunState {
                     self.maybe.1 = self.maybe.1.saturating_add(rest);
                 }
             }
+            What::WorkerResult(end) => {
+                self.usage += end.usage;
+                self.cost += end.cost.unwrap_or_default();
+            }
             What::NodesReset { nodes, feedback } => self.reset(nodes, feedback),
             _ => {
                 self.apply_node(event);

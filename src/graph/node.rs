@@ -86,6 +86,10 @@ pub struct AgentWork {
     pub mode: Option<Mode>,
     /// Most answers of the model.
     pub max_turns: Option<u32>,
+    /// Somebody else's agent that does the work, by its name in the user's settings; like `mode`
+    /// not in the content key of a node without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
 }
 
 impl AgentWork {

@@ -83,6 +83,7 @@ fn checks(spec: &NodeSpec, problems: &mut Problems) -> Work {
         ("max_turns", spec.max_turns.as_ref().map(|it| it.at)),
         ("temperature", spec.temperature.as_ref().map(|it| it.at)),
         ("edit_format", spec.edit_format.as_ref().map(|it| it.at)),
+        ("worker", spec.worker.as_ref().map(|it| it.at)),
     ];
     for (key, at) in given {
         if let Some(at) = at {
@@ -106,6 +107,14 @@ fn agent(spec: &At<NodeSpec>, catalogue: &Catalogue, problems: &mut Problems) ->
     {
         problems.add(format.at, "`edit_format` is for implementation nodes; others change nothing");
     }
+    if let Some(worker) = &written.worker
+        && written.phase.value != Phase::Implementation
+    {
+        problems.add(
+            worker.at,
+            "`worker` is for implementation nodes; what others find out, their agents hand over",
+        );
+    }
     if let Some(turns) = written.max_turns.as_ref().filter(|turns| turns.value == 0) {
         problems.add(turns.at, "`max_turns` must be at least 1");
     }
@@ -122,6 +131,7 @@ fn agent(spec: &At<NodeSpec>, catalogue: &Catalogue, problems: &mut Problems) ->
         temperatures: temperatures(written, problems),
         mode: written.mode.as_ref().map(|mode| mode.value),
         max_turns: written.max_turns.as_ref().map(|turns| turns.value),
+        worker: written.worker.as_ref().map(|worker| worker.value.clone()),
     })
 }
 

@@ -37,6 +37,7 @@
 //! | `max_turns` | most model answers of one agent |
 //! | `temperature` | a number, or a list with one per attempt, the last for all later ones |
 //! | `edit_format` | `tools`, `blocks`, `whole-file` or `whole-function`; implementation only |
+//! | `worker` | a `[workers]` table of the user's settings: somebody else's agent does the work; implementation only |
 //!
 //! Several nodes may give a carry of the same name only if it is a list or findings (joined in the
 //! order of the file). Two implementation nodes must be in order by `needs`: one writer at a time.
@@ -109,6 +110,7 @@ pub struct NodeSpec {
     pub max_turns: Option<At<u32>>,
     pub temperature: Option<At<Temperatures>>,
     pub edit_format: Option<At<EditFormat>>,
+    pub worker: Option<At<String>>,
 }
 
 /// Who does a node's work.

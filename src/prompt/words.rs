@@ -57,6 +57,9 @@ pub struct Words {
     pub wrong: String,
     /// For a refused finish; `missing` are the lines that say what it lacks.
     pub bounced: String,
+    /// Before the task of somebody else's agent.
+    #[serde(default)]
+    pub worker: String,
     /// A finish without a summary.
     pub no_summary: String,
     /// A research without a finding.

@@ -30,6 +30,8 @@
 //! | `tool_intent` | `turn`, `index`, `tool`, `title` |
 //! | `tool_result` | `turn`, `index`, `tool`, `title`, `is_error`, `content`, `memo`, `snapshot`, `took_ms` |
 //! | `call_judged` | `turn`, `index`, `tool`, `title`, `decision`, `checks`, `why`, `answer?`, `code?` |
+//! | `worker_intent` | `worker`, `command`, `timeout_ms` |
+//! | `worker_result` | `worker`, `end`, `summary`, `error?`, `output`, `usage`, `cost?`, `snapshot?`, `took_ms` |
 //! | `commit_intent` | `branch` |
 //! | `commit_made` | `commit`, `branch`, `stat`, `tests_touched?`, `left_out?` |
 //! | `candidate_made` | `candidate`, `tree`, `tip`, `commit` |
@@ -85,6 +87,7 @@ use crate::protocol::{
     report::{CheckReport, DiffStat, RunEnd, Verdict},
     task::{AgentKind, Mode, Phase, Task},
     usage::{Micros, Usage},
+    worker::{WorkerCall, WorkerEnd},
 };
 
 /// The version of the record and event format.
@@ -336,6 +339,10 @@ pub enum What {
         /// Milliseconds.
         took_ms: u64,
     },
+    /// Somebody else's agent is about to be called.
+    WorkerIntent(WorkerCall),
+    /// Somebody else's agent has ended.
+    WorkerResult(Box<WorkerEnd>),
     /// A commit is about to be made of an agent's tree.
     CommitIntent {
         /// The branch that will hold it.

@@ -17,3 +17,4 @@ pub mod rule;
 pub mod task;
 pub mod tool;
 pub mod usage;
+pub mod worker;

@@ -5,7 +5,8 @@
 //! `responses`: each a pure rendering and a pure decoder) through `http` with `retry` and
 //! `breaker`; `tolerant` finds tool calls in what weak models write as text. `known` is the table
 //! of providers and models (`models.yaml` and the user's own), `price` makes money of tokens, `key`
-//! finds keys. `scripted` and `gold` answer without a network and say so in their `ModelInfo`.
+//! finds keys. `scripted` and `gold` answer without a network and say so in their `ModelInfo`; `nobody`
+//! answers nothing, for runs whose agents are all workers.
 
 pub mod anthropic;
 pub mod breaker;
@@ -15,6 +16,7 @@ pub mod http;
 pub mod key;
 pub mod known;
 pub mod model;
+pub mod nobody;
 pub mod open;
 pub mod patch;
 pub mod price;

@@ -6,6 +6,7 @@
 //! | `chat+URL#model`, `anthropic+URL#model`, `responses+URL#model` | any address; `?window=8192&max_output=1024` may follow |
 //! | `scripted:FILE` | plays a session |
 //! | `gold:PATCH` | plays a known solution |
+//! | `none` | nobody: for runs in which workers do what agents would |
 //!
 //! An inline address gets the key of `GRAFTER_API_KEY`, if set, never another provider's.
 //! The breaker belongs to the returned model: open one once per run and share it.
@@ -27,6 +28,7 @@ use crate::{
         key::{self, Env, KeyError},
         known::{Options, Provider, Row},
         model::{Model, ModelInfo},
+        nobody::{self, Nobody},
         price::Price,
         remote::Remote,
         retry::Retry,
@@ -114,6 +116,9 @@ pub fn open(name: &str, options: &Options, env: Env<'_>) -> Result<Arc<dyn Model
     }
     if let Some(file) = name.strip_prefix("gold:") {
         return Ok(Arc::new(Gold::load(name, Path::new(file))?));
+    }
+    if name == nobody::NAME {
+        return Ok(Arc::new(Nobody::default()));
     }
     let place = match inline(name)? {
         Some(place) => place,

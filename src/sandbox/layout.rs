@@ -141,6 +141,9 @@ fn view(spec: &PlaceSpec, host: &Host, tools: &Toolchains, home: &Path) -> View 
     };
     let gone: Vec<PathBuf> = over.iter().filter(gone).map(|(path, _)| path.clone()).collect();
     over.retain(|path, _| !gone.contains(path));
+    for path in &spec.write {
+        over.insert(path.clone(), Fill::Own(resolved(path).into()));
+    }
     // A mount point can be made in an empty folder only if that one can be written.
     for path in hide {
         let around = over
@@ -202,7 +205,7 @@ fn access(spec: &PlaceSpec, host: &Host, tools: &Toolchains) -> Access {
     let shared = shared.chain(spec.share.iter().map(|(from, _)| resolved(from)));
     let secrets: BTreeSet<PathBuf> = secrets(tools).into_iter().collect();
     read.extend(shared.chain(spec.objects.clone()).flat_map(|root| readable(root, &secrets)));
-    let write = [&spec.tree, &spec.home].into_iter().chain(&spec.private_git);
+    let write = [&spec.tree, &spec.home].into_iter().chain(&spec.private_git).chain(&spec.write);
     Access {
         read: read.into_iter().map(Into::into).collect(),
         write: write.map(|path| path.clone().into()).collect(),
@@ -249,6 +252,7 @@ mod tests {
             home: root.join("private"),
             hide: vec![root.join("home/state"), root.join("home/repo/.git")],
             share: vec![(root.join("deps"), root.join("home/repo/.venv"))],
+            write: Vec::new(),
             path_env: std::env::join_paths(path_env).expect("joins"),
             backend: Backend::Namespaces,
             options: Options::default(),

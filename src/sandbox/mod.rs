@@ -13,7 +13,8 @@
 //! `bubblewrap` in their place, and `landlock`, `limits` and `seccomp` confine; `serve` and `running`
 //! run commands, which `watch` looks at; `launcher`, with `program` and `redirect`, starts them,
 //! by a shell or without one. `wire` is what passes between them. `hosts`,
-//! `proxy`, `ask` and `outlet` are the way to the hosts that the user named.
+//! `proxy`, `ask` and `outlet` are the way to the hosts that the user named; [`grants`] is what one
+//! place has beyond the others.
 
 mod ask;
 mod beneath;
@@ -24,6 +25,7 @@ mod client;
 pub mod disk;
 pub mod file_error;
 pub mod files;
+pub mod grants;
 pub mod host;
 pub mod hosts;
 mod kin;

@@ -25,7 +25,7 @@ use crate::sandbox::{
     beneath::Beneath,
     client::Client,
     disk,
-    file_error::FileError,
+    file_error::{FileError, broken},
     files::{Entry, Files, Meta},
     layout,
     options::Options,
@@ -58,6 +58,8 @@ pub struct PlaceSpec {
     pub hide: Vec<PathBuf>,
     /// Folders of the host and where they are seen, read-only.
     pub share: Vec<(PathBuf, PathBuf)>,
+    /// Folders and files of the host that may be written, seen at their own paths.
+    pub write: Vec<PathBuf>,
     /// PATH for commands.
     pub path_env: OsString,
     /// How commands are confined.
@@ -82,6 +84,7 @@ impl PlaceSpec {
             home: home.to_owned(),
             hide: Vec::new(),
             share: Vec::new(),
+            write: Vec::new(),
             path_env: std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()),
             backend: probe::probe().backend,
             options: Options::default(),
@@ -267,6 +270,26 @@ impl Place {
             *known = notes;
         }
         Ok(client)
+    }
+}
+
+/// Files in the private home, for what commands shall find or leave there.
+impl Place {
+    /// Writes a file and returns where commands see it.
+    pub fn write_home(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, FileError> {
+        self.home_files(name)?.write(name, bytes)?;
+        Ok(self.home_seen().join(name))
+    }
+
+    /// Returns the first bytes of a file.
+    pub fn read_home(&self, name: &str, most: usize) -> Result<Vec<u8>, FileError> {
+        self.home_files(name)?.read_range(name, 0, most)
+    }
+
+    /// Commands write there, so not even grafter follows links in it.
+    fn home_files(&self, name: &str) -> Result<Files, FileError> {
+        let opened = Beneath::open(&self.spec.home).map(Files::new);
+        opened.map_err(broken("open", name))
     }
 }
 

@@ -38,6 +38,7 @@ use crate::{
         ids::{AgentId, NodeId, Oid},
     },
     sandbox::{
+        grants::Grants,
         lock::{TreeLock, WriteGuard},
         options::Options,
         place::{Place, PlaceSpec},
@@ -126,6 +127,8 @@ pub struct Wish {
     pub commit: Oid,
     /// Its branch; none for a throw-away tree.
     pub branch: Option<String>,
+    /// What its place may show and reach beyond the others.
+    pub grants: Grants,
 }
 
 impl Housing {
@@ -138,7 +141,12 @@ impl Housing {
     /// Returns the place that all readers share, at the base.
     pub async fn reader(&self, base: &Oid) -> Result<Lodging, HousingError> {
         let make = || async {
-            let wish = Wish { name: "base".to_owned(), commit: base.clone(), branch: None };
+            let wish = Wish {
+                name: "base".to_owned(),
+                commit: base.clone(),
+                branch: None,
+                grants: Grants::default(),
+            };
             self.open(None, &wish).await
         };
         let place = self.shared.get_or_try_init(make).await?.clone();
@@ -336,7 +344,10 @@ fn prepare(
     };
     let git = private::make(&site.repo, &spec).map_err(|error| tree_error(chain(&error)))?;
     let checkout = site.repo.checkout().to_path_buf();
-    let share = share::folders(&site.repo, &site.share, &wish.commit);
+    let mut share = share::folders(&site.repo, &site.share, &wish.commit);
+    share.extend(wish.grants.read.iter().map(|path| (path.clone(), path.clone())));
+    let mut options = site.sandbox.clone();
+    options.hosts.extend(wish.grants.hosts.iter().cloned());
     // In a linked worktree they lie outside the checkout, so the tree over that covers them not.
     let hide = site.hide.iter().cloned().chain(worktrees::of_others(&site.repo)).collect();
     Ok(PlaceSpec {
@@ -347,9 +358,10 @@ fn prepare(
         home,
         hide,
         share,
+        write: wish.grants.write.clone(),
         path_env: std::env::var_os("PATH").unwrap_or_default(),
         backend: site.backend,
-        options: site.sandbox.clone(),
+        options,
         contacts: None,
         helper: site.helper.clone(),
     })
@@ -381,7 +393,8 @@ mod tests {
             repo,
         };
         let commit = site.repo.resolve("HEAD").unwrap();
-        let wish = Wish { name: "base".to_owned(), commit, branch: None };
+        let wish =
+            Wish { name: "base".to_owned(), commit, branch: None, grants: Grants::default() };
         let spec = prepare(&site, &wish, (&site.root.join("base"), None)).unwrap();
         assert!(!site.repo.common_dir().starts_with(&spec.seen_as), "or the test shows nothing");
         for hidden in [site.repo.common_dir(), site.repo.git_dir(), &fixture.root] {

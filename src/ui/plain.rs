@@ -5,6 +5,7 @@ use crate::{
         event::{CheckedTree, Event, Level, Paid, RunStarted, What},
         outcome::{Outcome, Status},
         report::{CheckReport, Grade, RunEnd, Verdict},
+        worker::WorkerEnd,
     },
     ui::{
         audit,
@@ -54,6 +55,8 @@ fn words(view: &View, event: &Event) -> Option<String> {
         What::ToolResult { title, is_error, .. } => {
             format!("{}{}", short(title), if *is_error { " (failed)" } else { "" })
         }
+        What::WorkerIntent(call) => format!("worker {} begins", escape(&call.worker)),
+        What::WorkerResult(end) => worker_ended(end),
         What::CommitMade { commit, branch, .. } => {
             format!("committed {} on {}", commit.short(), escape(branch))
         }
@@ -84,6 +87,11 @@ fn words(view: &View, event: &Event) -> Option<String> {
         | What::CandidateMade { .. }
         | What::LandIntent { .. } => return None,
     })
+}
+
+fn worker_ended(end: &WorkerEnd) -> String {
+    let why = end.error.as_ref().map(|why| format!(": {}", short(why))).unwrap_or_default();
+    format!("worker {} ended ({}){why}", escape(&end.worker), escape(&end.end))
 }
 
 /// Returns how a run ended, with its reason.

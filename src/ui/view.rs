@@ -260,6 +260,10 @@ impl View {
             self.usage += *usage;
             self.cost += *cost;
         }
+        if let What::WorkerResult(end) = what {
+            self.usage += end.usage;
+            self.cost += end.cost.unwrap_or_default();
+        }
         let (Some(id), clock) = (id, self.clock) else { return };
         match what {
             What::NodeStarted { attempt, phase, role, .. } => {
@@ -279,6 +283,16 @@ impl View {
                 node.turns += 1;
             }
             What::ToolIntent { title, .. } => self.node(id).doing.clone_from(title),
+            What::WorkerIntent(call) => {
+                self.node(id).doing = format!("{} is at work", call.worker);
+            }
+            What::WorkerResult(end) => {
+                self.has_snapshot |= end.snapshot.is_some();
+                let node = self.node(id);
+                node.usage += end.usage;
+                node.cost += end.cost.unwrap_or_default();
+                node.doing = format!("{}: {}", end.worker, end.end);
+            }
             What::ToolResult { title, snapshot, .. } => {
                 self.has_snapshot |= snapshot.is_some();
                 let node = self.node(id);

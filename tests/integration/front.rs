@@ -64,6 +64,7 @@ fn every_command_has_help_with_an_example_where_one_helps() {
     prompt lint
     tools
     models
+    workers
     worktree
     worktree ls
     worktree clean
@@ -139,7 +140,7 @@ fn the_kinds_of_events_are_stable_and_documented() {
     let kinds = kinds();
     assert_eq!(documented("Kinds of events"), kinds);
     let list: Vec<_> = kinds.into_iter().collect();
-    insta::assert_snapshot!(list.join(" "), @"audited call_judged cancel_asked candidate_conflict candidate_made checks_finished commit_intent commit_made host_asked land_intent land_missed landed model_failed model_intent model_result node_finished node_skipped node_started nodes_reset note place_intent place_ready run_finished run_resumed run_started tool_intent tool_result tripped verdict_given");
+    insta::assert_snapshot!(list.join(" "), @"audited call_judged cancel_asked candidate_conflict candidate_made checks_finished commit_intent commit_made host_asked land_intent land_missed landed model_failed model_intent model_result node_finished node_skipped node_started nodes_reset note place_intent place_ready run_finished run_resumed run_started tool_intent tool_result tripped verdict_given worker_intent worker_result");
 }
 
 #[test]

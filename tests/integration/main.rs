@@ -12,6 +12,7 @@ mod cves;
 mod direct;
 mod env;
 mod examples;
+mod external;
 mod front;
 mod gate;
 mod hostile;

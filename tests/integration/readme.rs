@@ -187,8 +187,10 @@ fn provider_settings_are_the_programs() {
 fn the_example_configuration_is_accepted() {
     let env = Env::new();
     std::fs::create_dir_all(env.root().join("config/grafter")).expect("a new folder");
-    let [models, rules] = &blocks("toml")[..] else { panic!("two configurations are shown") };
-    let config = format!("{models}\n{rules}");
+    let [models, workers, rules] = &blocks("toml")[..] else {
+        panic!("three configurations are shown");
+    };
+    let config = format!("{models}\n{workers}\n{rules}");
     std::fs::write(env.root().join("config/grafter/config.toml"), config).expect("a new file");
     let explained = env.grafter(["policy", "explain", "cargo test -q"]).ok().stdout;
     assert!(explained.contains("default      run"), "{explained}");
@@ -197,6 +199,11 @@ fn the_example_configuration_is_accepted() {
         ["lab ", "LAB_API_KEY is not set", "big-coder*", "$0.40 in, $0.10 cached, $1.60 out"]
     {
         assert!(models.contains(text), "{text} is missing in\n{models}");
+    }
+    let workers = env.grafter(["workers"]).ok().stdout;
+    for text in ["claude", "OPENAI_API_KEY (not set), 127.0.0.1:8080", "cannot grant `~/.my-agent`"]
+    {
+        assert!(workers.contains(text), "{text} is missing in\n{workers}");
     }
     env.write("a", "a");
     env.commit("start");

@@ -76,6 +76,7 @@ impl Host {
             objects: Vec::new(),
             hide: vec![root.join("state")],
             share: Vec::new(),
+            write: Vec::new(),
             path_env: std::env::var_os("PATH").expect("a PATH"),
             tree: root.join("tree"),
             seen_as: root.join("checkout"),

@@ -11,7 +11,7 @@ fn unknown_key() {
     nedes: [b]
 ";
     insta::assert_snapshot!(problems(text), @r"
-    w.yaml:7:5: unknown key `nedes`; did you mean `needs`? (known: id, phase, work, role, kind, tools, needs, each, ask, gives, takes, when, on_failure, optional, mode, max_turns, temperature, edit_format)
+    w.yaml:7:5: unknown key `nedes`; did you mean `needs`? (known: id, phase, work, role, kind, tools, needs, each, ask, gives, takes, when, on_failure, optional, mode, max_turns, temperature, edit_format, worker)
     7 |     nedes: [b]
       |     ^
     ");

@@ -1,0 +1,184 @@
+//! Agents whose command line is known: how each is called without a person.
+//!
+//! All of them are told to ask nobody, because the sandbox is what confines them and nobody would
+//! answer. None of these lines grants anything: environment, folders and hosts are the user's to say.
+
+use serde::{Deserialize, Serialize};
+
+/// An agent that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// Claude Code.
+    Claude,
+    /// OpenAI Codex.
+    Codex,
+    /// Gemini CLI.
+    Gemini,
+    /// opencode.
+    Opencode,
+    /// goose.
+    Goose,
+    /// aider.
+    Aider,
+    /// mini-swe-agent.
+    Mini,
+}
+
+/// One preset.
+struct Row {
+    preset: Preset,
+    name: &'static str,
+    /// Its command in groups; one is left out where it names a value that the user did not set.
+    command: &'static [&'static [&'static str]],
+    /// Variables without which it would ask somebody.
+    env: &'static [(&'static str, &'static str)],
+}
+
+const TABLE: [Row; 7] = [
+    // code.claude.com/docs/en/headless
+    Row {
+        preset: Preset::Claude,
+        name: "claude",
+        command: &[
+            &["claude", "-p", "{prompt}", "--output-format", "json"],
+            &["--dangerously-skip-permissions"],
+            &["--model", "{model}"],
+        ],
+        // To root, as a user may look inside a namespace, it refuses that flag without this.
+        env: &[("IS_SANDBOX", "1")],
+    },
+    // github.com/openai/codex, docs/exec.md
+    Row {
+        preset: Preset::Codex,
+        name: "codex",
+        command: &[
+            &["codex", "exec", "--json", "--skip-git-repo-check"],
+            &["--dangerously-bypass-approvals-and-sandbox"],
+            &["--model", "{model}"],
+            &["{prompt}"],
+        ],
+        env: &[],
+    },
+    // geminicli.com/docs/cli/headless
+    Row {
+        preset: Preset::Gemini,
+        name: "gemini",
+        command: &[
+            &["gemini", "--yolo", "--output-format", "json"],
+            &["--model", "{model}"],
+            &["--prompt", "{prompt}"],
+        ],
+        env: &[],
+    },
+    // opencode.ai/docs/cli
+    Row {
+        preset: Preset::Opencode,
+        name: "opencode",
+        command: &[
+            &["opencode", "run", "--format", "json"],
+            &["--model", "{model}"],
+            &["{prompt}"],
+        ],
+        env: &[],
+    },
+    // block.github.io/goose/docs/guides/goose-cli-commands
+    Row {
+        preset: Preset::Goose,
+        name: "goose",
+        command: &[
+            &["goose", "run", "--no-session", "--quiet", "--output-format", "json"],
+            &["--model", "{model}"],
+            &["--instructions", "{prompt_file}"],
+        ],
+        env: &[("GOOSE_MODE", "auto")],
+    },
+    // aider.chat/docs/config/options.html; its histories would lie in the tree
+    Row {
+        preset: Preset::Aider,
+        name: "aider",
+        command: &[
+            &["aider", "--yes-always", "--no-auto-commits", "--no-gitignore", "--no-pretty"],
+            &["--no-stream", "--no-check-update", "--map-tokens", "0"],
+            &["--chat-history-file", "/dev/null", "--input-history-file", "/dev/null"],
+            &["--model", "{model}"],
+            &["--openai-api-base", "{base_url}"],
+            &["--message-file", "{prompt_file}"],
+        ],
+        env: &[],
+    },
+    // mini-swe-agent.com/latest/usage/mini
+    Row {
+        preset: Preset::Mini,
+        name: "mini",
+        command: &[
+            &["mini", "--yolo", "--exit-immediately", "--output", "{report_file}"],
+            &["--model", "{model}"],
+            // What an address of the user's own costs, it does not know.
+            &[
+                "--config",
+                "mini.yaml",
+                "--config",
+                "model.model_kwargs.api_base={base_url}",
+                "--config",
+                "model.cost_tracking=ignore_errors",
+            ],
+            &["--task", "{prompt}"],
+        ],
+        env: &[("MSWEA_CONFIGURED", "true")],
+    },
+];
+
+impl Preset {
+    /// Returns the preset of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        TABLE.iter().find(|row| row.name == name).map(|row| row.preset)
+    }
+
+    /// Returns the names of all presets.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        TABLE.iter().map(|row| row.name)
+    }
+
+    /// Returns its name.
+    pub fn name(self) -> &'static str {
+        self.row().map_or("", |row| row.name)
+    }
+
+    /// Returns its command without the groups that name one of the values in `unset`.
+    pub fn command(self, unset: &[&str]) -> Vec<String> {
+        let groups = self.row().into_iter().flat_map(|row| row.command);
+        let names = |word: &&str| unset.iter().any(|place| word.contains(place));
+        let set = groups.filter(|group| !group.iter().any(names));
+        set.flat_map(|group| group.iter().map(|word| (*word).to_owned())).collect()
+    }
+
+    /// Returns the variables without which it would ask somebody.
+    pub fn env(self) -> impl Iterator<Item = (String, String)> {
+        let pairs = self.row().into_iter().flat_map(|row| row.env);
+        pairs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+    }
+
+    fn row(self) -> Option<&'static Row> {
+        TABLE.iter().find(|row| row.preset == self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_has_a_row_and_is_told_the_task() {
+        for name in Preset::names() {
+            let preset = Preset::named(name).unwrap();
+            assert_eq!(preset.name(), name);
+            let command = preset.command(&["{model}", "{base_url}"]);
+            assert_eq!(command[0], name);
+            assert!(command.iter().any(|word| word.starts_with("{prompt")), "{name}");
+            assert!(!command.iter().any(|word| word == "{model}" || word == "{base_url}"));
+            assert!(preset.command(&[]).contains(&"{model}".to_owned()), "{name}");
+            assert_eq!(serde_json::to_value(preset).unwrap(), name);
+        }
+    }
+}
