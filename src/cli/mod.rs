@@ -12,6 +12,7 @@ mod out;
 
 mod approve;
 mod args;
+mod attach;
 mod caps;
 mod check;
 mod context;
@@ -31,6 +32,7 @@ mod resume;
 mod run;
 mod session;
 mod settings;
+mod steer;
 mod trust;
 mod workflow;
 mod workflows;

@@ -138,7 +138,7 @@ fn the_kinds_of_events_are_stable_and_documented() {
     let kinds = kinds();
     assert_eq!(documented("Kinds of events"), kinds);
     let list: Vec<_> = kinds.into_iter().collect();
-    insta::assert_snapshot!(list.join(" "), @"audited call_judged cancel_asked candidate_conflict candidate_made checks_finished commit_intent commit_made host_asked land_intent land_missed landed model_failed model_intent model_result node_finished node_skipped node_started nodes_reset note place_intent place_ready run_finished run_resumed run_started tool_intent tool_result tripped verdict_given");
+    insta::assert_snapshot!(list.join(" "), @"agent_cancelled audited call_judged cancel_asked candidate_conflict candidate_made checks_finished commit_intent commit_made host_asked land_intent land_missed landed message_delivered message_sent model_failed model_intent model_result node_finished node_skipped node_started nodes_reset note paused place_intent place_ready run_finished run_resumed run_started tool_intent tool_result tripped unpaused verdict_given");
 }
 
 #[test]

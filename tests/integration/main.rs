@@ -30,6 +30,7 @@ mod reuse;
 mod sandbox;
 mod server;
 mod solo;
+mod steer;
 mod story;
 mod terminal;
 mod trust;
