@@ -52,6 +52,12 @@ fn every_command_has_help_with_an_example_where_one_helps() {
     status
     logs
     cancel
+    ps
+    send
+    attach
+    pause
+    unpause
+    why
     undo
     rescue
     workflow
