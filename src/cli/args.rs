@@ -8,8 +8,10 @@ use clap_complete::Shell;
 use crate::cli::{
     caps,
     check::CheckArgs,
+    demo::DemoArgs,
     policy::PolicyCommand,
     steer::{AgentName, CancelArgs, HoldArgs, PsArgs, SendArgs},
+    trust::TrustArgs,
 };
 
 /// The heading of what every command takes.
@@ -489,24 +491,4 @@ pub(super) struct VerifyArgs {
     /// there are signatures.
     #[arg(long, value_name = "PUBLIC-KEY")]
     pub(super) key: Option<String>,
-}
-
-/// Arguments of `trust`.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  git log -p .grafter && grafter trust\n  grafter trust --revoke"
-)]
-pub(super) struct TrustArgs {
-    /// Take the trust back.
-    #[arg(long)]
-    pub(super) revoke: bool,
-}
-
-/// Arguments of `demo`.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  grafter demo --keep ~/grafter-demo")]
-pub(super) struct DemoArgs {
-    /// Keep the demo's repository in this folder.
-    #[arg(long, value_name = "DIR")]
-    pub(super) keep: Option<PathBuf>,
 }

@@ -51,6 +51,7 @@ fn every_command_has_help_with_an_example_where_one_helps() {
     resume
     status
     logs
+    cost
     cancel
     ps
     send

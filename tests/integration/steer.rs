@@ -144,13 +144,15 @@ fn one_agent_is_cancelled_and_the_others_go_on() {
             .iter()
             .any(|e| matches!(&e.what, What::ToolIntent { tool, .. } if tool == "run_tests"))
     });
-    let why = says(env, &["why", "review"]);
-    assert!(why.contains("review waits for implement, at which implement@1 works"), "{why}");
+    let why = says(env, &["why", "inspect"]);
+    assert!(why.contains("inspect waits for implement, at which implement@1 works"), "{why}");
     assert!(refuses(env, &["send", "review", "x"]).contains("review has not begun"));
     assert!(refuses(env, &["send", "research.0", "x"]).contains("research.0@1 has ended"));
     says(env, &["pause", "--all"]);
     says(env, &["unpause", "implement"]);
     story.open_gate();
+    waits_until(env, "inspect", "is paused, for");
+    says(env, &["unpause", "inspect"]);
     waits_until(env, "review.0", "is paused, for");
     waits_until(env, "review.1", "is paused, for");
     let several = refuses(env, &["send", "review", "x"]);
