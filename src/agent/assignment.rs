@@ -6,7 +6,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    agent::prefix::Prefix,
+    agent::{prefix::Prefix, reins::Reins},
     guard::tripwire::Tripwire,
     journal::writer::Journal,
     prompt::words::Words,
@@ -114,4 +114,6 @@ pub struct Bench {
     pub stop: CancellationToken,
     /// Once cancelled running calls are given up too.
     pub cancel: CancellationToken,
+    /// What the user says to this agent while it works.
+    pub reins: Reins,
 }

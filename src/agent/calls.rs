@@ -18,6 +18,7 @@ use crate::{
         permit::{Leave, Permit},
         progress::NUDGED,
         reading,
+        reins::Doing,
         session::{Session, Stop},
         turn::millis,
     },
@@ -97,6 +98,7 @@ impl Session {
             let why = if after { &words.after_finish } else { &words.too_many };
             return Ok(refused(call, why.clone(), Deed::Nothing));
         }
+        self.gate().await?;
         let start = Instant::now();
         let leave = match self.permit(at, call).await? {
             Permit::Go(leave) => leave,
@@ -123,6 +125,10 @@ impl Session {
         (class, title): (Class, &str),
         cleared: Cleared<ToolCall>,
     ) -> Result<ToolAnswer, Stop> {
+        // The user may have paused it while the call was asked about.
+        self.gate().await?;
+        let (tool, what) = (cleared.get().name.clone(), title.to_owned());
+        self.bench.reins.note(Doing::Calling { tool, title: what });
         if matches!(class, Class::Write | Class::Exec) {
             let (turn, index) = (at.turn, position(at.index));
             let (tool, title) = (cleared.get().name.clone(), title.to_owned());

@@ -82,6 +82,7 @@ impl Session {
         let cost = |usage: &Usage| {
             model.info().price.map_or(Micros(0), |price| price::cost(&price, usage))
         };
+        self.gate().await?;
         let (turn, size) = (ask.cue.turn, size(ask));
         if !self.afford(model, ask, size).await? {
             return Ok(None);

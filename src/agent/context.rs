@@ -97,6 +97,18 @@ impl Context {
         self.turns.push(Turn { number, said, answered, bytes });
     }
 
+    /// Adds a block to the last user message.
+    pub fn tell(&mut self, block: Block) {
+        let message = match self.turns.last_mut() {
+            Some(turn) => {
+                turn.bytes += block_size(&block);
+                &mut turn.answered
+            }
+            None => &mut self.task,
+        };
+        Arc::make_mut(message).blocks.push(block);
+    }
+
     /// Takes over how many tokens the provider counted for the messages as they are now.
     pub fn learn(&mut self, prompt_tokens: u64) {
         let bytes = self.bytes();
@@ -206,9 +218,9 @@ impl Context {
             self.seen.retain(|_, (seen, _)| *seen != turn.number);
             dropped = true;
         }
-        let note = Block::Text(DROPPED.to_owned());
-        if dropped && self.task.blocks.last() != Some(&note) {
-            Arc::make_mut(&mut self.task).blocks.push(note);
+        let mark = Block::Text(DROPPED.to_owned());
+        if dropped && !self.task.blocks.contains(&mark) {
+            Arc::make_mut(&mut self.task).blocks.push(mark);
         }
     }
 

@@ -96,6 +96,8 @@ pub struct Earlier {
     /// Turns that a request which was given up may have been paid for.
     uncertain: BTreeSet<u32>,
     snapshot: Option<Oid>,
+    /// What the user's messages said, by the turn that showed them.
+    told: BTreeMap<u32, Vec<Kept>>,
 }
 
 impl Earlier {
@@ -136,8 +138,16 @@ impl Earlier {
         self.snapshot.as_ref()
     }
 
+    /// Returns the user's messages that the request of a turn showed.
+    pub fn told(&self, turn: u32) -> &[Kept] {
+        self.told.get(&turn).map_or(&[], Vec::as_slice)
+    }
+
     fn add(&mut self, what: What) {
         match what {
+            What::MessageDelivered { turn, text, .. } => {
+                self.told.entry(turn).or_default().push(text);
+            }
             What::ModelIntent { turn, .. } => {
                 *self.unanswered.entry(turn).or_default() += 1;
             }

@@ -6,7 +6,8 @@
 //! the tools), keeps the conversation below the window (`context`), saves a writer's tree
 //! (`chain`), and lets a node finish only when its contract is kept (`contract`). A model that
 //! writes its change as text has a loop of its own (`textual`). `permit` asks the guard,
-//! `classify` the classifier's model, whether a call may run.
+//! `classify` the classifier's model, whether a call may run. `reins` are how a user holds, stops and
+//! talks to an agent, `steered` is what the agent makes of them.
 
 pub mod answer;
 pub mod assignment;
@@ -21,8 +22,10 @@ pub mod permit;
 pub mod prefix;
 pub mod progress;
 pub mod reading;
+pub mod reins;
 pub mod session;
 pub mod similarity;
+pub mod steered;
 pub mod textual;
 pub mod turn;
 pub mod words;
@@ -34,6 +37,8 @@ pub mod actor;
 mod forking;
 #[cfg(test)]
 pub mod handing;
+#[cfg(test)]
+pub mod obeying;
 #[cfg(test)]
 pub mod opinions;
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::{
     agent::{
         calls::{At, position},
         fit,
+        reins::Doing,
         session::{Session, Stop, canaries},
     },
     guard::decide::Cleared,
@@ -125,6 +126,7 @@ impl Session {
         let (reply, answer) = oneshot::channel();
         let bound = question.bound.clone();
         let patience = Duration::from_secs(self.bench.desk.policy.rules.ask_seconds);
+        self.bench.reins.note(Doing::Approval { title: question.what.clone() });
         self.request_up(Request::Approve { question: Box::new(question), reply })?;
         match timeout(patience, self.wait(answer)).await {
             Ok(answer) => answer,

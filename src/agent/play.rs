@@ -18,6 +18,7 @@ use crate::{
         actor::{Actor, Lines},
         assignment::{Assignment, Bench, Contract, Heirs, Limits},
         prefix::Prefix,
+        reins::Reins,
         work::work,
     },
     git::{
@@ -86,6 +87,8 @@ pub struct Stage {
     pub offered: Vec<String>,
     /// What happens while the model is asked for this turn.
     pub hang_up: Option<(u32, HangUp)>,
+    /// What the user says.
+    pub reins: Option<Reins>,
 }
 
 /// What a play left behind.
@@ -136,6 +139,7 @@ impl Stage {
             checks: Vec::new(),
             offered: Vec::new(),
             hang_up: None,
+            reins: None,
         }
     }
 
@@ -148,6 +152,15 @@ impl Stage {
         let who = ["-c", "user.name=t", "-c", "user.email=t@localhost"];
         git(checkout, &[&who[..], &["commit", "-q", "-a", "-m", "candidate"]].concat());
         self.repo.resolve("HEAD").unwrap()
+    }
+
+    /// Returns what the agent's newest snapshot says of itself, if there is one.
+    pub fn saved(&self) -> String {
+        let mut command = HostCommand::new("git");
+        let refs = "refs/grafter/snap/r/node@1";
+        command.args = ["log", "-1", "--format=%B", refs].map(Into::into).to_vec();
+        command.dir = Some(self.repo.checkout().to_owned());
+        String::from_utf8_lossy(&run(&command).unwrap().stdout).into_owned()
     }
 
     /// Adds a link to the commit that the run starts from.
@@ -205,7 +218,9 @@ impl Stage {
         let folder = tempfile::tempdir_in(self.dir.path()).unwrap();
         let run_dir = self.dir.path().join("runs").join(folder.path().file_name().unwrap());
         let journal = Journal::create(&run_dir, RunId::new("r"), sink).unwrap();
-        let (stop, cancel) = (CancellationToken::new(), CancellationToken::new());
+        let token = CancellationToken::new();
+        let reins = self.reins.clone().unwrap_or_else(|| Reins::new(&token, &token));
+        let (stop, cancel) = (reins.stop_token(), reins.cancel_token());
         let hang_up = self.hang_up.map(|(turn, how)| match how {
             HangUp::Stop => (turn, stop.clone()),
             HangUp::Cancel => (turn, cancel.clone()),
@@ -218,6 +233,7 @@ impl Stage {
             desk: self.desk(tree, requests.clone()).await,
             journal: journal.clone(),
             requests,
+            reins,
             stop,
             cancel,
         };

@@ -15,6 +15,7 @@ use crate::{
     protocol::{
         event::What,
         ids::CallId,
+        message::Block,
         outcome::{Failure, Outcome},
         tool::ToolSpec,
     },
@@ -42,6 +43,8 @@ pub struct Session {
     pub progress: Progress,
     /// The snapshots of its tree, if it writes.
     pub chain: Option<Chain>,
+    /// What the user has said to it so far.
+    pub told: Vec<Block>,
     /// Whether the replay is over and the tree is as the last record says.
     live: bool,
 }
@@ -114,6 +117,7 @@ impl Session {
         let mut session = Self {
             context: Context::new("", 0, 1),
             tools,
+            told: Vec::new(),
             live: false,
             assignment,
             bench,
@@ -142,11 +146,13 @@ impl Session {
                 Context::forked(prefix.clone(), first, fixed, window)
             }
         };
+        self.told.iter().for_each(|block| self.context.tell(block.clone()));
     }
 
     /// Must be called before anything new is done: ends the replay, puts a writer's tree into the
     /// state that the records tell of, and refuses to begin when the run is stopping.
     pub async fn go_live(&mut self) -> Result<(), Stop> {
+        self.gate().await?;
         if self.bench.stop.is_cancelled() || self.bench.cancel.is_cancelled() {
             return Err(Stop::cancelled());
         }
@@ -159,6 +165,14 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Keeps what stands in a writer's tree when the user ends it in the middle of its work.
+    pub async fn keep_half(&mut self) {
+        if let (true, Some(chain)) = (self.live, &mut self.chain) {
+            // What was saved before stays whatever comes of it.
+            let _ = chain.take("half done, when the user cancelled the agent").await;
+        }
     }
 
     /// Appends a record of this agent.

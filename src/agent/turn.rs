@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     agent::{
         memo::{OVERFLOW, UNANSWERED},
+        reins::Doing,
         session::{Session, Stop},
         words,
     },
@@ -62,16 +63,18 @@ impl<T: Into<Stop>> From<T> for Unanswered {
 impl Session {
     /// Returns the answer of a turn: the recorded one, or the model's.
     pub async fn ask(&mut self, turn: u32, form: &Form) -> Result<Reply, Stop> {
+        let is_known = self.earlier.reply(turn).is_some();
+        if !is_known {
+            self.go_live().await?;
+        }
+        self.hear(turn, is_known).await?;
         self.context.make_room();
         for _ in 0..self.earlier.overflows(turn) {
             self.context.overflowed();
         }
         let reply = match self.earlier.reply(turn) {
             Some(kept) => self.recall(turn, kept)?,
-            None => {
-                self.go_live().await?;
-                self.answer(turn, form).await?
-            }
+            None => self.answer(turn, form).await?,
         };
         self.context.learn(reply.usage.prompt());
         self.progress.usage += reply.usage;
@@ -150,7 +153,15 @@ impl Session {
 
     /// Reserves the worst case of the next request, and writes down that it will be sent.
     async fn intend(&self, turn: u32, max_tokens: u32) -> Result<(), Stop> {
-        let (reserved, tokens) = self.reserve(u64::from(max_tokens)).await?;
+        let (reserved, tokens) = loop {
+            self.gate().await?;
+            let held = self.reserve(u64::from(max_tokens)).await?;
+            if !self.bench.reins.is_paused() {
+                break held;
+            }
+            // Who waits holds nothing that others could use.
+            self.request_up(Request::Release { agent: self.assignment.agent.clone() })?;
+        };
         Ok(self.record(What::ModelIntent { turn, reserved, tokens }).await?)
     }
 
@@ -163,6 +174,12 @@ impl Session {
                 let _ = tell.send((wait, why, usage));
             }
         };
+        let asking = |attempt, why| {
+            let model = self.bench.model.name().to_owned();
+            self.bench.reins.note(Doing::Asking { turn, model, attempt, why });
+        };
+        let mut attempt = 1;
+        asking(attempt, None);
         let mut answer = self.bench.model.ask(ask, &sink, &self.bench.cancel);
         loop {
             tokio::select! {
@@ -170,6 +187,8 @@ impl Session {
                 biased;
                 Some((wait, why, usage)) = waits.recv() => {
                     let text = words::again(wait, &why);
+                    attempt += 1;
+                    asking(attempt, Some(text.clone()));
                     self.record(What::Note { level: Level::Info, text }).await?;
                     if usage != Usage::default() {
                         // While this waits nothing is sent: the next attempt may be paid as well,
@@ -206,6 +225,7 @@ impl Session {
         let (reply, answer) = oneshot::channel();
         let agent = self.assignment.agent.clone();
         let tokens = prompt.saturating_add(max_tokens);
+        self.bench.reins.note(Doing::Reserving);
         self.request_up(Request::Reserve { agent, cost, tokens, reply })?;
         match self.wait(answer).await? {
             Reservation::Granted => Ok((cost, tokens)),

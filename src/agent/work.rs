@@ -38,6 +38,9 @@ pub async fn work(assignment: Assignment, bench: Bench) -> Outcome {
     };
     let ended =
         if session.is_textual() { session.write_as_text().await } else { session.converse().await };
+    if session.bench.reins.is_cancelled() {
+        session.keep_half().await;
+    }
     session.outcome(ended)
 }
 

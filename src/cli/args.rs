@@ -7,8 +7,11 @@ use clap_complete::Shell;
 
 use crate::cli::{
     check::CheckArgs,
+    demo::DemoArgs,
     policy::PolicyCommand,
     run_args::{Format, ResumeArgs, RunArgs},
+    steer::{AgentName, CancelArgs, HoldArgs, PsArgs, SendArgs},
+    trust::TrustArgs,
 };
 
 /// The heading of what every command takes.
@@ -56,11 +59,28 @@ pub(super) enum Command {
     Logs(LogsArgs),
     /// Show the tokens and the money of a run by agent, and what came from prompt caches.
     Cost(CostArgs),
-    /// Ask a live run to stop; it can be resumed.
+    /// Ask a live run to stop, which can be resumed, or end one of its agents.
+    Cancel(CancelArgs),
+    /// List the agents of live runs and what each does just now.
+    Ps(PsArgs),
+    /// Give an agent at work a message, which it reads before its next model call.
+    Send(SendArgs),
+    /// Show an agent's transcript as it grows, and send it what you type, line by line.
+    ///
+    /// It ends with the agent, or when you leave with Ctrl-D or Ctrl-C, which does nothing to the run.
     #[command(
-        after_help = "Examples:\n  grafter cancel            # the latest run\n  grafter cancel 1122-1741"
+        after_help = "Examples:\n  grafter attach implement\n  grafter attach research.1 --run 1122"
     )]
-    Cancel(RunName),
+    Attach(AgentName),
+    /// Let nothing new begin in an agent; what it runs now comes to its end.
+    #[command(after_help = "Examples:\n  grafter pause implement\n  grafter pause --all")]
+    Pause(HoldArgs),
+    /// Let a paused agent go on.
+    #[command(after_help = "Examples:\n  grafter unpause implement\n  grafter unpause --all")]
+    Unpause(HoldArgs),
+    /// Say what an agent, or a node that has not begun, waits for.
+    #[command(after_help = "Examples:\n  grafter why implement\n  grafter why review.0@1")]
+    Why(AgentName),
     /// Take a landing back: move the branch back, or revert if it has moved on.
     #[command(
         after_help = "Examples:\n  grafter undo              # the landing of the latest run\n  grafter undo 1122-1741"
@@ -337,24 +357,4 @@ pub(super) struct VerifyArgs {
     /// there are signatures.
     #[arg(long, value_name = "PUBLIC-KEY")]
     pub(super) key: Option<String>,
-}
-
-/// Arguments of `trust`.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  git log -p .grafter && grafter trust\n  grafter trust --revoke"
-)]
-pub(super) struct TrustArgs {
-    /// Take the trust back.
-    #[arg(long)]
-    pub(super) revoke: bool,
-}
-
-/// Arguments of `demo`.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  grafter demo --keep ~/grafter-demo")]
-pub(super) struct DemoArgs {
-    /// Keep the demo's repository in this folder.
-    #[arg(long, value_name = "DIR")]
-    pub(super) keep: Option<PathBuf>,
 }

@@ -11,12 +11,12 @@ use std::{
     process::ExitCode,
 };
 
-use clap::Parser;
+use clap::{Args, Parser};
 use tempfile::TempDir;
 
 use crate::{
     cli::{
-        args::{Cli, Command, DemoArgs},
+        args::{Cli, Command},
         context::Context,
         exit::{Failure, Kind, OrFail},
         live, run,
@@ -25,6 +25,15 @@ use crate::{
     git::init::init,
     sandbox::probe::Backend,
 };
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  grafter demo --keep ~/grafter-demo")]
+pub(super) struct DemoArgs {
+    /// Keep the demo's repository in this folder.
+    #[arg(long, value_name = "DIR")]
+    pub(super) keep: Option<PathBuf>,
+}
 
 /// The crate's files.
 const FILES: [(&str, &str); 5] = [

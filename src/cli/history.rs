@@ -1,4 +1,4 @@
-//! `grafter status`, `logs` and `cancel`: everything read from journals.
+//! `grafter status` and `logs`: everything read from journals.
 
 use std::{
     collections::BTreeSet,
@@ -11,12 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli::{
-        args::{LogsArgs, RunName, StatusArgs},
+        args::{LogsArgs, StatusArgs},
         context::Context,
         exit::{Failure, Kind, OrFail},
         out, session,
     },
-    coordinator::control,
     journal::{
         blobs::Blobs,
         follow::{self, Followed},
@@ -160,15 +159,7 @@ pub(super) async fn logs(context: &Context, args: &LogsArgs) -> Result<ExitCode,
         session::print(context, &found.id, &events)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut printer = Printer {
-        view: View::default(),
-        blobs: Blobs::of(&context.repo.state_dir()),
-        agent: args.agent.clone(),
-        json: args.json,
-        known: BTreeSet::new(),
-        last: None,
-        shown: 0,
-    };
+    let mut printer = Printer { json: args.json, ..Printer::new(context, args.agent.clone()) };
     for event in &events {
         printer.show(event)?;
     }
@@ -229,7 +220,8 @@ fn means(name: &str, agent: &str) -> bool {
     [agent, node, NodeId::new(node).place().0].contains(&name)
 }
 
-struct Printer {
+/// Prints events, or what one agent said and did.
+pub(super) struct Printer {
     view: View,
     blobs: Blobs,
     agent: Option<String>,
@@ -242,7 +234,21 @@ struct Printer {
 }
 
 impl Printer {
-    fn show(&mut self, event: &Event) -> Result<(), Failure> {
+    /// Returns a printer of all events, or of one agent's words.
+    pub(super) fn new(context: &Context, agent: Option<String>) -> Self {
+        Self {
+            view: View::default(),
+            blobs: Blobs::of(&context.repo.state_dir()),
+            agent,
+            json: false,
+            known: BTreeSet::new(),
+            last: None,
+            shown: 0,
+        }
+    }
+
+    /// Prints an event, if it is of those that were asked for.
+    pub(super) fn show(&mut self, event: &Event) -> Result<(), Failure> {
         self.view.apply(event);
         self.known.extend(event.agent.clone());
         let other = |name: &String| !event.agent.iter().any(|id| means(name, id.as_str()));
@@ -293,6 +299,9 @@ impl Printer {
             What::WorkerResult(end) => {
                 Some(format!("← {} ({})\n{}", end.worker, end.end, self.fetch(&end.output)))
             }
+            What::MessageDelivered { turn, text, .. } => {
+                Some(format!("[{turn}] » {}", self.fetch(text)))
+            }
             _ => None,
         }
     }
@@ -300,20 +309,4 @@ impl Printer {
     fn fetch(&self, kept: &Kept) -> String {
         self.blobs.fetch(kept).unwrap_or_else(|error| format!("({error})"))
     }
-}
-
-/// Asks a live run of any process to stop.
-pub(super) async fn cancel(context: &Context, name: &RunName) -> Result<ExitCode, Failure> {
-    let found = find(context, &name.run)?;
-    let RunState::Running { pid } = found.state() else {
-        return Err(Failure::usage(format!("run {} is not running", found.id)));
-    };
-    let socket = control::socket_path(&context.setup.paths.runtime, &found.id);
-    control::send(&socket, control::Command::Cancel).await.map_err(|error| {
-        let text = format!("run {} (process {pid}) cannot be reached: {error}", found.id);
-        Failure::new(Kind::Infrastructure, anyhow::anyhow!(text))
-            .hint(format!("kill -TERM {pid} asks it as well"))
-    })?;
-    say!("run {} is stopping; go on with: grafter resume {}", found.id, found.id)?;
-    Ok(ExitCode::SUCCESS)
 }

@@ -23,7 +23,7 @@ use crate::{
     },
     coordinator::{
         self,
-        control::{Ask, Command},
+        control::{Ask, Call, Command},
         start::{Ground, Handle, StartError},
     },
     git::{repo::Repo, version},
@@ -260,7 +260,7 @@ fn columns_of_terminal() -> Option<usize> {
 /// Ctrl-C or SIGTERM once asks the run to stop, twice ends it; whoever asks a third time wants the
 /// process gone, which the journal survives.
 #[expect(clippy::exit, reason = "the third signal must not wait for anything")]
-async fn stop_on_signal(control: UnboundedSender<Command>) {
+async fn stop_on_signal(control: UnboundedSender<Call>) {
     let (Ok(mut term), Ok(mut int)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
@@ -271,7 +271,7 @@ async fn stop_on_signal(control: UnboundedSender<Command>) {
             _ = term.recv() => {}
             _ = int.recv() => {}
         }
-        match command.map(|command| control.send(command)) {
+        match command.map(|command| control.send(Call { command, reply: None })) {
             Some(Ok(())) => {}
             Some(Err(_)) => return,
             None => process::exit(130),

@@ -13,6 +13,7 @@ mod out;
 
 mod approve;
 mod args;
+mod attach;
 mod caps;
 mod check;
 mod context;
@@ -33,6 +34,7 @@ mod run;
 mod run_args;
 mod session;
 mod settings;
+mod steer;
 mod trust;
 mod workers;
 mod workflow;

@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
+use clap::Args;
+
 use crate::{
     cli::{
-        args::TrustArgs,
         context::{Context, SECTIONS},
         exit::{Failure, Kind, OrFail},
         settings::RunSettings,
@@ -15,6 +16,17 @@ use crate::{
         trust::{content_hash, revoke, set_trusted},
     },
 };
+
+/// Arguments of `trust`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  git log -p .grafter && grafter trust\n  grafter trust --revoke"
+)]
+pub(super) struct TrustArgs {
+    /// Take the trust back.
+    #[arg(long)]
+    pub(super) revoke: bool,
+}
 
 /// Trusts the `.grafter` folder as it is now; any change to it needs a new word.
 pub(super) fn trust(context: &Context, args: &TrustArgs) -> Result<ExitCode, Failure> {

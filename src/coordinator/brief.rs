@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::{
+    agent::reins::Reins,
     coordinator::{
         plan::finding_sources,
         shared::Shared,
@@ -38,6 +39,8 @@ pub(super) struct Brief {
     pub(super) base_report: Option<CheckReport>,
     /// This agent's records of an earlier process.
     pub(super) earlier: Vec<Event>,
+    /// How the user holds this agent.
+    pub(super) reins: Reins,
 }
 
 impl Brief {
@@ -69,6 +72,7 @@ impl Brief {
             context,
             base_report: state.base_report.clone().filter(|_| run.knows_base),
             earlier: Vec::new(),
+            reins: Reins::new(&shared.stop, &shared.halt),
             node,
         })
     }

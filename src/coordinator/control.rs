@@ -1,8 +1,25 @@
 //! The handle of a live run, and its control socket.
 //!
-//! The socket speaks JSON lines: `{"command":"cancel"}` is answered `{"ok":true}`. It is made
-//! with mode 0600 in the user's runtime folder; everything else about a live run is read from its
-//! journal, so the socket needs no other command.
+//! The socket speaks JSON lines, one question and one answer to a connection; it is made with mode
+//! 0600 in the user's runtime folder. What happens in a run is read from its journal; the socket is
+//! for what the journal does not hold: the user's words, and what agents do just now.
+//!
+//! | question | what it does |
+//! |---|---|
+//! | `{"command":"cancel"}` | stops the run: no new calls, what runs gets ten seconds |
+//! | `{"command":"kill"}` | ends the run at once |
+//! | `{"command":"agents"}` | lists the agents at work |
+//! | `{"command":"send","agent":A,"text":T}` | gives the agent a message before its next model call |
+//! | `{"command":"pause","agent":A}` | lets nothing new begin in the agent; in all of them without `agent` |
+//! | `{"command":"unpause","agent":A}` | lets it go on |
+//! | `{"command":"cancel_agent","agent":A}` | ends the agent; its node fails, the run goes on |
+//! | `{"command":"why","agent":A}` | says what the agent, or a node that has not begun, waits for |
+//!
+//! `A` is an agent's id (`review.0@1`), a node's instance (`review.0`) or a node with one agent at
+//! work (`implement`). An answer is `{"ok":true}`, with `agent` (the id that was meant), `said`
+//! (lines for people) and `agents` (of `agents`) where there are any, or
+//! `{"ok":false,"error":E,"hint":H}`. A line may have 512 KiB; one that is longer, or is no command,
+//! is answered by an error and changes nothing. Members that are not known are passed over.
 //!
 //! A socket's address has room for 107 bytes. One whose path is longer is named by its folder's
 //! descriptor instead, so it lies where it would lie anyway.
@@ -23,19 +40,113 @@ use tokio::{
     time::timeout,
 };
 
-use crate::protocol::{
-    ids::RunId,
-    request::{Answer, Question},
+use crate::{
+    agent::reins::Doing,
+    protocol::{
+        ids::{AgentId, RunId},
+        request::{Answer, Question},
+    },
 };
 
-/// What a live run can be told. Unbounded: a person or a signal sends few of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// What a live run can be told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
 pub enum Command {
     /// No new calls; what runs gets ten seconds; the journal is closed.
     Cancel,
     /// Everything ends at once.
     Kill,
+    /// Who is at work?
+    Agents,
+    /// A message to an agent.
+    Send {
+        /// Its name.
+        agent: String,
+        /// What it says.
+        text: String,
+    },
+    /// Nothing new begins in an agent, or in all.
+    Pause {
+        /// Its name; all agents without one.
+        #[serde(default)]
+        agent: Option<String>,
+    },
+    /// An agent goes on, or all.
+    Unpause {
+        /// Its name; all agents without one.
+        #[serde(default)]
+        agent: Option<String>,
+    },
+    /// Ends an agent.
+    CancelAgent {
+        /// Its name.
+        agent: String,
+    },
+    /// What does it wait for?
+    Why {
+        /// The name of an agent or a node.
+        agent: String,
+    },
+}
+
+/// A command, and where its answer goes if somebody waits for it.
+#[derive(Debug)]
+pub struct Call {
+    /// The command.
+    pub command: Command,
+    /// The answer.
+    pub reply: Option<oneshot::Sender<Box<Reply>>>,
+}
+
+/// The answer to a command.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// Whether it was done.
+    pub ok: bool,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What the user can do about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The agent that was meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentId>,
+    /// Lines for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<String>,
+    /// The agents at work.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<Live>,
+}
+
+/// An agent at work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Live {
+    /// Who it is.
+    pub agent: AgentId,
+    /// What it does or waits for.
+    #[serde(flatten)]
+    pub doing: Doing,
+    /// For how many milliseconds.
+    pub for_ms: u64,
+    /// Whether it is held, or will be as soon as what runs has ended.
+    pub paused: bool,
+    /// Messages that it has not seen.
+    pub mail: usize,
+}
+
+impl Reply {
+    /// Returns the answer that something was done.
+    pub fn done(agent: Option<AgentId>, said: impl Into<String>) -> Self {
+        Self { ok: true, agent, said: vec![said.into()], ..Self::default() }
+    }
+
+    /// Returns the answer that nothing was done.
+    pub fn refused(error: impl Into<String>, hint: impl Into<String>) -> Self {
+        let (error, hint) = (Some(error.into()), Some(hint.into()));
+        Self { error, hint, ..Self::default() }
+    }
 }
 
 /// A question for the person at the terminal.
@@ -47,10 +158,12 @@ pub struct Ask {
     pub reply: oneshot::Sender<Answer>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Line {
-    command: Command,
-}
+/// Bytes of the longest question: a message of 64 KiB, each byte of it escaped.
+const LONGEST_LINE: u64 = 512 << 10;
+/// Bytes of the longest answer.
+const LONGEST_ANSWER: u64 = 16 << 20;
+/// How long either side waits for the other.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Bytes of the longest path that is a socket's address on every system.
 const LONGEST: usize = 103;
@@ -61,10 +174,7 @@ pub fn socket_path(runtime: &Path, run: &RunId) -> PathBuf {
 }
 
 /// Serves the control socket until the listener is dropped with the returned guard.
-pub(super) fn serve(
-    path: PathBuf,
-    commands: mpsc::UnboundedSender<Command>,
-) -> io::Result<SocketGuard> {
+pub(super) fn serve(path: PathBuf, calls: mpsc::UnboundedSender<Call>) -> io::Result<SocketGuard> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
         fs::set_permissions(parent, fs::Permissions::from_mode(0o700))?;
@@ -75,9 +185,9 @@ pub(super) fn serve(
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
     let task = tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let commands = commands.clone();
+            let calls = calls.clone();
             tokio::spawn(async move {
-                let _ = timeout(Duration::from_secs(5), answer(stream, commands)).await;
+                let _ = timeout(PATIENCE, answer(stream, calls)).await;
             });
         }
     });
@@ -116,36 +226,56 @@ impl Address {
     }
 }
 
-async fn answer(stream: UnixStream, commands: mpsc::UnboundedSender<Command>) -> io::Result<()> {
+async fn answer(stream: UnixStream, calls: mpsc::UnboundedSender<Call>) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
-    let mut line = String::new();
-    BufReader::new(read).take(4096).read_line(&mut line).await?;
-    let reply = match serde_json::from_str::<Line>(&line) {
-        Ok(line) => {
-            let sent = commands.send(line.command).is_ok();
-            format!("{{\"ok\":{sent}}}\n")
-        }
-        Err(error) => format!("{}\n", serde_json::json!({"ok": false, "error": error.to_string()})),
+    let mut read = BufReader::new(read);
+    let mut line = Vec::new();
+    (&mut read).take(LONGEST_LINE).read_until(b'\n', &mut line).await?;
+    let whole = line.len() as u64 != LONGEST_LINE || line.ends_with(b"\n");
+    let reply = match serde_json::from_slice::<Command>(&line) {
+        _ if !whole => too_long(),
+        Ok(command) => put(&calls, command).await,
+        Err(error) => Reply::refused(format!("no command: {error}"), "it is one line of JSON"),
     };
-    write.write_all(reply.as_bytes()).await
+    let mut json = serde_json::to_vec(&reply)?;
+    json.push(b'\n');
+    write.write_all(&json).await?;
+    write.shutdown().await?;
+    // Who has not read the answer loses it if what it wrote is still unread when this ends.
+    tokio::io::copy(&mut read, &mut tokio::io::sink()).await.map(drop)
 }
 
-/// Sends a command to a live run of another process.
+fn too_long() -> Reply {
+    let error = format!("a command has at most {} KiB", LONGEST_LINE >> 10);
+    Reply::refused(error, "send less at once")
+}
+
+async fn put(calls: &mpsc::UnboundedSender<Call>, command: Command) -> Reply {
+    let (reply, answer) = oneshot::channel();
+    // Whoever is gone answers nothing, either.
+    let _ = calls.send(Call { command, reply: Some(reply) });
+    match answer.await {
+        Ok(reply) => *reply,
+        Err(_) => Reply::refused("the run has ended", "grafter status"),
+    }
+}
+
+/// Sends a command to a live run of another process, and returns its answer.
 ///
 /// # Errors
 ///
 /// No process listens there, or it does not answer within five seconds.
-pub async fn send(path: &Path, command: Command) -> io::Result<()> {
+pub async fn send(path: &Path, command: &Command) -> io::Result<Reply> {
     let talk = async {
         let address = Address::of(path)?;
         let mut stream = UnixStream::connect(&address.path).await?;
-        let line = serde_json::to_string(&Line { command })?;
+        let line = serde_json::to_string(command)?;
         stream.write_all(format!("{line}\n").as_bytes()).await?;
         let mut reply = String::new();
-        BufReader::new(stream).take(4096).read_line(&mut reply).await?;
-        if reply.contains("\"ok\":true") { Ok(()) } else { Err(io::Error::other(reply)) }
+        BufReader::new(stream).take(LONGEST_ANSWER).read_line(&mut reply).await?;
+        Ok(serde_json::from_str(&reply)?)
     };
-    timeout(Duration::from_secs(5), talk).await.unwrap_or_else(|_| {
+    timeout(PATIENCE, talk).await.unwrap_or_else(|_| {
         Err(io::Error::new(io::ErrorKind::TimedOut, "the run did not answer within 5 s"))
     })
 }

@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::oneshot;
 
 use crate::{
+    agent::reins::Reins,
     coordinator::{
         brief::Brief,
         shared::Shared,
@@ -74,12 +75,13 @@ pub(super) struct Asked {
     pub(super) question: String,
     /// The sub-agent's records of an earlier process.
     pub(super) earlier: Vec<Event>,
+    pub(super) reins: Reins,
     pub(super) reply: oneshot::Sender<Result<Outcome, String>>,
 }
 
 /// Answers a question with a sub-agent, and journals it as a node of its own.
 pub(super) async fn run(shared: Arc<Shared>, asked: Asked) {
-    let Asked { id, question, earlier, reply } = asked;
+    let Asked { id, question, earlier, reins, reply } = asked;
     let started = What::NodeStarted {
         attempt: 1,
         phase: Phase::Research,
@@ -91,9 +93,11 @@ pub(super) async fn run(shared: Arc<Shared>, asked: Asked) {
         let _ = reply.send(Err(error.to_string()));
         return;
     }
-    let brief = brief((&id, mode(&shared.graph, &id)), question, earlier);
+    let brief = Brief { earlier, ..brief((&id, mode(&shared.graph, &id)), question, reins) };
     let answer = match unit::outcome(&shared, &brief).await {
-        Ok((outcome, _)) if unit::unfinished(&outcome).is_some() => Err(outcome.summary),
+        Ok((outcome, _)) if unit::unfinished(&outcome, &brief.reins).is_some() => {
+            Err(outcome.summary)
+        }
         Ok((outcome, reused)) => {
             let what =
                 What::NodeFinished { attempt: 1, outcome: Box::new(outcome.clone()), reused };
@@ -115,7 +119,7 @@ fn mode(graph: &Graph, id: &NodeId) -> Option<Mode> {
     }
 }
 
-fn brief((id, mode): (&NodeId, Option<Mode>), question: String, earlier: Vec<Event>) -> Brief {
+fn brief((id, mode): (&NodeId, Option<Mode>), question: String, reins: Reins) -> Brief {
     let tools = ["read", "read_many", "glob", "grep", "tree", "outline", "git"];
     let tools = tools.iter().chain(&["report_finding", "finish"]);
     let work = Work::Agent(AgentWork {
@@ -154,12 +158,15 @@ fn brief((id, mode): (&NodeId, Option<Mode>), question: String, earlier: Vec<Eve
         commit: None,
         context: None,
         base_report: None,
-        earlier,
+        earlier: Vec::new(),
+        reins,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
     use crate::graph::fixture::graph;
 
@@ -173,7 +180,9 @@ mod tests {
         let mode = |id: &str| mode(&graph, &NodeId::new(id));
         assert_eq!(mode("a.1~1f3a9c00"), Some(Mode::Default));
         assert_eq!(mode("b~1f3a9c00"), None);
-        let brief = brief((&NodeId::new("a.1~x"), mode("a.1~x")), String::new(), Vec::new());
+        let token = CancellationToken::new();
+        let reins = Reins::new(&token, &token);
+        let brief = brief((&NodeId::new("a.1~x"), mode("a.1~x")), String::new(), reins);
         assert!(matches!(&brief.node.work, Work::Agent(a) if a.mode == Some(Mode::Default)));
     }
 }

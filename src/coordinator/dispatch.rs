@@ -21,21 +21,24 @@ use tokio::{
 };
 
 use crate::{
+    agent::reins::Reins,
     coordinator::{
         audit::{self, Landings},
         brief::{self, Brief},
         budget::Reserved,
-        control::{Ask, Command},
+        control::{Ask, Call, Command, Reply},
         delegate::{self, Asked, Next},
         jobs,
         plan::{self, Busy, Effect, Job},
         shared::{Ended, Shared, blocking},
-        state::RunState,
+        state::{RunState, is_terminal},
+        team::{Stand, Team},
         unit,
     },
+    graph::node::Work,
     journal::writer::JournalError,
     protocol::{
-        event::{Event, What},
+        event::{Event, Level, What},
         ids::{AgentId, NodeId},
         outcome::Outcome,
         report::RunEnd,
@@ -52,7 +55,7 @@ pub(super) struct Wires {
     pub(super) records: UnboundedReceiver<Event>,
     pub(super) events: UnboundedSender<Event>,
     pub(super) requests: UnboundedReceiver<Request>,
-    pub(super) commands: UnboundedReceiver<Command>,
+    pub(super) calls: UnboundedReceiver<Call>,
     pub(super) asks: Option<UnboundedSender<Ask>>,
 }
 
@@ -81,6 +84,7 @@ pub(super) struct Dispatcher {
     deadline: Instant,
     stop_at: Option<Instant>,
     landings: Landings,
+    team: Team,
 }
 
 impl Dispatcher {
@@ -107,6 +111,7 @@ impl Dispatcher {
             deadline: after(Duration::from_millis(left)),
             stop_at: None,
             landings: Landings::default(),
+            team: Team::default(),
         }
     }
 
@@ -187,7 +192,7 @@ impl Dispatcher {
                 self.drain();
                 self.request(request);
             }
-            Some(command) = self.wires.commands.recv() => self.command(command).await?,
+            Some(call) = self.wires.calls.recv() => self.call(call).await?,
             () = grace, if !self.shared.halt.is_cancelled() => self.shared.halt.cancel(),
             () = sleep_until(self.deadline), if self.busy.stop.is_none() => self.watch_clock(),
         }
@@ -208,12 +213,29 @@ impl Dispatcher {
         self.shared.stop.cancel();
     }
 
-    async fn command(&mut self, command: Command) -> Result<(), JournalError> {
+    async fn call(&mut self, Call { command, reply }: Call) -> Result<(), JournalError> {
+        self.drain();
+        let answer = match command {
+            Command::Cancel | Command::Kill => {
+                self.cancel(command == Command::Kill).await?;
+                Reply { ok: true, ..Reply::default() }
+            }
+            command => {
+                let stand = Stand { shared: &self.shared, state: &self.state };
+                self.team.obey(stand, command).await?
+            }
+        };
+        // A signal waits for no answer, and whoever has asked may be gone.
+        let _ = reply.map(|reply| reply.send(Box::new(answer)));
+        Ok(())
+    }
+
+    async fn cancel(&mut self, at_once: bool) -> Result<(), JournalError> {
         if self.stop_at.is_none() {
             self.shared.journal.append(None, None, What::CancelAsked).await?;
         }
         self.stop(RunEnd::Interrupted);
-        if command == Command::Kill {
+        if at_once {
             self.shared.halt.cancel();
         }
         Ok(())
@@ -259,8 +281,9 @@ impl Dispatcher {
                 let _ = reply.send(Err("a helper is at this very question already".to_owned()));
             }
             Next::Begin(id) => {
-                let earlier = self.earlier_of(&delegate::agent(&id));
-                let asked = Asked { id: id.clone(), question, earlier, reply };
+                let agent = delegate::agent(&id);
+                let (earlier, reins) = (self.earlier_of(&agent), self.join(&agent));
+                let asked = Asked { id: id.clone(), question, earlier, reins, reply };
                 let shared = self.shared.clone();
                 let task = self.tasks.spawn(async move {
                     delegate::run(shared, asked).await;
@@ -270,6 +293,24 @@ impl Dispatcher {
                 self.busy.units.insert(id);
             }
         }
+    }
+
+    fn join(&mut self, agent: &AgentId) -> Reins {
+        self.team.join(Stand { shared: &self.shared, state: &self.state }, agent)
+    }
+
+    /// Lets the agent of a node go, with all that it leaves behind.
+    async fn leave(&mut self, node: &NodeId) -> Result<(), JournalError> {
+        let Some(agent) = self.team.leave(node) else { return Ok(()) };
+        self.reserved.release(&agent);
+        self.reserved.release(&agent.classifier());
+        let unseen = self.state.told.mail(&agent).len();
+        if unseen == 0 || !is_terminal(self.state.state_of(node)) {
+            return Ok(());
+        }
+        let text = format!("{agent} ended before it saw {unseen} of your messages");
+        let note = What::Note { level: Level::Warning, text };
+        self.shared.journal.append(Some(node), Some(&agent), note).await.map(drop)
     }
 
     fn earlier_of(&self, agent: &AgentId) -> Vec<Event> {
@@ -292,6 +333,7 @@ impl Dispatcher {
         match self.names.remove(&id) {
             Some(Task::Unit(node)) => {
                 self.busy.units.remove(&node);
+                self.leave(&node).await?;
             }
             Some(Task::Job(job)) => {
                 self.busy.jobs.remove(&job);
@@ -355,6 +397,9 @@ impl Dispatcher {
             return;
         };
         brief.earlier = self.earlier_of(&brief.agent());
+        if let Work::Agent(_) = brief.node.work {
+            brief.reins = self.join(&brief.agent());
+        }
         let task = self.tasks.spawn(unit::run(self.shared.clone(), brief));
         self.names.insert(task.id(), Task::Unit(id.clone()));
         self.busy.units.insert(id);

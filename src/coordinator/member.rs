@@ -6,12 +6,14 @@ use crate::{
     agent::{
         assignment::{Assignment, Bench, Contract, Heirs, Limits},
         prefix::Prefix,
+        reins::Doing,
         work::work,
     },
     coordinator::{
         brief::Brief,
         commits, key, scene,
         shared::{Shared, blocking, broken},
+        unit,
         worker::Call,
     },
     external::options::Hired,
@@ -49,18 +51,31 @@ impl Member<'_> {
         }
         let fork = self.fork()?;
         let lodging = self.lodge().await?;
-        let outcome = match worker {
-            Some(worker) => {
-                let (shared, brief, start) = (self.shared, self.brief, self.start());
-                Call { shared, brief, worker, start }.outcome(&scene.prompt, &lodging).await
-            }
-            None => {
-                let bench = self.bench(&lodging, scene.offered);
-                work(self.assignment(scene.prompt, fork), bench).await
+        let reins = &self.brief.reins;
+        let work = async {
+            match worker {
+                Some(worker) => {
+                    let (shared, brief, start) = (self.shared, self.brief, self.start());
+                    Call { shared, brief, worker, start }.outcome(&scene.prompt, &lodging).await
+                }
+                None => {
+                    let bench = self.bench(&lodging, scene.offered);
+                    work(self.assignment(scene.prompt, fork), bench).await
+                }
             }
         };
+        let mut outcome = tokio::select! {
+            outcome = work => outcome,
+            // It is dropped with what it runs, whatever that is.
+            () = reins.overdue() => unit::cancelled(Outcome::succeeded("")),
+        };
+        if reins.is_cancelled() {
+            outcome = unit::cancelled(outcome);
+        }
+        reins.note(Doing::Leaving);
         let outcome = self.leave(lodging, judged(outcome)).await?;
-        if outcome.status == Status::Succeeded {
+        // What a user's words led to is no answer to the same orders without them.
+        if outcome.status == Status::Succeeded && !reins.has_heard() {
             commits::keep(self.shared, &key, outcome.commit.as_ref()).await;
             key::store(self.shared, &key, &outcome);
         }
@@ -277,8 +292,9 @@ impl Member<'_> {
             desk,
             journal: shared.journal.clone(),
             requests: shared.requests.clone(),
-            stop: shared.stop.clone(),
-            cancel: shared.halt.clone(),
+            stop: brief.reins.stop_token(),
+            cancel: brief.reins.cancel_token(),
+            reins: brief.reins.clone(),
         }
     }
 

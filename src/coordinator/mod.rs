@@ -9,6 +9,8 @@
 //! `jobs` are the
 //! scaffold's own: checks on the base, the candidate, the landing. `delegate` adds the helpers that
 //! agents ask for, `key` names results for later runs, and `control` is how others stop a run.
+//! What users tell single agents is `told` in the state; `team` holds the agents at work to it, `roll`
+//! knows which of them a name means, and `why` says what one waits for.
 //! `audit` says at the end what of the user's side of the repository changed.
 
 mod audit;
@@ -27,6 +29,7 @@ mod member;
 pub mod options;
 pub mod plan;
 mod redact;
+pub mod roll;
 mod scene;
 pub mod schedule;
 mod shared;
@@ -34,5 +37,8 @@ mod shared;
 mod simulation;
 pub mod start;
 pub mod state;
+mod team;
+pub mod told;
 mod unit;
+pub mod why;
 mod worker;

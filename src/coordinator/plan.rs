@@ -170,7 +170,7 @@ fn leads(state: &RunState, node: &Node, id: &NodeId) -> bool {
 }
 
 /// Guards between phases, beyond the edges of the graph.
-fn gate(graph: &Graph, options: &Options, state: &RunState, node: &Node) -> bool {
+pub(super) fn gate(graph: &Graph, options: &Options, state: &RunState, node: &Node) -> bool {
     let runs = graph.nodes.iter().any(|node| matches!(node.work, Work::Checks));
     let base = !runs || options.checks.is_empty() || state.base_report.is_some();
     match (&node.phase, &node.work) {
@@ -370,8 +370,8 @@ fn failure(graph: &Graph, state: &RunState, failed: &[&Node]) -> RunEnd {
         Some(Failure::Budget) => RunEnd::Budget(text),
         Some(Failure::Conflict) => RunEnd::Conflict(text),
         Some(Failure::Infrastructure) => RunEnd::Infrastructure(text),
-        Some(Failure::Cancelled) => RunEnd::Interrupted,
-        Some(Failure::NotResolved) | None => RunEnd::NotResolved(text),
+        // A cancelled run ends elsewhere; this is an agent that its user ended.
+        Some(Failure::Cancelled | Failure::NotResolved) | None => RunEnd::NotResolved(text),
     }
 }
 

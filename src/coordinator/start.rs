@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     coordinator::{
         contexts::Contexts,
-        control::{self, Ask, Command, SocketGuard},
+        control::{self, Ask, Call, SocketGuard},
         dispatch::{Dispatcher, Wires},
         options::Options,
         shared::{Shared, blocking},
@@ -141,8 +141,8 @@ pub struct Handle {
     pub run: RunId,
     /// Every record, as it is written.
     pub events: UnboundedReceiver<Event>,
-    /// Stops it.
-    pub control: UnboundedSender<Command>,
+    /// Stops it, and talks to its agents.
+    pub control: UnboundedSender<Call>,
     /// Ends with it.
     pub done: JoinHandle<Result<RunEnd, JournalError>>,
 }
@@ -325,6 +325,10 @@ pub async fn resume(ground: Ground, graph: Graph, stored: Stored) -> Result<Hand
     let options = (options != stored.started.options).then_some(options);
     stored.journal.append(None, None, What::RunResumed { pid, model, options }).await?;
     let Stored { journal, past, records, started, options, prompts, run, .. } = stored;
+    if let Some(paused) = RunState::fold(&past).told.paused() {
+        let text = format!("still paused: {paused}; `grafter unpause --all` lets all go on");
+        journal.append(None, None, What::Note { level: Level::Warning, text }).await?;
+    }
     let plan = Plan { run, graph, prompts, options };
     let ground = ground.with_attributes(&started.base);
     launch(ground, plan, Live { started, journal, records, past }).await
@@ -373,7 +377,7 @@ struct Live {
 /// Serves the control socket; without it the run goes on, but `grafter cancel` cannot reach it.
 async fn reachable(
     socket: PathBuf,
-    control: &UnboundedSender<Command>,
+    control: &UnboundedSender<Call>,
     journal: &Journal,
 ) -> Result<Option<SocketGuard>, JournalError> {
     let text = match control::serve(socket.clone(), control.clone()) {
@@ -389,7 +393,7 @@ async fn reachable(
 
 async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartError> {
     let (requests_in, requests) = mpsc::unbounded_channel();
-    let (control, commands) = mpsc::unbounded_channel();
+    let (control, calls) = mpsc::unbounded_channel();
     let (events_in, events) = mpsc::unbounded_channel();
     let (repo, base) = (ground.repo.clone(), live.started.base.clone());
     // Before anything of the run is made, so that nothing of it counts as the user's.
@@ -424,7 +428,7 @@ async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartE
         contexts: Contexts::default(),
     });
     let wires =
-        Wires { records: live.records, events: events_in, requests, commands, asks: ground.asks };
+        Wires { records: live.records, events: events_in, requests, calls, asks: ground.asks };
     let dispatcher = Dispatcher::new(shared.clone(), live.past, wires);
     let done = tokio::spawn(async move {
         let _socket = guard;

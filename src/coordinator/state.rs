@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    coordinator::told::Told,
     graph::ready::NodeState,
     protocol::{
         event::{CheckedTree, Event, Kept, RunStarted, What},
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// The role of a node whose work is the check commands, as `graph` names it.
-const CHECKS: &str = "checks";
+pub const CHECKS: &str = "checks";
 
 /// One instance of a node.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -96,6 +97,8 @@ pub struct RunState {
     pub maybe: (Micros, u64),
     /// Whether the user asked to stop.
     pub cancelled: bool,
+    /// What the user told single agents.
+    pub told: Told,
     /// How it ended, once it has.
     pub end: Option<RunEnd>,
     /// Milliseconds that earlier processes of this run took.
@@ -117,6 +120,7 @@ impl RunState {
     /// Takes in one record.
     pub fn apply(&mut self, event: &Event) {
         self.tick(event);
+        self.told.apply(event);
         match &event.what {
             What::RunStarted(started) => self.started = Some(started.clone()),
             What::RunResumed { model, options, .. } => {
@@ -128,10 +132,7 @@ impl RunState {
                 }
                 self.end = None;
                 self.cancelled = false;
-                for (_, (cost, tokens)) in std::mem::take(&mut self.open) {
-                    self.maybe.0 += cost;
-                    self.maybe.1 = self.maybe.1.saturating_add(tokens);
-                }
+                std::mem::take(&mut self.open).into_values().for_each(|sent| self.lose(sent));
             }
             What::CancelAsked => self.cancelled = true,
             What::RunFinished { end, .. } => self.end = Some(end.clone()),
@@ -161,6 +162,9 @@ impl RunState {
             }
             What::NodesReset { nodes, feedback } => self.reset(nodes, feedback),
             _ => {
+                if let (What::NodeFinished { .. }, Some(agent)) = (&event.what, &event.agent) {
+                    self.give_up(agent);
+                }
                 self.apply_node(event);
                 self.apply_landing(event);
             }
@@ -178,6 +182,19 @@ impl RunState {
         self.cost += cost;
         let sent = event.agent.clone().and_then(|agent| self.open.remove(&(agent, turn)));
         sent.unwrap_or_default()
+    }
+
+    /// Requests that an agent left behind when it ended are never answered, and may be billed.
+    fn give_up(&mut self, agent: &AgentId) {
+        let own = [agent.clone(), agent.classifier()];
+        let left: Vec<_> =
+            self.open.extract_if(.., |(agent, _), _| own.contains(agent)).map(|it| it.1).collect();
+        left.into_iter().for_each(|sent| self.lose(sent));
+    }
+
+    fn lose(&mut self, (cost, tokens): (Micros, u64)) {
+        self.maybe.0 += cost;
+        self.maybe.1 = self.maybe.1.saturating_add(tokens);
     }
 
     fn tick(&mut self, event: &Event) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::{
+    agent::reins::Reins,
     coordinator::{
         brief::Brief,
         jobs,
@@ -23,13 +24,16 @@ use crate::{
     verify::verdict,
 };
 
+/// The summary of an agent that its user ended.
+const BY_USER: &str = "cancelled by the user";
+
 /// Runs one instance to its record; returns why the run shall stop, if it cannot.
 pub(super) async fn run(shared: Arc<Shared>, brief: Brief) -> Ended {
     let (outcome, reused) = match outcome(&shared, &brief).await {
         Ok(done) => done,
         Err(end) => return Some(end),
     };
-    if let Some(end) = unfinished(&outcome) {
+    if let Some(end) = unfinished(&outcome, &brief.reins) {
         return Some(end);
     }
     let what = What::NodeFinished { attempt: brief.attempt, outcome: Box::new(outcome), reused };
@@ -42,20 +46,37 @@ pub(super) async fn outcome(
     shared: &Arc<Shared>,
     brief: &Brief,
 ) -> Result<(Outcome, bool), RunEnd> {
+    if brief.reins.is_cancelled() {
+        return Ok((cancelled(Outcome::succeeded("")), false));
+    }
     let work = async {
         match &brief.node.work {
             Work::Checks => checks(shared, brief).await,
             Work::Agent(agent) => Member { shared, brief, agent }.outcome().await,
         }
     };
-    tokio::select! {
+    let done = tokio::select! {
         done = work => done,
-        () = shared.halt.cancelled() => Err(RunEnd::Interrupted),
+        () = shared.halt.cancelled() => return Err(RunEnd::Interrupted),
+    };
+    match (done, brief.reins.is_cancelled()) {
+        (Ok((outcome, _)), true) => Ok((cancelled(outcome), false)),
+        (Err(_), true) => Ok((cancelled(Outcome::succeeded("")), false)),
+        (done, false) => done,
     }
 }
 
+/// Returns the outcome of an agent that its user ended: what it found stays, the rest does not count.
+pub(super) fn cancelled(outcome: Outcome) -> Outcome {
+    let Outcome { findings, usage, .. } = outcome;
+    Outcome { findings, usage, ..Outcome::failed(Failure::Cancelled, BY_USER) }
+}
+
 /// Returns why the run stops with this node unfinished; a resume takes it up again.
-pub(super) fn unfinished(outcome: &Outcome) -> Option<RunEnd> {
+pub(super) fn unfinished(outcome: &Outcome, reins: &Reins) -> Option<RunEnd> {
+    if reins.is_cancelled() {
+        return None;
+    }
     let text = outcome.summary.clone();
     match outcome.failure? {
         Failure::Budget => Some(RunEnd::Budget(text)),

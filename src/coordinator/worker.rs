@@ -81,7 +81,8 @@ impl Call<'_> {
         self.record(What::WorkerIntent(WorkerCall { worker: name.clone(), command, timeout_ms }))
             .await?;
         let task = self.task(prompt);
-        let ended = errand::run(&lodging.place, worker, &task, &self.shared.stop).await;
+        let ended =
+            errand::run(&lodging.place, worker, &task, &self.brief.reins.stop_token()).await;
         // Whatever happened, what it left is kept.
         let snapshot = chain.take(&format!("worker {name}")).await?;
         if let Some(why) = lodging.place.no_space() {
@@ -137,12 +138,13 @@ impl Call<'_> {
         let agent = self.brief.agent();
         let ask = Request::Reserve { agent, cost: Micros(1), tokens: 1, reply };
         self.shared.requests.send(ask).map_err(|_| Stop::cancelled())?;
+        let stop = self.brief.reins.stop_token();
         tokio::select! {
             answer = answer => match answer.map_err(|_| Stop::cancelled())? {
                 Reservation::Granted => Ok(()),
                 Reservation::Refused(why) => Err(Stop { failure: Failure::Budget, why }),
             },
-            () = self.shared.stop.cancelled() => Err(Stop::cancelled()),
+            () = stop.cancelled() => Err(Stop::cancelled()),
         }
     }
 

@@ -41,6 +41,9 @@ pub struct Words {
     pub same_as: String,
     /// For calls after a finish that was accepted.
     pub after_finish: String,
+    /// Around a message that the user sent while the agent worked; `text` is what they wrote.
+    #[serde(default = "from_user")]
+    pub from_user: String,
     /// Before the result of a command that the user changed; `command` is what ran.
     #[serde(default)]
     pub edited: String,
@@ -82,6 +85,11 @@ pub struct Words {
     pub no_must_fix: String,
     /// A passing review that says what to mend.
     pub must_fix_of_pass: String,
+}
+
+/// Runs that began before there were messages have no text for them.
+fn from_user() -> String {
+    Words::shipped().from_user.clone()
 }
 
 impl Words {

@@ -41,7 +41,9 @@
 //! | `land_intent` | `branch`, `from`, `to` |
 //! | `landed` | `branch`, `from`, `to`, `stat` |
 //! | `land_missed` | `branch`, `found` |
-//! | `cancel_asked` | none |
+//! | `cancel_asked`, `agent_cancelled`, `paused`, `unpaused` | none; without `agent` it is about all |
+//! | `message_sent` | `text`; to the `agent`, whose message is named by this record's `seq` |
+//! | `message_delivered` | `turn`, `message`, `text` |
 //! | `tripped` | `sign` |
 //! | `audited` | `files`, `refs`, `before`, `after`, `changed`, `unseen` |
 //! | `run_finished` | `end`, `usage`, `cost`, `took_ms` |
@@ -433,6 +435,26 @@ pub enum What {
     },
     /// The user asked to stop.
     CancelAsked,
+    /// The user ended one agent; its node fails and the run goes on.
+    AgentCancelled,
+    /// Nothing new begins in the agent, or in any agent where none is named.
+    Paused,
+    /// The agent, or each one where none is named, goes on.
+    Unpaused,
+    /// The user wrote to an agent; the record's number names the message.
+    MessageSent {
+        /// What.
+        text: Kept,
+    },
+    /// An agent is about to see a message.
+    MessageDelivered {
+        /// The turn whose request shows it.
+        turn: u32,
+        /// The number of the record of its sending.
+        message: u64,
+        /// What it says.
+        text: Kept,
+    },
     /// An agent set a tripwire off, which ends the run.
     Tripped {
         /// What it did.
@@ -451,14 +473,6 @@ pub enum What {
         /// Milliseconds, all processes of the run together.
         took_ms: u64,
     },
-}
-
-impl RunStarted {
-    /// Notes that another model is asked from now on; a run that was played once stays marked.
-    pub fn change_model(&mut self, name: &str) {
-        name.clone_into(&mut self.model);
-        self.scripted |= ["scripted:", "gold:"].iter().any(|played| name.starts_with(played));
-    }
 }
 
 /// All that a run was started with; a resume uses this and not what has changed since.

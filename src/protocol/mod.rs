@@ -14,6 +14,7 @@ pub mod plan;
 pub mod report;
 pub mod request;
 pub mod rule;
+pub mod started;
 pub mod task;
 pub mod tool;
 pub mod usage;

@@ -15,6 +15,7 @@ mod fixture;
 pub mod json;
 pub mod next;
 pub mod plain;
+pub mod roster;
 pub mod show;
 pub mod summary;
 pub mod tables;

@@ -2,7 +2,7 @@
 
 use crate::{
     protocol::{
-        event::{CheckedTree, Event, Level, Paid, RunStarted, What},
+        event::{CheckedTree, Event, Kept, Level, Paid, RunStarted, What},
         outcome::{Outcome, Status},
         report::{CheckReport, Grade, RunEnd, Verdict},
         worker::WorkerEnd,
@@ -67,12 +67,14 @@ fn words(view: &View, event: &Event) -> Option<String> {
         What::LandMissed { branch, .. } => format!("{} has moved, trying again", escape(branch)),
         What::Tripped { sign } => format!("TRIPWIRE: the agent {}", short(sign)),
         What::Audited(audit) => format!("outside the trees: {}", audit::outside(audit)),
+        What::AgentCancelled
+        | What::Paused
+        | What::Unpaused
+        | What::MessageSent { .. }
+        | What::MessageDelivered { .. } => steered(event),
         What::CancelAsked => "stopping: no new model calls".to_owned(),
         What::RunFinished { end, .. } => format!("run ended: {}{}", end_words(end), totals(view)),
-        What::HostAsked { host, port, refused: None } => format!("reached {}:{port}", escape(host)),
-        What::HostAsked { host, port, refused: Some(why) } => {
-            format!("did not reach {}:{port}: {}", escape(host), escape(why))
-        }
+        What::HostAsked { host, port, refused } => asked((host, *port), refused.as_deref()),
         What::CallJudged { decision, title, why, answer, .. } => {
             let answer = answer.as_ref().map(|answer| format!(", {answer}")).unwrap_or_default();
             format!("{decision}{answer}: {} ({})", escape(title), short(why))
@@ -92,6 +94,34 @@ fn words(view: &View, event: &Event) -> Option<String> {
 fn worker_ended(end: &WorkerEnd) -> String {
     let why = end.error.as_ref().map(|why| format!(": {}", short(why))).unwrap_or_default();
     format!("worker {} ended ({}){why}", escape(&end.worker), escape(&end.end))
+}
+
+fn asked((host, port): (&str, u16), refused: Option<&str>) -> String {
+    let host = escape(host);
+    match refused {
+        None => format!("reached {host}:{port}"),
+        Some(why) => format!("did not reach {host}:{port}: {}", escape(why)),
+    }
+}
+
+/// Says what the user told an agent, or all of them.
+fn steered(event: &Event) -> String {
+    let who = if event.node.is_some() { "" } else { "all agents: " };
+    match &event.what {
+        What::Paused => format!("{who}paused"),
+        What::Unpaused => format!("{who}goes on"),
+        What::MessageSent { text } => format!("message from the user: {}", kept(text)),
+        What::MessageDelivered { turn, .. } => format!("turn {turn} reads the user's message"),
+        _ => "cancelled by the user".to_owned(),
+    }
+}
+
+/// Returns the beginning of a text; of one that is kept elsewhere, its size.
+fn kept(text: &Kept) -> String {
+    match text {
+        Kept::Inline(text) => short(text),
+        Kept::Blob(_, bytes) => format!("({bytes} bytes)"),
+    }
 }
 
 /// Returns how a run ended, with its reason.

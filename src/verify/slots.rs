@@ -32,6 +32,12 @@ impl Slots {
         Self { free: Semaphore::new(free), count }
     }
 
+    /// Returns how many slots are taken, and how many there are.
+    pub fn taken(&self) -> (u32, u32) {
+        let free = u32::try_from(self.free.available_permits()).unwrap_or(u32::MAX);
+        (self.count.saturating_sub(free), self.count)
+    }
+
     /// Waits for a slot, which is free again when the permit is dropped; none when cancelled.
     pub async fn one(&self, cancel: &CancellationToken) -> Option<SemaphorePermit<'_>> {
         self.take(1, cancel).await

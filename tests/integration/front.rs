@@ -53,6 +53,12 @@ fn every_command_has_help_with_an_example_where_one_helps() {
     logs
     cost
     cancel
+    ps
+    send
+    attach
+    pause
+    unpause
+    why
     undo
     rescue
     workflow
@@ -140,7 +146,7 @@ fn the_kinds_of_events_are_stable_and_documented() {
     let kinds = kinds();
     assert_eq!(documented("Kinds of events"), kinds);
     let list: Vec<_> = kinds.into_iter().collect();
-    insta::assert_snapshot!(list.join(" "), @"audited call_judged cancel_asked candidate_conflict candidate_made checks_finished commit_intent commit_made host_asked land_intent land_missed landed model_failed model_intent model_result node_finished node_skipped node_started nodes_reset note place_intent place_ready run_finished run_resumed run_started tool_intent tool_result tripped verdict_given worker_intent worker_result");
+    insta::assert_snapshot!(list.join(" "), @"agent_cancelled audited call_judged cancel_asked candidate_conflict candidate_made checks_finished commit_intent commit_made host_asked land_intent land_missed landed message_delivered message_sent model_failed model_intent model_result node_finished node_skipped node_started nodes_reset note paused place_intent place_ready run_finished run_resumed run_started tool_intent tool_result tripped unpaused verdict_given worker_intent worker_result");
 }
 
 #[test]

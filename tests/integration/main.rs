@@ -32,6 +32,7 @@ mod reuse;
 mod sandbox;
 mod server;
 mod solo;
+mod steer;
 mod story;
 mod terminal;
 mod tripwire;

@@ -1,0 +1,227 @@
+//! The agents at work and what the user tells them: the dispatcher's one place for their reins.
+//!
+//! A command is journaled first, then the reins are pulled; only a pause is pulled before, so that
+//! no record of something new can follow the record of the pause.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    agent::reins::{Letter, Reins},
+    coordinator::{
+        control::{Command, Live, Reply},
+        roll::{self, Nobody, Who},
+        shared::Shared,
+        state::RunState,
+        why,
+    },
+    journal::writer::JournalError,
+    protocol::{
+        event::What,
+        ids::{AgentId, NodeId},
+    },
+    verify::slots::slots,
+};
+
+/// Bytes of the longest message.
+const MAX_TEXT: u64 = 64 << 10;
+/// Messages that an agent may have before it.
+const MAX_MAIL: usize = 100;
+
+/// The agents at work.
+#[derive(Debug, Default)]
+pub(super) struct Team(BTreeMap<AgentId, Reins>);
+
+/// What a command is obeyed with.
+#[derive(Clone, Copy)]
+pub(super) struct Stand<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) state: &'a RunState,
+}
+
+/// An agent that a command means.
+type Meant<'t> = (NodeId, AgentId, &'t Reins);
+
+impl Team {
+    /// Takes an agent in and returns its reins, as the records say they are held.
+    pub(super) fn join(&mut self, stand: Stand<'_>, agent: &AgentId) -> Reins {
+        let (shared, told) = (stand.shared, &stand.state.told);
+        let reins = Reins::new(&shared.stop, &shared.halt);
+        reins.pause(told.is_paused(agent));
+        for (message, text) in told.mail(agent).iter().cloned() {
+            reins.post(Letter { message, text });
+        }
+        if told.is_cancelled(agent) {
+            reins.cancel();
+        }
+        self.0.insert(agent.clone(), reins.clone());
+        reins
+    }
+
+    /// Lets the agent of a node go; returns who that was.
+    pub(super) fn leave(&mut self, node: &NodeId) -> Option<AgentId> {
+        let agent = self.0.keys().find(|agent| node_of(agent) == node.as_str())?.clone();
+        self.0.remove(&agent);
+        Some(agent)
+    }
+
+    /// Does what a command says of agents; what it says of the run is not for here.
+    pub(super) async fn obey(
+        &self,
+        stand: Stand<'_>,
+        command: Command,
+    ) -> Result<Reply, JournalError> {
+        match command {
+            Command::Cancel | Command::Kill => Ok(Reply::default()),
+            Command::Agents => {
+                Ok(Reply { ok: true, agents: self.at_work(stand), ..<_>::default() })
+            }
+            Command::Why { agent } => Ok(self.why(stand, &agent)),
+            Command::Send { agent, text } => match self.meant(stand, &agent) {
+                Ok(meant) => send(stand, meant, text).await,
+                Err(reply) => Ok(*reply),
+            },
+            Command::CancelAgent { agent } => match self.meant(stand, &agent) {
+                Ok(meant) => self.cancel(stand, meant).await,
+                Err(reply) => Ok(*reply),
+            },
+            Command::Pause { agent } => self.hold(stand, agent, true).await,
+            Command::Unpause { agent } => self.hold(stand, agent, false).await,
+        }
+    }
+
+    fn meant(&self, stand: Stand<'_>, name: &str) -> Result<Meant<'_>, Box<Reply>> {
+        let who = roll::find(stand.state, &stand.shared.graph, name);
+        let (error, hint) = match who {
+            Ok(Who::Live(node, agent)) => match self.0.get(&agent) {
+                Some(reins) => return Ok((node, agent, reins)),
+                None => (format!("{agent} is just ending"), why::HINT),
+            },
+            Ok(Who::Ended(_, agent)) => (format!("{agent} has ended"), why::HINT),
+            Ok(Who::Waiting(node)) => (format!("{node} has not begun"), why::HINT),
+            Ok(Who::Checks(node)) => (format!("{node} is no agent: it runs the checks"), why::HINT),
+            Err(Nobody { error, hint }) => return Err(Box::new(Reply::refused(error, hint))),
+        };
+        Err(Box::new(Reply::refused(error, hint)))
+    }
+
+    fn at_work(&self, stand: Stand<'_>) -> Vec<Live> {
+        let live = self.0.iter().map(|(agent, reins)| {
+            let (doing, time) = reins.doing();
+            Live {
+                agent: agent.clone(),
+                doing,
+                for_ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
+                paused: reins.is_paused(),
+                mail: stand.state.told.mail(agent).len(),
+            }
+        });
+        live.collect()
+    }
+
+    fn why(&self, stand: Stand<'_>, name: &str) -> Reply {
+        let Stand { shared, state } = stand;
+        let who = match roll::find(state, &shared.graph, name) {
+            Ok(who) => who,
+            Err(Nobody { error, hint }) => return Reply::refused(error, hint),
+        };
+        let live = match &who {
+            Who::Live(_, id) => self.at_work(stand).into_iter().find(|live| live.agent == *id),
+            _ => None,
+        };
+        let scene = why::Scene {
+            graph: &shared.graph,
+            options: &shared.options,
+            state,
+            slots: slots().taken(),
+        };
+        let said = scene.why(&who, live.as_ref());
+        let agent = match who {
+            Who::Live(_, agent) | Who::Ended(_, agent) => Some(agent),
+            Who::Waiting(_) | Who::Checks(_) => None,
+        };
+        Reply { ok: true, agent, said, ..Reply::default() }
+    }
+
+    async fn hold(
+        &self,
+        stand: Stand<'_>,
+        name: Option<String>,
+        paused: bool,
+    ) -> Result<Reply, JournalError> {
+        let what = if paused { What::Paused } else { What::Unpaused };
+        let journal = &stand.shared.journal;
+        let Some(name) = name else {
+            self.0.values().for_each(|reins| reins.pause(paused));
+            journal.append(None, None, what).await?;
+            let (held, free) = ("all agents pause", "all agents go on");
+            return Ok(Reply::done(None, if paused { held } else { free }));
+        };
+        let (node, agent, reins) = match self.meant(stand, &name) {
+            Ok(meant) => meant,
+            Err(reply) => return Ok(*reply),
+        };
+        let said = match (paused, reins.is_paused()) {
+            (true, true) => format!("{agent} is paused already"),
+            (false, false) => format!("{agent} is not paused"),
+            (true, false) => format!("{agent} pauses; what it runs now comes to its end"),
+            (false, true) => format!("{agent} goes on"),
+        };
+        if reins.is_paused() != paused {
+            reins.pause(paused);
+            journal.append(Some(&node), Some(&agent), what).await?;
+        }
+        Ok(Reply::done(Some(agent), said))
+    }
+
+    /// Ends an agent, and the helpers that work for it alone.
+    async fn cancel(
+        &self,
+        stand: Stand<'_>,
+        (node, agent, _): Meant<'_>,
+    ) -> Result<Reply, JournalError> {
+        let helper = format!("{node}~");
+        for (id, reins) in &self.0 {
+            if *id == agent || id.as_str().starts_with(&helper) {
+                let node = NodeId::new(node_of(id));
+                stand.shared.journal.append(Some(&node), Some(id), What::AgentCancelled).await?;
+                reins.cancel();
+            }
+        }
+        let said = format!("{agent} is cancelled; its node fails, the run goes on");
+        Ok(Reply::done(Some(agent), said))
+    }
+}
+
+async fn send(
+    Stand { shared, state }: Stand<'_>,
+    (node, agent, reins): Meant<'_>,
+    text: String,
+) -> Result<Reply, JournalError> {
+    // What takes more than a quarter of the window would keep the agent from its work.
+    let most = shared.model.info().window.min(MAX_TEXT);
+    let waiting = state.told.mail(&agent).len();
+    if text.trim().is_empty() {
+        return Ok(Reply::refused("the message is empty", "say something"));
+    }
+    if text.len() as u64 > most {
+        let error = format!("the message has {} bytes, {agent} takes {most}", text.len());
+        return Ok(Reply::refused(error, "put it into a file of the repository, or send less"));
+    }
+    if waiting >= MAX_MAIL {
+        let error = format!("{agent} has {waiting} messages that it has not seen");
+        return Ok(Reply::refused(error, "it reads them before its next model call"));
+    }
+    let text = shared.journal.keep(text)?;
+    let what = What::MessageSent { text: text.clone() };
+    let message = shared.journal.append(Some(&node), Some(&agent), what).await?.seq;
+    reins.post(Letter { message, text });
+    let said = match reins.is_paused() {
+        true => format!("{agent} is paused; it reads the message when it goes on"),
+        false => format!("{agent} reads the message before its next model call"),
+    };
+    Ok(Reply::done(Some(agent), said))
+}
+
+fn node_of(agent: &AgentId) -> &str {
+    agent.as_str().split_once('@').map_or(agent.as_str(), |(node, _)| node)
+}
