@@ -15,10 +15,10 @@ use crate::{
     prompt::set::PromptSet,
     protocol::{
         cause::chain,
-        event::RunStarted,
         ids::{Oid, RunId},
         report::{DiffStat, RunEnd},
         request::Request,
+        started::RunStarted,
     },
     provider::model::Model,
     subagent::housing::Housing,

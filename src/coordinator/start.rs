@@ -35,9 +35,10 @@ use crate::{
     prompt::set::PromptSet,
     protocol::{
         cause::chain,
-        event::{Event, Level, RunStarted, What},
+        event::{Event, Level, What},
         ids::{Oid, RunId},
         report::RunEnd,
+        started::RunStarted,
         task::Task,
     },
     provider::model::Model,

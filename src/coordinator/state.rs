@@ -9,10 +9,11 @@ use crate::{
     coordinator::told::Told,
     graph::ready::NodeState,
     protocol::{
-        event::{CheckedTree, Event, Kept, RunStarted, What},
+        event::{CheckedTree, Event, Kept, What},
         ids::{AgentId, NodeId, Oid},
         outcome::{Outcome, Status},
         report::{CheckReport, DiffStat, RunEnd, Verdict},
+        started::RunStarted,
         task::Phase,
         usage::{Micros, Usage},
     },

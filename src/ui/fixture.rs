@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::protocol::{
-    event::{CheckedTree, Event, Kept, Level, Paid, RunStarted, What},
+    event::{CheckedTree, Event, Kept, Level, Paid, What},
     ids::{NodeId, Oid, RunId},
     message::StopReason,
     outcome::{Failure, Outcome},
@@ -11,6 +11,7 @@ use crate::protocol::{
         Check, CheckEnd, CheckReport, CheckRun, DiffStat, Grade, Origin, RunEnd, TestResult,
         TestStatus, Verdict,
     },
+    started::RunStarted,
     task::{AgentKind, Phase, Task},
     usage::{Micros, Usage},
 };

@@ -2,9 +2,11 @@
 
 use crate::{
     protocol::{
-        event::{CheckedTree, Event, Kept, Level, Paid, RunStarted, What},
+        event::{CheckedTree, Event, Kept, Level, Paid, What},
+        ids::Oid,
         outcome::{Outcome, Status},
         report::{CheckReport, Grade, RunEnd, Verdict},
+        started::RunStarted,
         worker::WorkerEnd,
     },
     ui::{
@@ -57,9 +59,7 @@ fn words(view: &View, event: &Event) -> Option<String> {
         }
         What::WorkerIntent(call) => format!("worker {} begins", escape(&call.worker)),
         What::WorkerResult(end) => worker_ended(end),
-        What::CommitMade { commit, branch, .. } => {
-            format!("committed {} on {}", commit.short(), escape(branch))
-        }
+        What::CommitMade { commit, branch, .. } => committed(commit, branch),
         What::CandidateConflict { paths, .. } => format!("does not merge: {}", some(paths, 5)),
         What::ChecksFinished { on, report, reused, .. } => checks(view, *on, report, *reused),
         What::VerdictGiven { verdict, .. } => format!("verdict: {}", verdict_words(verdict)),
@@ -89,6 +89,10 @@ fn words(view: &View, event: &Event) -> Option<String> {
         | What::CandidateMade { .. }
         | What::LandIntent { .. } => return None,
     })
+}
+
+fn committed(commit: &Oid, branch: &str) -> String {
+    format!("committed {} on {}", commit.short(), escape(branch))
 }
 
 fn worker_ended(end: &WorkerEnd) -> String {

@@ -5,10 +5,11 @@
 
 use crate::{
     protocol::{
-        event::{CheckedTree, Event, Level, Paid, RunStarted, What},
+        event::{CheckedTree, Event, Level, Paid, What},
         ids::{NodeId, Oid, RunId},
         outcome::{Failure, Outcome, Status},
         report::{CheckReport, DiffStat, RunEnd, Verdict},
+        started::RunStarted,
         task::{Mode, Phase},
         usage::{Micros, Usage},
     },

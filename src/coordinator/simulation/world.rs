@@ -15,10 +15,11 @@ use crate::{
     },
     graph::{dag::Graph, load, lookup, node::Work, ready::NodeState},
     protocol::{
-        event::{CheckedTree, Event, Kept, RunStarted, What},
+        event::{CheckedTree, Event, Kept, What},
         ids::{NodeId, Oid, RunId},
         outcome::{Evidence, Failure, Finding, Outcome, Review},
         report::{Check, CheckEnd, CheckReport, CheckRun, DiffStat, Origin, RunEnd},
+        started::RunStarted,
         task::{AgentKind, Phase, Task},
         usage::{Micros, Usage},
     },
