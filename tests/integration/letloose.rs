@@ -211,7 +211,7 @@ fn has(env: &Env, sandbox: &str, without: &str) -> bool {
 #[test]
 fn a_hostile_model_comes_through_nowhere_in_bypass_and_yolo() {
     let machine = Machine::new();
-    if !has(&machine.env, "namespaces", "") {
+    if sandbox::is_masked() || !has(&machine.env, "namespaces", "") {
         return;
     }
     let before = machine.belongings();
@@ -233,6 +233,9 @@ fn a_hostile_model_comes_through_nowhere_in_bypass_and_yolo() {
 
 #[test]
 fn in_weaker_sandboxes_a_hostile_model_comes_through_where_that_is_said() {
+    if sandbox::is_masked() {
+        return;
+    }
     let machine = Machine::new();
     let content = |all: BTreeMap<String, String>| -> BTreeMap<String, String> {
         let last = |said: String| said.rsplit(' ').next().unwrap_or_default().to_owned();
