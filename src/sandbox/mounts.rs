@@ -215,7 +215,11 @@ fn hide(at: &Path) -> Result<()> {
     } else {
         mount_bind("/dev/null", at)
     };
-    hidden.map_err(failed("hide", at))
+    match hidden {
+        // A socket that has gone meanwhile, as that of another run does when it ends.
+        Err(Errno::NOENT) if !at.exists() => Ok(()),
+        hidden => hidden.map_err(failed("hide", at)),
+    }
 }
 
 fn lay_copy(copy: &OwnedFd, at: &Path) -> rustix::io::Result<()> {
@@ -243,4 +247,14 @@ fn create_file(path: &Path, bytes: &[u8]) -> rustix::io::Result<()> {
 
 fn errno(error: &io::Error) -> Errno {
     Errno::from_io_error(error).unwrap_or(Errno::IO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_that_went_away_before_it_was_hidden_stopped_the_sandbox() {
+        assert!(hide(Path::new("/nowhere/1123-0517.sock")).is_ok());
+    }
 }
