@@ -111,7 +111,12 @@ impl Machine {
         let port = self.server.local_addr().expect("bound").port();
         story
             .write("hostile.py", PROGRAM)
-            .unread(&format!("python3 hostile.py {root} {port} {:?} > told.txt", self.name))
+            .write(
+                "unread.sh",
+                &format!("rm unread.sh\npython3 hostile.py {root} {port} {:?} > told.txt\n", self.name),
+            )
+            // Its fork bomb slows a small machine down.
+            .call("bash", json!({ "command": "bash unread.sh", "timeout": 600 }))
             .unread("printf '\\033]52;c;ZXZpbA==\\007\\033[2J\\033]0;evil\\007%.0s' $(seq 9999); echo seen")
             .unread("rm -f link.py hostile.py out soft hard folder victim big")
             .finish()
