@@ -3,9 +3,9 @@
 
 use std::{fs, path::Path};
 
-use grafter::guard::gate::{ShellFacts, Verdict, judge, judge_following};
+use grafter::guard::gate::{Verdict, judge, judge_following};
 
-use crate::env::Env;
+use crate::{env::Env, gate::facts};
 
 /// Classes that need more than a look at a command, and the test that tries each.
 const ELSEWHERE: [(&str, &str); 5] = [
@@ -15,16 +15,6 @@ const ELSEWHERE: [(&str, &str); 5] = [
     ("CVE-2026-46406", "what_a_run_keeps_is_the_users_alone_and_no_more_than_its_writers"),
     ("CVE-2026-54316", "commands_reach_the_hosts_that_the_user_named_and_no_others"),
 ];
-
-fn facts() -> ShellFacts {
-    ShellFacts {
-        root: "/repo".to_owned(),
-        cwd: "/repo".to_owned(),
-        home: "/home/ada".to_owned(),
-        scratch: vec!["/tmp".to_owned()],
-        ..ShellFacts::default()
-    }
-}
 
 fn all_denied(commands: &[&str]) {
     for command in commands {

@@ -11,7 +11,8 @@ const BENIGN: &str = include_str!("data/benign.txt");
 /// Most questions on a hundred ordinary commands.
 const MAX_FALSE_ASKS: f64 = 2.0;
 
-fn facts() -> ShellFacts {
+/// An agent's tree and home, as the gate is told of them.
+pub(crate) fn facts() -> ShellFacts {
     ShellFacts {
         root: "/repo".to_owned(),
         cwd: "/repo".to_owned(),
