@@ -65,8 +65,9 @@ fn main() -> Outcome<()> {
     report("first request after start", "ms", 60.0, times(|cost| cost.first * 1e3));
     report("whole run, wall", "s", 0.20, times(|cost| cost.wall));
     report("whole run, CPU with children", "s", 0.12, times(|cost| cost.cpu));
-    let peaks = memory.iter().map(|cost| cost.peak).collect();
-    report("peak memory, sum of the tree", "MB", 40.0, peaks);
+    let peaks = |of: fn(&Cost) -> f64| memory.iter().map(of).collect::<Vec<_>>();
+    report("peak memory, shared pages once", "MB", 40.0, peaks(|cost| cost.peak.once));
+    report("peak memory, sum of the tree", "MB", 40.0, peaks(|cost| cost.peak.sum));
     report("first request with tools", "KB", 16.0, times(|cost| cost.body / 1024.0));
     Ok(())
 }
@@ -77,7 +78,7 @@ struct Cost {
     first: f64,
     wall: f64,
     cpu: f64,
-    peak: f64,
+    peak: Peak,
     body: f64,
 }
 
@@ -117,7 +118,7 @@ impl Bench<'_> {
         }
         let (cpu, begun) = (cpu()?, now()?);
         let mut child = command.spawn()?;
-        let peak = if sampling == Sampling::On { sample(&mut child)? } else { 0.0 };
+        let peak = if sampling == Sampling::On { sample(&mut child)? } else { Peak::default() };
         let status = child.wait()?;
         let wall = now()? - begun;
         collect_orphans(&self.server);
@@ -178,24 +179,43 @@ fn collect_orphans(server: &Server) {
     }
 }
 
-/// Returns the largest sum of resident memory over a process and all below it, in megabytes.
+/// The most memory that a process and all below it had at once, in megabytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Peak {
+    /// Resident memory: a page of grafter's own program counts for each of its processes.
+    sum: f64,
+    /// Proportional memory (`Pss`): a page that n processes share counts 1/n for each.
+    once: f64,
+}
+
+/// Returns the peak of a process.
 ///
-/// Pages that processes share count for each of them. A process that has just been started shares
-/// all of its parent's memory until its own program begins, and is left out as long as it does.
-fn sample(child: &mut Child) -> Outcome<f64> {
+/// A process that has just been started shares all of its parent's memory until its own program
+/// begins, and is left out as long as it does.
+fn sample(child: &mut Child) -> Outcome<Peak> {
     let page = rustix::param::page_size() as f64;
-    let mut peak: f64 = 0.0;
+    let mut peak = Peak::default();
     while child.try_wait()?.is_none() {
         let mut open = vec![child.id()];
-        let mut sum = 0.0;
+        let mut now = Peak::default();
         while let Some(pid) = open.pop() {
-            sum += resident(pid).unwrap_or(0.0) * page;
+            if let Some(pages) = resident(pid) {
+                now.sum += pages * page / 1e6;
+                now.once += proportional(pid).unwrap_or(0.0) * 1024.0 / 1e6;
+            }
             open.extend(children(pid));
         }
-        peak = peak.max(sum);
+        peak = Peak { sum: peak.sum.max(now.sum), once: peak.once.max(now.once) };
         thread::sleep(Duration::from_micros(500));
     }
-    Ok(peak / 1e6)
+    Ok(peak)
+}
+
+/// Returns the proportional memory of a process in KiB.
+fn proportional(pid: u32) -> Option<f64> {
+    let all = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let line = all.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// Returns the resident pages of a process, none before its own program has begun.

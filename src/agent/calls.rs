@@ -13,7 +13,7 @@ use crate::{
     agent::{
         chain::Chain,
         contract::{self, Done},
-        fit,
+        fit, lead,
         memo::{Deed, Memo},
         permit::{Leave, Permit},
         progress::NUDGED,
@@ -98,6 +98,9 @@ impl Session {
             let why = if after { &words.after_finish } else { &words.too_many };
             return Ok(refused(call, why.clone(), Deed::Nothing));
         }
+        if let Some(why) = self.unweighed(call) {
+            return Ok(refused(call, why, Deed::Nothing));
+        }
         self.gate().await?;
         let start = Instant::now();
         let leave = match self.permit(at, call).await? {
@@ -133,6 +136,9 @@ impl Session {
             let (turn, index) = (at.turn, position(at.index));
             let (tool, title) = (cleared.get().name.clone(), title.to_owned());
             self.record(What::ToolIntent { turn, index, tool, title }).await?;
+        }
+        if lead::is_errand(&cleared.get().name) {
+            return self.errand(cleared.get()).await;
         }
         let is_delegate = cleared.get().name == DELEGATE;
         let answer = self.bench.desk.run(cleared, &self.bench.cancel).await;
@@ -262,6 +268,7 @@ fn ended((class, title): (Class, String), answer: ToolAnswer, start: Instant) ->
         Effect::Ran => Deed::Ran,
         Effect::Checked => Deed::Checked,
         Effect::Finding(finding) => Deed::Found(finding),
+        Effect::Heard(findings) => Deed::Heard(findings),
         Effect::Finish(input) => Deed::Finished(Box::new(input)),
     };
     Ended { class, title, content, is_error, deed, took_ms: millis(start) }

@@ -16,7 +16,7 @@ use crate::{
         outcome::{Evidence, Finding, Status},
         task::Phase,
     },
-    tools::finish::{FinishInput, Use, Verdict},
+    tools::finish::{FindingUsed, FinishInput, Use, Verdict},
 };
 
 /// Above this a text repeats a finding instead of weighing it.
@@ -127,15 +127,25 @@ fn synthesis(
     contract: &Contract,
     (done, input): (Done<'_>, &FinishInput),
 ) -> Vec<String> {
+    weighs(words, contract.findings.iter().map(|finding| (finding, done.read)), input)
+}
+
+/// Returns what is missing for a text to have weighed findings, each given with the lines that were
+/// read since it came.
+pub fn weighs<'f>(
+    words: &Words,
+    findings: impl Iterator<Item = (&'f Finding, &'f [Evidence])>,
+    input: &FinishInput,
+) -> Vec<String> {
     let mut missing = Vec::new();
-    for finding in &contract.findings {
-        missing.extend(weighed(words, finding, (done.read, input)));
+    let (mut any, mut taken) = (false, false);
+    for (finding, read) in findings {
+        missing.extend(weighed(words, finding, (read, input)));
         missing.extend(copied(words, finding, input));
+        let uses = |used: &FindingUsed| used.id == finding.id && used.r#use != Use::Rejected;
+        (any, taken) = (true, taken || input.findings_used.iter().any(uses));
     }
-    let taken = |finding: &Finding| {
-        input.findings_used.iter().any(|used| used.id == finding.id && used.r#use != Use::Rejected)
-    };
-    if missing.is_empty() && !contract.findings.is_empty() && !contract.findings.iter().any(taken) {
+    if missing.is_empty() && any && !taken {
         missing.push(words.all_rejected.clone());
     }
     missing

@@ -59,6 +59,8 @@ pub enum Deed {
     Checked,
     /// It reported a finding.
     Found(Finding),
+    /// It heard what others have found.
+    Heard(Vec<Finding>),
     /// It asked to finish, and the contract was kept.
     Finished(Box<FinishInput>),
     /// It asked to finish, and something was missing.

@@ -17,6 +17,7 @@ pub mod classify;
 pub mod context;
 pub mod contract;
 pub mod fit;
+mod lead;
 pub mod memo;
 pub mod permit;
 pub mod prefix;

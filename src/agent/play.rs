@@ -353,6 +353,7 @@ async fn dispatch(mut inbox: UnboundedReceiver<Request>, grants: u32, says: Appr
                 let answer = Answer { bound: question.bound, approval: says.clone() };
                 drop(reply.send(answer));
             }
+            Request::Lead { reply, .. } => drop(reply.send(Err("nobody is there".into()))),
             Request::Delegate { reply, .. } => drop(reply.send(Err("nobody is there".into()))),
         }
     }

@@ -36,6 +36,8 @@ pub struct Progress {
     pub finish: Option<FinishInput>,
     /// Tokens of all replies.
     pub usage: Usage,
+    /// What others have found, and how many of the lines it was shown came before.
+    heard: Vec<(Finding, usize)>,
     last: (String, String),
     streak: u32,
 }
@@ -52,6 +54,7 @@ impl Progress {
             unapproved: 0,
             finish: None,
             usage: Usage::default(),
+            heard: Vec::new(),
             last: Default::default(),
             streak: 0,
         }
@@ -80,10 +83,23 @@ impl Progress {
                 let id = format!("{}#{}", self.node, self.findings.len() + 1);
                 self.findings.push(Finding { id, ..finding });
             }
+            Deed::Heard(findings) => findings.into_iter().for_each(|finding| self.hear(finding)),
             Deed::Finished(input) => self.finish = Some(*input),
             Deed::Bounced => self.bounces += 1,
             Deed::Unapproved => self.unapproved += 1,
         }
+    }
+
+    /// What is heard again came when it was heard first.
+    fn hear(&mut self, finding: Finding) {
+        if !self.heard.iter().any(|(known, _)| known.id == finding.id) {
+            self.heard.push((finding, self.read.len()));
+        }
+    }
+
+    /// Returns what others have found, each with the lines that the agent was shown since.
+    pub fn heard(&self) -> impl Iterator<Item = (&Finding, &[Evidence])> {
+        self.heard.iter().map(|(finding, at)| (finding, &self.read[*at..]))
     }
 
     /// Returns how many files the agent has read.

@@ -15,7 +15,7 @@ use crate::{
     protocol::{
         event::What,
         ids::CallId,
-        message::Block,
+        message::{Block, Message},
         outcome::{Failure, Outcome},
         tool::ToolSpec,
     },
@@ -43,6 +43,8 @@ pub struct Session {
     pub progress: Progress,
     /// The snapshots of its tree, if it writes.
     pub chain: Option<Chain>,
+    /// What the model has just said, where others shall begin with it.
+    pub saying: Option<Message>,
     /// What the user has said to it so far.
     pub told: Vec<Block>,
     /// Whether the replay is over and the tree is as the last record says.
@@ -117,6 +119,7 @@ impl Session {
         let mut session = Self {
             context: Context::new("", 0, 1),
             tools,
+            saying: None,
             told: Vec::new(),
             live: false,
             assignment,

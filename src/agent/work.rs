@@ -7,6 +7,7 @@ use crate::{
         answer::{self, Hearer, Said},
         assignment::{Assignment, Bench, Heirs},
         contract,
+        lead::SPAWN,
         prefix::Prefix,
         session::{Session, Stop},
         turn::Form,
@@ -68,12 +69,17 @@ impl Session {
         if self.assignment.heirs == Heirs::None {
             return Ok(None);
         }
+        self.context_after(Arc::new(said)).map(Some)
+    }
+
+    /// Keeps the conversation up to what the model has just said.
+    pub(super) fn context_after(&self, said: Arc<Message>) -> Result<Kept, Stop> {
         let (system, tools) = (self.assignment.system.clone(), self.tools.clone());
         let messages = self.context.messages();
-        let prefix = Prefix { system, tools, messages, said: Arc::new(said) };
+        let prefix = Prefix { system, tools, messages, said };
         let json = serde_json::to_string(&prefix)
             .map_err(|error| Stop::broken(format!("a conversation cannot be kept: {error}")))?;
-        Ok(Some(self.bench.journal.keep(json)?))
+        Ok(self.bench.journal.keep(json)?)
     }
 
     /// Returns what the model said in a turn, and what it is answered.
@@ -95,6 +101,8 @@ impl Session {
         let (said, mut answered) = match answer::read(&reply, who, &mut self.ids) {
             Said::Calls(said, calls) => {
                 *silent = 0;
+                let spawns = calls.iter().any(|call| call.name == SPAWN);
+                self.saying = spawns.then(|| said.clone());
                 let results = self.calls(turn, &calls).await?;
                 (said, results.into_iter().map(Block::Result).collect())
             }

@@ -109,6 +109,7 @@ pub(super) fn ground(
         guard,
         classifier,
         workers: Vec::new(),
+        workflows: Vec::new(),
         helper: env::current_exe().or_fail(Kind::Infrastructure)?,
         hide: vec![paths.state.clone(), paths.config.clone(), paths.runtime.clone()],
         asks: asked.then_some(asks),

@@ -59,6 +59,7 @@ async fn begin(context: Context, args: &ResumeArgs) -> Result<(Handle, Watch), F
     let workers = workers::hire(&context, (&graph, &stored.options))?;
     let (mut ground, asks) = live::ground(&context, model, (args.output, &stored.options))?;
     ground.workers = workers;
+    ground.workflows = workflows::choices(&context.setup, &graph)?;
     let budget = stored.options.max_cost;
     let past = View::of(stored.past());
     let handle = start::resume(ground, graph, stored).await.map_err(failed)?;

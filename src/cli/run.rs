@@ -70,6 +70,7 @@ async fn begin(context: Context, args: &RunArgs) -> Result<(Handle, Watch), Fail
     workflows::limit(&mut options, &graph, &args.caps);
     options.worker.clone_from(&args.worker);
     let workers = workers::hire(&context, (&graph, &options))?;
+    let choices = workflows::choices(&context.setup, &graph)?;
     targets(&context.repo, args.into.as_deref())?;
     let base = base(&context, args)?;
     git.await?;
@@ -99,6 +100,7 @@ async fn begin(context: Context, args: &RunArgs) -> Result<(Handle, Watch), Fail
     let budget = order.options.max_cost;
     let (mut ground, asks) = live::ground(&context, model, (args.output, &order.options))?;
     ground.workers = workers;
+    ground.workflows = choices;
     let started = start::start(ground, order).await;
     let handle = started.map_err(|error| live::start_failure(error, "latest"))?;
     Ok((handle, Watch { output: args.output, past: View::default(), budget, asks }))
@@ -141,7 +143,8 @@ fn read_capped(from: impl Read) -> io::Result<String> {
 fn overlay(mut settings: RunSettings, args: &RunArgs) -> RunSettings {
     let RunArgs { model, workflow, caps, .. } = args;
     settings.model = model.clone().or(settings.model);
-    settings.workflow = workflow.clone().or(settings.workflow);
+    let led = args.coordinator.then(|| "coordinator".to_owned());
+    settings.workflow = led.or(workflow.clone()).or(settings.workflow);
     settings.max_cost = caps.max_cost.clone().or(settings.max_cost);
     settings.max_tokens = caps.max_tokens.or(settings.max_tokens);
     settings.max_turns = caps.max_turns.unwrap_or(settings.max_turns);

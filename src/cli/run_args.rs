@@ -13,8 +13,10 @@ use crate::cli::caps;
   grafter run --issue-file issue.md --workflow solo
   gh issue view 7 --json body -q .body | grafter run -
   grafter run --issue-file issue.md --model chat+http://127.0.0.1:8080/v1#qwen --workflow small
+  grafter run --coordinator --issue-file issue.md --max-cost 5
   grafter run --issue-file issue.md --worker claude --workflow solo
   grafter run \"…\" --verify 'cargo test' --verify 'cargo clippy -- -D warnings' --into main")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub(super) struct RunArgs {
     /// The issue; `-` reads it from standard input.
     #[arg(value_name = "ISSUE", required_unless_present = "issue_file")]
@@ -25,6 +27,9 @@ pub(super) struct RunArgs {
     /// The workflow: resolve, solo, small, one of your own, or a file [default: resolve].
     #[arg(short, long, value_name = "NAME")]
     pub(super) workflow: Option<String>,
+    /// Let the model plan: it asks for agents, waits for them and decides (the workflow coordinator).
+    #[arg(long, conflicts_with = "workflow")]
+    pub(super) coordinator: bool,
     /// The model, such as `anthropic/NAME`, `openai/NAME`, `chat+URL#NAME`, `scripted:FILE`.
     #[arg(short, long, value_name = "MODEL")]
     pub(super) model: Option<String>,

@@ -88,7 +88,7 @@ pub(super) fn prompt(setup: &Setup, command: &PromptCommand) -> Result<ExitCode,
 fn phase(role: &str) -> Phase {
     match role {
         "researcher" | "delegate" => Phase::Research,
-        "coordinator" => Phase::Synthesis,
+        "coordinator" | "lead" => Phase::Synthesis,
         "reviewer" => Phase::Verification,
         _ => Phase::Implementation,
     }

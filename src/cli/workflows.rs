@@ -13,12 +13,15 @@ use crate::{
         dag::Graph,
         load,
         lookup::{self, Source},
-        node::Work,
+        node::{Node, Work},
     },
     prompt::set::PromptSet,
     settings::nearest,
     tools::catalogue::catalogue,
 };
+
+/// The tool with which an agent chooses a workflow.
+const CHOOSE: &str = "plan_select";
 
 /// Returns the folders that may hold workflows; the first one that has a name wins.
 pub(super) fn folders(setup: &Setup) -> Vec<PathBuf> {
@@ -54,6 +57,18 @@ pub(super) fn graph(source: &Source, prompts: &PromptSet) -> Result<Graph, Failu
         }
     }
     Ok(graph)
+}
+
+/// Returns the workflows that an agent of this graph may choose, as name and text: none if no agent
+/// has the tool for it.
+pub(super) fn choices(setup: &Setup, graph: &Graph) -> Result<Vec<(String, String)>, Failure> {
+    let chooses = |node: &Node| matches!(&node.work, Work::Agent(agent) if agent.tools.iter().any(|tool| tool == CHOOSE));
+    if !graph.nodes.iter().any(chooses) {
+        return Ok(Vec::new());
+    }
+    let all = lookup::list(&folders(setup)).or_fail(Kind::Usage)?;
+    let others = all.into_iter().filter(|source| source.name != graph.name);
+    Ok(others.map(|source| (source.name, source.text)).collect())
 }
 
 /// Lays the workflow's own limits below what the user said on the command line.

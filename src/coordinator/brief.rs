@@ -47,24 +47,24 @@ impl Brief {
     /// Returns the orders of an instance; none if the graph has no such node.
     pub(super) fn of(shared: &Shared, state: &RunState, id: &NodeId) -> Option<Self> {
         let (name, index) = id.place();
-        let (node, context) = rooted(state, shared.graph.get(name)?.clone());
+        let (node, context) = rooted(state, shared.graph().get(name)?.clone());
         let run = state.nodes.get(id)?;
         let mut carries = Map::new();
         for (carry, _) in &node.takes {
             let value = node.needs.iter().find_map(|from| ancestor(shared, state, from, carry));
             carries.extend(value.map(|value| (carry.clone(), value)));
         }
-        let sources = finding_sources(&shared.graph, &node);
+        let sources = finding_sources(&shared.graph(), &node);
         Some(Self {
             id: id.clone(),
             attempt: run.attempt,
             index,
-            item: state.item(&shared.graph, &node, index as usize),
+            item: state.item(&shared.graph(), &node, index as usize),
             feedback: run.feedback.clone(),
             // A fork has seen in its context what its parent reported.
             findings: match context {
                 Some(_) => Vec::new(),
-                None => sources.iter().flat_map(|id| state.findings(&shared.graph, id)).collect(),
+                None => sources.iter().flat_map(|id| state.findings(&shared.graph(), id)).collect(),
             },
             carries,
             candidate: state.candidate.clone(),
@@ -91,7 +91,9 @@ fn rooted(state: &RunState, node: Node) -> (Node, Option<Kept>) {
     }
     let parent = node.needs.first().and_then(|id| state.nodes.get(&NodeId::new(id)));
     let outcome = parent.and_then(|run| run.outcome.as_ref());
-    match outcome.and_then(|outcome| outcome.context.clone()) {
+    let left = outcome.and_then(|outcome| outcome.context.clone());
+    let given = state.addition(&node.id).and_then(|added| added.context.clone());
+    match given.or(left) {
         Some(context) => (node, Some(context)),
         None => (Node { kind: AgentKind::Teammate, ..node }, None),
     }
@@ -99,15 +101,16 @@ fn rooted(state: &RunState, node: Node) -> (Node, Option<Kept>) {
 
 /// Looks for a carry in a needed node, then in what that one needs: validated to be there.
 fn ancestor(shared: &Shared, state: &RunState, from: &str, carry: &str) -> Option<Value> {
-    state.carry(&shared.graph, from, carry).or_else(|| {
-        let node = shared.graph.get(from)?;
+    state.carry(&shared.graph(), from, carry).or_else(|| {
+        let graph = shared.graph();
+        let node = graph.get(from)?;
         node.needs.iter().find_map(|from| ancestor(shared, state, from, carry))
     })
 }
 
 /// Returns the record that starts an instance; none if the graph has no such node.
 pub(super) fn started(shared: &Shared, state: &RunState, id: &NodeId) -> Option<What> {
-    let (node, _) = rooted(state, shared.graph.get(id.place().0)?.clone());
+    let (node, _) = rooted(state, shared.graph().get(id.place().0)?.clone());
     let run = state.nodes.get(id);
     Some(What::NodeStarted {
         attempt: run.map_or(1, |run| run.attempt + 1),
@@ -120,7 +123,7 @@ pub(super) fn started(shared: &Shared, state: &RunState, id: &NodeId) -> Option<
 
 /// Returns what the writer is told about the nodes that sent its work back.
 pub(super) fn feedback(shared: &Shared, state: &RunState, failed: &[NodeId]) -> String {
-    let phase = |id: &NodeId| shared.graph.get(id.place().0).map(|node| node.phase);
+    let phase = |id: &NodeId| shared.graph().get(id.place().0).map(|node| node.phase);
     let is_check = |id: &NodeId| phase(id) == Some(Phase::Verification);
     let silent = |id: &NodeId| {
         let run = state.nodes.get(id);
@@ -131,7 +134,7 @@ pub(super) fn feedback(shared: &Shared, state: &RunState, failed: &[NodeId]) -> 
     let mut text = String::new();
     if failed.iter().any(is_check) {
         let report = state.candidate_report.clone().unwrap_or_default();
-        let reviews = state.reviews(&shared.graph);
+        let reviews = state.reviews(&shared.graph());
         text = verdict::feedback(state.base_report.as_ref(), &report, &reviews);
     }
     let others = failed.iter().filter(|id| !is_check(id) || silent(id));

@@ -93,7 +93,7 @@ pub(super) async fn run(shared: Arc<Shared>, asked: Asked) {
         let _ = reply.send(Err(error.to_string()));
         return;
     }
-    let brief = Brief { earlier, ..brief((&id, mode(&shared.graph, &id)), question, reins) };
+    let brief = Brief { earlier, ..brief((&id, mode(&shared.graph(), &id)), question, reins) };
     let answer = match unit::outcome(&shared, &brief).await {
         Ok((outcome, _)) if unit::unfinished(&outcome, &brief.reins).is_some() => {
             Err(outcome.summary)

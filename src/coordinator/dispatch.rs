@@ -5,6 +5,8 @@
 //! what it selects on, journal appends excepted: these end within microseconds, and a decision
 //! must be on disk before the next one is made.
 
+mod leading;
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
@@ -29,6 +31,7 @@ use crate::{
         control::{Ask, Call, Command, Reply},
         delegate::{self, Asked, Next},
         jobs,
+        lead::Wait,
         plan::{self, Busy, Effect, Job},
         shared::{Ended, Shared, blocking},
         state::{RunState, is_terminal},
@@ -85,6 +88,8 @@ pub(super) struct Dispatcher {
     stop_at: Option<Instant>,
     landings: Landings,
     team: Team,
+    /// Who waits for agents that it has asked for.
+    waits: Vec<Wait>,
 }
 
 impl Dispatcher {
@@ -112,6 +117,7 @@ impl Dispatcher {
             stop_at: None,
             landings: Landings::default(),
             team: Team::default(),
+            waits: Vec::new(),
         }
     }
 
@@ -119,6 +125,7 @@ impl Dispatcher {
     pub(super) async fn run(mut self) -> Result<RunEnd, JournalError> {
         loop {
             self.drain();
+            self.answer();
             self.watch_clock();
             if let Some(end) = self.state.end.clone() {
                 self.tasks.shutdown().await;
@@ -126,7 +133,10 @@ impl Dispatcher {
                 return Ok(end);
             }
             let shared = self.shared.clone();
-            let effects = plan::step(&shared.graph, &shared.options, &self.state, &self.busy);
+            let effects = plan::step(&shared.graph(), &shared.options, &self.state, &self.busy);
+            if effects.is_empty() && self.busy.only_waits() && self.busy.stop.is_none() {
+                self.refuse();
+            }
             if effects.is_empty() {
                 self.wait().await?;
             }
@@ -190,7 +200,12 @@ impl Dispatcher {
             Some(request) = self.wires.requests.recv() => {
                 // An agent asks after its last record is written; the books must hold that first.
                 self.drain();
-                self.request(request);
+                match request {
+                    Request::Lead { node, errand, reply } => {
+                        self.lead(&node, errand, reply).await?;
+                    }
+                    request => self.request(request),
+                }
             }
             Some(call) = self.wires.calls.recv() => self.call(call).await?,
             () = grace, if !self.shared.halt.is_cancelled() => self.shared.halt.cancel(),
@@ -266,6 +281,7 @@ impl Dispatcher {
             Request::Delegate { node, question, reply } => {
                 self.delegate(&node, question, reply);
             }
+            Request::Lead { reply, .. } => drop(reply),
         }
     }
 
@@ -334,6 +350,7 @@ impl Dispatcher {
             Some(Task::Unit(node)) => {
                 self.busy.units.remove(&node);
                 self.leave(&node).await?;
+                self.dismiss(&node).await?;
             }
             Some(Task::Job(job)) => {
                 self.busy.jobs.remove(&job);

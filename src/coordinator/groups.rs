@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::{
-    coordinator::state::{RunState, is_terminal},
+    coordinator::state::{NodeRun, RunState, is_terminal},
     graph::{
         dag::Graph,
         node::{Each, MAX_INSTANCES, Node},
@@ -97,8 +97,12 @@ impl RunState {
     pub fn reviews(&self, graph: &Graph) -> Vec<Review> {
         let nodes = graph.nodes.iter().filter(|node| node.phase == Phase::Verification);
         let ids = nodes.filter_map(|node| self.instances(graph, node)).flatten();
-        let outcomes = ids.filter_map(|id| self.nodes.get(&id)?.outcome.clone());
-        outcomes.filter_map(|outcome| outcome.review).collect()
+        // Who was asked about earlier work has said nothing of this.
+        let work = self.candidate.as_ref().map(|made| &made.commit);
+        let current =
+            |run: &&NodeRun| run.saw.is_none() || work.is_none() || run.saw.as_ref() == work;
+        let runs = ids.filter_map(|id| self.nodes.get(&id)).filter(current);
+        runs.filter_map(|run| run.outcome.as_ref()?.review.clone()).collect()
     }
 }
 

@@ -212,7 +212,7 @@ impl Member<'_> {
     fn heirs(&self) -> Heirs {
         let forks =
             |node: &Node| node.kind == AgentKind::Fork && node.needs.contains(&self.brief.node.id);
-        match self.shared.graph.nodes.iter().any(forks) {
+        match self.shared.graph().nodes.iter().any(forks) {
             true => Heirs::Forks,
             false => Heirs::None,
         }

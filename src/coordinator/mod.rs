@@ -8,7 +8,7 @@
 //! after `redact` has looked for words that must not get out; a `worker` may do a member's work.
 //! `jobs` are the
 //! scaffold's own: checks on the base, the candidate, the landing. `delegate` adds the helpers that
-//! agents ask for, `key` names results for later runs, and `control` is how others stop a run.
+//! agents ask for, and `lead` the nodes that an agent adds which leads the run. `key` names results for later runs, and `control` is how others stop a run.
 //! What users tell single agents is `told` in the state; `team` holds the agents at work to it, `roll`
 //! knows which of them a name means, and `why` says what one waits for.
 //! `audit` says at the end what of the user's side of the repository changed.
@@ -25,6 +25,7 @@ mod focus;
 mod groups;
 mod jobs;
 mod key;
+mod lead;
 mod member;
 pub mod options;
 pub mod plan;

@@ -10,7 +10,7 @@ use crate::{
     coordinator::{
         options::{Options, Unverified},
         schedule,
-        state::{RunState, is_delegate, is_terminal},
+        state::{CHECKS, NodeRun, RunState, is_delegate, is_terminal},
     },
     graph::{
         condition,
@@ -45,6 +45,8 @@ pub enum Job {
 pub struct Busy {
     /// Instances whose unit runs.
     pub units: BTreeSet<NodeId>,
+    /// Those of them that only wait for others, whom they have asked for.
+    pub waiting: BTreeSet<NodeId>,
     /// Jobs of the scaffold.
     pub jobs: BTreeSet<Job>,
     /// Why nothing new may begin.
@@ -91,8 +93,28 @@ pub fn step(graph: &Graph, options: &Options, state: &RunState, busy: &Busy) -> 
     effects.extend(starts(graph, options, state, busy));
     if effects.is_empty() && busy.units.is_empty() && busy.jobs.is_empty() {
         effects.push(quiescent(graph, options, state));
+    } else if effects.is_empty() && busy.only_waits() {
+        effects.extend(mended(graph, state, &failed(graph, state)));
     }
     effects
+}
+
+impl Busy {
+    /// Returns whether nothing is under way but waiting for others.
+    pub fn only_waits(&self) -> bool {
+        let waits = !self.units.is_empty() && self.units.is_subset(&self.waiting);
+        waits && self.jobs.is_empty()
+    }
+}
+
+fn failed<'g>(graph: &'g Graph, state: &RunState) -> Vec<&'g Node> {
+    let nodes = graph.nodes.iter();
+    nodes.filter(|node| !node.optional && state.group(graph, node) == NodeState::Failed).collect()
+}
+
+/// Returns how the failed nodes are tried again, if they are.
+fn mended(graph: &Graph, state: &RunState, failed: &[&Node]) -> Option<Effect> {
+    speechless(graph, state, failed).or_else(|| loop_back(graph, state, failed))
 }
 
 fn stopping(state: &RunState, busy: &Busy) -> Option<Vec<Effect>> {
@@ -139,13 +161,14 @@ fn starts(graph: &Graph, options: &Options, state: &RunState, busy: &Busy) -> Ve
     let groups = state.groups(graph);
     let ready: BTreeSet<String> = ready::ready(graph, &groups).into_iter().collect();
     let mut effects = Vec::new();
-    let mut slots = schedule::Slots::new(options.max_agents, state, graph);
+    let mut slots = schedule::Slots::new(options.max_agents, state, (graph, &busy.waiting));
     for node in &graph.nodes {
         let begun = groups.get(&node.id) == Some(&NodeState::Running);
         if !(begun || ready.contains(&node.id)) || !gate(graph, options, state, node) {
             continue;
         }
-        if !begun && let Some(why) = unmet(graph, state, node) {
+        let unmet = || unmet(graph, state, node).or_else(|| abandoned(state, node));
+        if !begun && let Some(why) = unmet() {
             effects.push(Effect::Skip(NodeId::new(&node.id), why));
             continue;
         }
@@ -162,11 +185,26 @@ fn starts(graph: &Graph, options: &Options, state: &RunState, busy: &Busy) -> Ve
 /// The first of several forks goes ahead until its model has answered: what it has written into the
 /// provider's prompt cache the others only read.
 fn leads(state: &RunState, node: &Node, id: &NodeId) -> bool {
+    if let Some(elder) = elder(state, node) {
+        return state.nodes.get(&elder).is_some_and(goes_ahead);
+    }
     if node.kind != AgentKind::Fork || id.place().1 == 0 {
         return true;
     }
     let first = state.nodes.get(&NodeId::new(format!("{}.0", node.id)));
-    first.is_some_and(|first| first.answered || is_terminal(first.state))
+    first.is_some_and(goes_ahead)
+}
+
+fn goes_ahead(first: &NodeRun) -> bool {
+    first.answered || is_terminal(first.state)
+}
+
+/// Returns the fork that was asked for before this one, with the same context.
+fn elder(state: &RunState, node: &Node) -> Option<NodeId> {
+    let own = state.addition(&node.id)?;
+    let first = state.added.iter().find(|added| added.context == own.context)?;
+    let elder = first.ids.first().filter(|id| **id != node.id)?;
+    own.context.as_ref().map(|_| NodeId::new(elder))
 }
 
 /// Guards between phases, beyond the edges of the graph.
@@ -200,6 +238,12 @@ pub fn finding_sources(graph: &Graph, node: &Node) -> Vec<String> {
     researchers.map(|from| from.id.clone()).collect()
 }
 
+/// What a failed agent has asked for is of no use to anybody.
+fn abandoned(state: &RunState, node: &Node) -> Option<String> {
+    let by = &state.addition(&node.id)?.by;
+    (state.state_of(by) == NodeState::Failed).then(|| format!("`{by}`, which asked for it, failed"))
+}
+
 fn unmet(graph: &Graph, state: &RunState, node: &Node) -> Option<String> {
     let test = node.when.as_ref()?;
     let value = node.needs.iter().find_map(|from| state.carry(graph, from, &test.carry));
@@ -221,11 +265,7 @@ fn quiescent(graph: &Graph, options: &Options, state: &RunState) -> Effect {
         let text = format!("the target moved {} times while landing", state.misses);
         return Effect::Finish(RunEnd::Conflict(text));
     }
-    let failed: Vec<&Node> = graph
-        .nodes
-        .iter()
-        .filter(|node| !node.optional && state.group(graph, node) == NodeState::Failed)
-        .collect();
+    let failed = failed(graph, state);
     if let Some(again) = speechless(graph, state, &failed) {
         return again;
     }
@@ -263,6 +303,9 @@ fn judged(graph: &Graph, options: &Options, state: &RunState) -> Effect {
     if state.commit.is_none() {
         return Effect::Finish(RunEnd::NotResolved("the workflow made no commit".to_owned()));
     }
+    if let Some(why) = unqueued(state) {
+        return Effect::Finish(RunEnd::NotResolved(why));
+    }
     // A workflow may verify as it likes; what it leaves out of the given checks runs all the same.
     if !options.checks.is_empty() && state.candidate_report.is_none() {
         return Effect::Begin(Job::CheckCandidate);
@@ -281,6 +324,14 @@ fn judged(graph: &Graph, options: &Options, state: &RunState) -> Effect {
             Effect::Finish(RunEnd::NotResolved(text))
         }
     }
+}
+
+/// What an agent had written lands only if that agent put it up for landing.
+fn unqueued(state: &RunState) -> Option<String> {
+    let by = &state.added.first()?.by;
+    let queued = |run: &NodeRun| run.role == CHECKS && run.saw.is_some() && run.saw == state.commit;
+    let is_queued = state.nodes.values().any(queued);
+    (!is_queued).then(|| format!("`{by}` did not enqueue the commit (merge_enqueue)"))
 }
 
 fn verdict(graph: &Graph, options: &Options, state: &RunState) -> Verdict {

@@ -1,5 +1,7 @@
 //! How many agents may work at once: read permits, and one writer per tree. Pure.
 
+use std::collections::BTreeSet;
+
 use crate::{
     coordinator::state::{RunState, is_delegate},
     graph::{dag::Graph, ready::NodeState},
@@ -15,10 +17,16 @@ pub struct Slots {
 
 impl Slots {
     /// Returns what is free beside the instances that run already.
-    pub fn new(max_agents: usize, state: &RunState, graph: &Graph) -> Self {
+    pub fn new(
+        max_agents: usize,
+        state: &RunState,
+        (graph, waiting): (&Graph, &BTreeSet<NodeId>),
+    ) -> Self {
         let is_running = |id: &NodeId| state.state_of(id) == NodeState::Running;
-        // A delegate works in the permit of the agent that asked and waits for it.
-        let running = state.nodes.keys().filter(|id| is_running(id) && !is_delegate(id)).count();
+        // A delegate works in the permit of the agent that asked and waits for it; who waits for
+        // others gives them its own.
+        let works = |id: &&NodeId| is_running(id) && !is_delegate(id) && !waiting.contains(*id);
+        let running = state.nodes.keys().filter(works).count();
         let mut writers = graph.nodes.iter().filter(|node| node.phase == Phase::Implementation);
         let writing = writers
             .any(|node| state.instances(graph, node).unwrap_or_default().iter().any(is_running));

@@ -1,6 +1,9 @@
 //! What the dispatcher, its units and its jobs have in common for one run; never changed.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +32,10 @@ use crate::{
 pub(super) struct Shared {
     pub(super) run: RunId,
     pub(super) repo: Repo,
-    pub(super) graph: Graph,
+    /// As it is now: agents that lead the run add to it.
+    pub(super) graph: RwLock<Arc<Graph>>,
+    /// The workflows that such an agent may choose, as name and text.
+    pub(super) workflows: Vec<(String, String)>,
     pub(super) prompts: PromptSet,
     pub(super) model: Arc<dyn Model>,
     /// Who is asked about commands, in auto mode.
@@ -60,6 +66,16 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// Returns the graph as it is now.
+    pub(super) fn graph(&self) -> Arc<Graph> {
+        self.graph.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces the graph by one that has grown.
+    pub(super) fn set_graph(&self, graph: Graph) {
+        *self.graph.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(graph);
+    }
+
     /// Returns the branch of the run's writer.
     pub(super) fn branch(&self) -> String {
         format!("grafter/{}/{}", self.run, self.started.task.slug)

@@ -3,7 +3,7 @@
 use std::{
     env, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, RwLock},
 };
 
 use thiserror::Error;
@@ -18,13 +18,14 @@ use crate::{
         contexts::Contexts,
         control::{self, Ask, Call, SocketGuard},
         dispatch::{Dispatcher, Wires},
+        lead,
         options::Options,
         shared::{Shared, blocking},
         state::RunState,
     },
     external::options::Hired,
     git::{repo::Repo, witness::Print},
-    graph::dag::Graph,
+    graph::{dag::Graph, lookup},
     guard::{self, tripwire::Tripwire},
     journal::{
         results::Store,
@@ -77,6 +78,8 @@ pub struct Ground {
     pub classifier: Option<Arc<dyn Model>>,
     /// The workers that this run may call.
     pub workers: Vec<Hired>,
+    /// The workflows that an agent which leads the run may choose, as name and text.
+    pub workflows: Vec<(String, String)>,
     /// Where questions for a person go; none when nobody is there.
     pub asks: Option<UnboundedSender<Ask>>,
     /// What signs the run's record, if its options say so.
@@ -101,6 +104,10 @@ impl Ground {
             guard: guard::options::Options::default(),
             classifier: None,
             workers: Vec::new(),
+            workflows: lookup::shipped()
+                .iter()
+                .map(|(name, text)| ((*name).into(), (*text).into()))
+                .collect(),
             asks: None,
             key: None,
         })
@@ -409,7 +416,8 @@ async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartE
         run: run.clone(),
         store: Store::open(&ground.repo.state_dir()),
         repo: ground.repo,
-        graph: plan.graph,
+        graph: RwLock::new(Arc::new(plan.graph)),
+        workflows: ground.workflows,
         prompts: plan.prompts,
         model: ground.model,
         classifier: ground.classifier,
@@ -428,6 +436,12 @@ async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartE
         standing: Standing::default(),
         contexts: Contexts::default(),
     });
+    let added = RunState::fold(&live.past).added;
+    if !added.is_empty() {
+        let bad = |cause| StartError::Stored { run: run.clone(), what: "graph", cause };
+        let added = lead::additions(&shared.journal, &added).map_err(bad)?;
+        shared.set_graph(lead::graph_of(&shared.journal, &shared.started, &added).map_err(bad)?);
+    }
     let wires =
         Wires { records: live.records, events: events_in, requests, calls, asks: ground.asks };
     let dispatcher = Dispatcher::new(shared.clone(), live.past, wires);

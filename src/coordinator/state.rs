@@ -41,6 +41,28 @@ pub struct NodeRun {
     pub answered: bool,
     /// Whether the checks on the base had ended when it started: a resume must show it the same.
     pub knows_base: bool,
+    /// The work that there was when it started, which is what a verifier looks at.
+    pub saw: Option<Oid>,
+}
+
+/// Nodes that an agent added to the graph.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Added {
+    /// The node of the agent.
+    pub by: NodeId,
+    /// Their ids.
+    pub ids: Vec<String>,
+    /// The nodes as JSON.
+    pub nodes: Kept,
+    /// The context that they fork from, if they are forks.
+    pub context: Option<Kept>,
+}
+
+impl Added {
+    fn of(event: &Event) -> Option<Self> {
+        let What::NodesAdded { ids, nodes, context } = event.what.clone() else { return None };
+        Some(Self { by: event.node.clone()?, ids, nodes, context })
+    }
 }
 
 /// A candidate for the target.
@@ -63,6 +85,8 @@ pub struct RunState {
     pub started: Option<Box<RunStarted>>,
     /// Instances by id, those that have been touched.
     pub nodes: BTreeMap<NodeId, NodeRun>,
+    /// What agents added to the graph, in order.
+    pub added: Vec<Added>,
     /// Checks on the base.
     pub base_report: Option<CheckReport>,
     /// The writer's last commit.
@@ -162,6 +186,7 @@ impl RunState {
                 self.cost += end.cost.unwrap_or_default();
             }
             What::NodesReset { nodes, feedback } => self.reset(nodes, feedback),
+            What::NodesAdded { .. } => self.added.extend(Added::of(event)),
             _ => {
                 if let (What::NodeFinished { .. }, Some(agent)) = (&event.what, &event.agent) {
                     self.give_up(agent);
@@ -215,6 +240,7 @@ impl RunState {
 
     fn apply_node(&mut self, event: &Event) {
         let Some(id) = &event.node else { return };
+        let saw = self.candidate.as_ref().map(|made| made.commit.clone());
         match &event.what {
             What::NodeStarted { attempt, phase, role, .. } => {
                 let node = self.nodes.entry(id.clone()).or_default();
@@ -224,6 +250,7 @@ impl RunState {
                 node.attempt = *attempt;
                 node.answered = false;
                 node.knows_base = self.base_report.is_some();
+                node.saw = saw;
             }
             // What ends after it was sent back, or twice, has nothing to say any more.
             What::NodeFinished { .. } if self.state_of(id) != NodeState::Running => {}
@@ -328,6 +355,11 @@ impl RunState {
         if let Some(first) = nodes.first() {
             *self.loops.entry(first.as_str().to_owned()).or_default() += 1;
         }
+    }
+
+    /// Returns the addition that brought a node, if it is none of the workflow.
+    pub fn addition(&self, node: &str) -> Option<&Added> {
+        self.added.iter().find(|added| added.ids.iter().any(|id| id == node))
     }
 
     /// Returns where an instance stands.

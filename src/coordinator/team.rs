@@ -90,7 +90,7 @@ impl Team {
     }
 
     fn meant(&self, stand: Stand<'_>, name: &str) -> Result<Meant<'_>, Box<Reply>> {
-        let who = roll::find(stand.state, &stand.shared.graph, name);
+        let who = roll::find(stand.state, &stand.shared.graph(), name);
         let (error, hint) = match who {
             Ok(Who::Live(node, agent)) => match self.0.get(&agent) {
                 Some(reins) => return Ok((node, agent, reins)),
@@ -120,7 +120,7 @@ impl Team {
 
     fn why(&self, stand: Stand<'_>, name: &str) -> Reply {
         let Stand { shared, state } = stand;
-        let who = match roll::find(state, &shared.graph, name) {
+        let who = match roll::find(state, &shared.graph(), name) {
             Ok(who) => who,
             Err(Nobody { error, hint }) => return Reply::refused(error, hint),
         };
@@ -129,7 +129,7 @@ impl Team {
             _ => None,
         };
         let scene = why::Scene {
-            graph: &shared.graph,
+            graph: &shared.graph(),
             options: &shared.options,
             state,
             slots: slots().taken(),
@@ -171,6 +171,16 @@ impl Team {
             journal.append(Some(&node), Some(&agent), what).await?;
         }
         Ok(Reply::done(Some(agent), said))
+    }
+
+    /// Ends all agents of a node.
+    pub(super) async fn dismiss(&self, stand: Stand<'_>, node: &str) -> Result<(), JournalError> {
+        let own = |agent: &AgentId| NodeId::new(node_of(agent)).place().0 == node;
+        for (agent, reins) in self.0.iter().filter(|(agent, _)| own(agent)) {
+            let meant = (NodeId::new(node_of(agent)), agent.clone(), reins);
+            self.cancel(stand, meant).await?;
+        }
+        Ok(())
     }
 
     /// Ends an agent, and the helpers that work for it alone.

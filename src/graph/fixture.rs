@@ -14,6 +14,8 @@ const ALL: [Phase; 4] =
     [Phase::Research, Phase::Synthesis, Phase::Implementation, Phase::Verification];
 const WORKING: [Phase; 2] = [Phase::Implementation, Phase::Verification];
 
+const LEADING: [&str; 5] = ["merge_enqueue", "plan_select", "read_finding", "spawn", "wait"];
+
 /// The tools of this version by name, class and phases.
 pub(crate) fn catalogue() -> Catalogue {
     let write = [Phase::Implementation].as_slice();
@@ -29,6 +31,7 @@ pub(crate) fn catalogue() -> Catalogue {
         (&["report_finding"], Class::Control, &[Phase::Research]),
         (&["delegate"], Class::Control, &[Phase::Research, Phase::Implementation]),
         (&["finish"], Class::Control, &ALL),
+        (&LEADING, Class::Control, &[Phase::Synthesis]),
     ];
     for (names, class, phases) in rows {
         tools.extend(names.iter().map(|name| ToolSpec {
@@ -40,6 +43,7 @@ pub(crate) fn catalogue() -> Catalogue {
             parameters: json!({}),
             timeout_ms: 1_000,
             max_output: 1_000,
+            named: LEADING.contains(name),
         }));
     }
     tools.sort_by(|a, b| a.name.cmp(&b.name));

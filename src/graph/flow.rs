@@ -185,10 +185,16 @@ fn writers(spec: &Spec, edges: &Edges, problems: &mut Problems) {
     }
 }
 
+/// The tool of an agent that leads: it hears all others without an edge to them.
+const LEADS: &str = "spawn";
+
 /// Looking costs money: where something is written, what nobody uses is a slip.
 fn dead_ends(spec: &Spec, edges: &Edges, problems: &mut Problems) {
     let nodes = &spec.nodes.value;
-    if !nodes.iter().any(|node| writes(&node.value)) {
+    let leads = |node: &At<NodeSpec>| {
+        node.value.tools.iter().flat_map(|tools| &tools.value).any(|tool| tool.value == LEADS)
+    };
+    if !nodes.iter().any(|node| writes(&node.value)) || nodes.iter().any(leads) {
         return;
     }
     for (at, node) in nodes.iter().enumerate() {

@@ -10,6 +10,7 @@ pub mod dag;
 pub(crate) mod fixture;
 mod flow;
 mod fork;
+pub mod grow;
 pub mod load;
 pub mod lookup;
 pub mod node;

@@ -138,7 +138,7 @@ fn agent(spec: &At<NodeSpec>, catalogue: &Catalogue, problems: &mut Problems) ->
 fn tools(spec: &NodeSpec, catalogue: &Catalogue, problems: &mut Problems) -> Vec<String> {
     let phase = spec.phase.value;
     let Some(listed) = &spec.tools else {
-        let allowed = catalogue.0.iter().filter(|tool| suits(tool, phase));
+        let allowed = catalogue.0.iter().filter(|tool| suits(tool, phase) && !tool.named);
         return allowed.map(|tool| tool.name.clone()).collect();
     };
     let mut chosen = BTreeSet::from([FINISH]);

@@ -8,13 +8,14 @@ macro_rules! file {
 }
 
 /// Every file of `prompts/` that is a prompt; a test holds the table against the folder.
-pub(crate) const FILES: [(&str, &str); 26] = [
+pub(crate) const FILES: [(&str, &str); 27] = [
     file!("formats/blocks.md"),
     file!("formats/whole-file.md"),
     file!("formats/whole-function.md"),
     file!("roles/coordinator.md"),
     file!("roles/delegate.md"),
     file!("roles/implementer.md"),
+    file!("roles/lead.md"),
     file!("roles/researcher.md"),
     file!("roles/reviewer.md"),
     file!("roles/solo.md"),

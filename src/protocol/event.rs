@@ -21,6 +21,7 @@
 //! | `node_finished` | `attempt`, `outcome`, `reused` |
 //! | `node_skipped` | `why` |
 //! | `nodes_reset` | `nodes`, `feedback` |
+//! | `nodes_added` | `ids`, `nodes`, `context?` |
 //! | `place_intent` | `branch`, `commit`, `path` |
 //! | `place_ready` | `path`, `sandbox`, `took_ms` |
 //! | `host_asked` | `host`, `port`, `refused?` |
@@ -215,6 +216,16 @@ pub enum What {
         nodes: Vec<NodeId>,
         /// What the failed nodes said.
         feedback: Kept,
+    },
+    /// An agent that leads the run adds nodes to the graph.
+    NodesAdded {
+        /// Their ids.
+        ids: Vec<String>,
+        /// The nodes as JSON, a list as a workflow would write it.
+        nodes: Kept,
+        /// The context that they fork from, if they are forks.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        context: Option<Kept>,
     },
     /// A tree is about to be made.
     PlaceIntent {

@@ -3,9 +3,11 @@
 use tokio::sync::oneshot;
 
 use crate::protocol::{
+    event::Kept,
     ids::{AgentId, NodeId},
-    outcome::Outcome,
+    outcome::{Finding, Outcome},
     rule::Rule,
+    task::{AgentKind, Phase},
     usage::Micros,
 };
 
@@ -44,6 +46,62 @@ pub enum Request {
         /// What it found; `Err` says why it was refused.
         reply: oneshot::Sender<Result<Outcome, String>>,
     },
+    /// Something that an agent which leads the run wants done.
+    Lead {
+        /// The node that asks.
+        node: NodeId,
+        /// What it wants.
+        errand: Errand,
+        /// What came of it; `Err` says why nothing did.
+        reply: oneshot::Sender<Result<Led, String>>,
+    },
+}
+
+/// What an agent that leads a run wants done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Errand {
+    /// Another agent.
+    Spawn(Box<Order>),
+    /// All nodes of a workflow.
+    Plan(String),
+    /// The checks on what this node wrote, which may then land.
+    Enqueue(String),
+    /// What these nodes come to; without any, all that were added.
+    Wait(Vec<String>),
+    /// A finding, whole.
+    Finding(String),
+}
+
+/// An agent that another one asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    /// The name of its node.
+    pub name: String,
+    /// Its kind.
+    pub kind: AgentKind,
+    /// Its phase, where its kind leaves a choice.
+    pub phase: Option<Phase>,
+    /// Its role, unless that of its phase.
+    pub role: Option<String>,
+    /// What it shall do.
+    pub task: String,
+    /// Nodes that must have ended before it begins.
+    pub after: Vec<String>,
+    /// Most answers of its model.
+    pub max_turns: Option<u32>,
+    /// The context that it forks from, if it is a fork.
+    pub context: Option<Kept>,
+}
+
+/// What came of an errand.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Led {
+    /// These nodes are in the graph.
+    Added(Vec<String>),
+    /// These have ended, and this is what they say.
+    Ended(Vec<(NodeId, Outcome)>),
+    /// The finding.
+    Finding(Finding),
 }
 
 /// The answer to `Request::Reserve`.

@@ -51,6 +51,9 @@ pub struct ToolSpec {
     pub timeout_ms: u64,
     /// Cap of what the model sees of a result, in bytes.
     pub max_output: usize,
+    /// Whether only an agent has it whose workflow names it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub named: bool,
 }
 
 /// All tools, sorted by name.

@@ -39,6 +39,7 @@ pub(crate) fn tool(name: &str) -> ToolSpec {
         }),
         timeout_ms: 1000,
         max_output: 1000,
+        named: false,
     }
 }
 

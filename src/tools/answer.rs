@@ -46,6 +46,8 @@ pub enum Effect {
     Finish(FinishInput),
     /// A helper came back.
     Delegated(Outcome),
+    /// It told what others have found.
+    Heard(Vec<Finding>),
 }
 
 /// What a tool did, before its words are sanitised and capped.

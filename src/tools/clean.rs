@@ -25,7 +25,7 @@ pub(super) fn cleaned(text: &str) -> String {
 }
 
 /// Returns the text as the model sees it.
-pub(super) fn shown(text: &str, max: usize, rest: &str) -> String {
+pub fn shown(text: &str, max: usize, rest: &str) -> String {
     // Cut last, so that no cut goes through a secret.
     let text = cap(cleaned(text), max, rest);
     let suspicion = suspicion(&text);

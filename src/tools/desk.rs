@@ -268,6 +268,12 @@ fn title(spec: &ToolSpec, input: &Value) -> String {
             field("path").unwrap_or_default()
         )),
         "delegate" => field("question"),
+        "spawn" | "merge_enqueue" => field("name"),
+        "plan_select" => field("workflow"),
+        "read_finding" => field("id"),
+        "wait" => input["names"]
+            .as_array()
+            .map(|names| names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")),
         "finish" => field("status"),
         "report_finding" => field("claim"),
         "run_tests" => input["check"].as_u64().map(|number| number.to_string()),

@@ -50,6 +50,7 @@ fn words(view: &View, event: &Event) -> Option<String> {
             let names: Vec<_> = nodes.iter().map(ToString::to_string).collect();
             format!("back to work: {}", some(&names, 8))
         }
+        What::NodesAdded { ids, .. } => format!("asks for {}", some(ids, 8)),
         What::ModelResult { paid: Paid::MaybeTwice, turn, .. } => {
             format!("turn {turn} was in flight at the crash and may have been paid twice")
         }

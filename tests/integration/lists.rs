@@ -13,11 +13,12 @@ fn world() -> Env {
 fn shipped_workflows_are_listed_checked_and_drawn() {
     let env = world();
     insta::assert_snapshot!(env.grafter(["workflow", "ls"]).ok().stdout, @"
+    coordinator      shipped/coordinator.yaml
     resolve          shipped/resolve.yaml
     small            shipped/small.yaml
     solo             shipped/solo.yaml
     ");
-    for name in ["resolve", "small", "solo"] {
+    for name in ["coordinator", "resolve", "small", "solo"] {
         let said = env.grafter(["workflow", "check", name]).ok().stdout;
         assert!(said.ends_with("nodes, valid\n"), "{said}");
     }
@@ -74,7 +75,7 @@ fn a_workflow_with_a_wrong_tool_or_role_is_refused() {
       |                   ^
     ");
     insta::assert_snapshot!(flow("implementor", "write"), @"
-    error: mine.yaml: node `solve` has the role `implementor`, for which there is no prompt; did you mean `implementer`? (known: coordinator, delegate, implementer, researcher, reviewer, solo)
+    error: mine.yaml: node `solve` has the role `implementor`, for which there is no prompt; did you mean `implementer`? (known: coordinator, delegate, implementer, lead, researcher, reviewer, solo)
       hint: write roles/implementor.md into the prompts folder of your configuration or of a trusted .grafter
     ");
 }
@@ -93,13 +94,18 @@ fn tools_and_models_are_tables() {
     git             read     low     research synthesis implementation verification  Look at history and changes.
     glob            read     low     research synthesis implementation verification  List files whose path matches, such as **/*.py or src/**/test_*.rs.
     grep            read     low     research synthesis implementation verification  Search file contents with a regular expression (Rust syntax), line by line.
+    merge_enqueue   control  low     synthesis                                       Put a worktree agent's commit up for landing: the checks run on it, merged with the target, and you hear what they say.
     move            write    medium  implementation                                  Rename a file.
     outline         read     low     research synthesis implementation verification  List the definitions of a source file with their lines (Python, Rust, JS, TS, Go).
+    plan_select     control  low     synthesis                                       Have a whole workflow work on the task, by its name; wait for its nodes by theirs.
     read            read     low     research synthesis implementation verification  Read a text file as `number<tab>line`.
+    read_finding    control  low     synthesis                                       Read a finding whole, by its id.
     read_many       read     low     research synthesis implementation verification  Read up to 20 small files at once.
     report_finding  control  low     research verification                           Report one claim with the lines that show it.
     run_tests       exec     medium  implementation verification                     Run the repository's checks, all or one by number from 1.
+    spawn           control  low     synthesis                                       Ask for another agent; it begins at once, beside you.
     tree            read     low     research synthesis implementation verification  Show folders and files, ignored ones left out.
+    wait            control  low     synthesis                                       Wait until these agents have ended, and hear what they say.
     write           write    medium  implementation                                  Write a whole file.
     ");
     let tools = env.grafter(["tools", "--json", "--risk", "high"]).ok().stdout;

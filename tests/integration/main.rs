@@ -17,6 +17,7 @@ mod front;
 mod gate;
 mod hostile;
 mod landing;
+mod lead;
 mod leavings;
 mod letloose;
 mod lists;

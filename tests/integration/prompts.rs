@@ -52,7 +52,7 @@ fn every_role_and_format_has_a_prompt_of_known_size() {
     delegate     whole-function  3.3 KB
     ");
     let said = env.grafter(["prompt", "show", "--role", "implementor"]).code(2).stderr;
-    insta::assert_snapshot!(said, @"error: there is no role `implementor`; did you mean `implementer`? (known: coordinator, delegate, implementer, researcher, reviewer, solo)");
+    insta::assert_snapshot!(said, @"error: there is no role `implementor`; did you mean `implementer`? (known: coordinator, delegate, implementer, lead, researcher, reviewer, solo)");
     assert_eq!(env.grafter(["prompt", "lint"]).ok().stdout, "all prompts are sound\n");
 }
 

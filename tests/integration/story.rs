@@ -199,7 +199,11 @@ fn ended_once(events: &[Event]) {
     }
 }
 
-fn entry(node: &str, (index, attempt, turn): (Option<u32>, u32, u32), calls: &[Value]) -> Value {
+pub(crate) fn entry(
+    node: &str,
+    (index, attempt, turn): (Option<u32>, u32, u32),
+    calls: &[Value],
+) -> Value {
     let reply = json!({ "calls": calls });
     let usage = json!({ "input": 3000, "output": 10 });
     let mut entry =
@@ -210,11 +214,11 @@ fn entry(node: &str, (index, attempt, turn): (Option<u32>, u32, u32), calls: &[V
     entry
 }
 
-fn call(name: &str, input: &Value) -> Value {
+pub(crate) fn call(name: &str, input: &Value) -> Value {
     json!({ "name": name, "input": input })
 }
 
-fn finish(summary: &str, more: &Value) -> Value {
+pub(crate) fn finish(summary: &str, more: &Value) -> Value {
     let mut input = json!({ "status": "succeeded", "summary": summary });
     for (name, value) in more.as_object().into_iter().flatten() {
         input[name] = value.clone();

@@ -22,6 +22,7 @@ fn spec(class: Class, risk: Risk, phases: Vec<Phase>) -> ToolSpec {
         parameters: json!({}),
         timeout_ms: 1,
         max_output: 1,
+        named: false,
     }
 }
 

@@ -1,0 +1,186 @@
+//! The calls of an agent that leads its run: it asks for others, waits for them, and hears them.
+//!
+//! An order to a writer is a synthesis, and is held to the same rules: every finding that was heard
+//! is weighed, what is used was read here after it came, and no finding is passed on as the plan.
+
+use std::{sync::Arc, time::Duration};
+
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+use tokio::{sync::oneshot, time::timeout};
+
+use crate::{
+    agent::{
+        contract::{self, capped},
+        session::{Session, Stop},
+    },
+    prompt::words::fill,
+    protocol::{
+        message::ToolCall,
+        outcome::{Evidence, Finding, Outcome, Status},
+        request::{Errand, Led, Order, Request},
+        task::{AgentKind, Phase},
+    },
+    tools::{
+        answer::{Effect, ToolAnswer},
+        catalogue::catalogue,
+        clean::shown,
+        finish::{FindingUsed, FinishInput},
+    },
+};
+
+/// The tool that asks for another agent.
+pub(super) const SPAWN: &str = "spawn";
+/// Characters that `wait` shows of a claim.
+const SHORT: usize = 200;
+
+#[derive(Debug, Deserialize)]
+struct Spawn {
+    name: String,
+    kind: AgentKind,
+    task: String,
+    phase: Option<Phase>,
+    role: Option<String>,
+    #[serde(default)]
+    after: Vec<String>,
+    max_turns: Option<u32>,
+    #[serde(default)]
+    findings_used: Vec<FindingUsed>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Wait {
+    #[serde(default)]
+    names: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Named {
+    #[serde(alias = "id", alias = "workflow")]
+    name: String,
+}
+
+/// Returns whether a tool is an errand to the run.
+pub(super) fn is_errand(tool: &str) -> bool {
+    matches!(tool, SPAWN | "wait" | "read_finding" | "plan_select" | "merge_enqueue")
+}
+
+impl Session {
+    /// Says what an order to a writer lacks; nothing for any other call.
+    pub(super) fn unweighed(&self, call: &ToolCall) -> Option<String> {
+        let spawn = (call.name == SPAWN).then(|| parsed::<Spawn>(&call.input).ok()).flatten()?;
+        if spawn.kind != AgentKind::Worktree {
+            return None;
+        }
+        let order = FinishInput {
+            status: Status::Succeeded,
+            summary: spawn.task,
+            carry: serde_json::Map::new(),
+            findings_used: spawn.findings_used,
+            verdict: None,
+            must_fix: Vec::new(),
+            evidence: Vec::new(),
+        };
+        let words = &self.assignment.words;
+        let missing = contract::weighs(words, self.progress.heard(), &order);
+        let list: Vec<_> = missing.iter().map(|text| format!("- {text}")).collect();
+        (!list.is_empty()).then(|| fill(&words.bounced, &[("missing", &list.join("\n"))]))
+    }
+
+    /// Runs an errand and waits for what comes of it.
+    pub(super) async fn errand(&self, call: &ToolCall) -> Result<ToolAnswer, Stop> {
+        let errand = match self.wanted(call)? {
+            Ok(errand) => errand,
+            Err(why) => return Ok(ToolAnswer::error(why)),
+        };
+        let spec = catalogue().get(&call.name);
+        let (limit, most) = spec.map_or((0, 0), |spec| (spec.timeout_ms, spec.max_output));
+        let (reply, answer) = oneshot::channel();
+        let node = self.assignment.node.clone();
+        self.request_up(Request::Lead { node, errand, reply })?;
+        let Ok(answer) = timeout(Duration::from_millis(limit), self.wait(answer)).await else {
+            let why = format!("not ended after {} s: they go on; ask again", limit / 1000);
+            return Ok(ToolAnswer::error(why));
+        };
+        Ok(match answer? {
+            Ok(led) => {
+                let (content, effect) = told(led);
+                ToolAnswer { content: shown(&content, most, ""), is_error: false, effect }
+            }
+            Err(why) => ToolAnswer::error(shown(&why, most, "")),
+        })
+    }
+
+    fn wanted(&self, call: &ToolCall) -> Result<Result<Errand, String>, Stop> {
+        let input = &call.input;
+        Ok(match call.name.as_str() {
+            SPAWN => match parsed::<Spawn>(input) {
+                Ok(spawn) => Ok(Errand::Spawn(Box::new(self.order(spawn)?))),
+                Err(why) => Err(why),
+            },
+            "wait" => parsed::<Wait>(input).map(|wait| Errand::Wait(wait.names)),
+            "read_finding" => parsed::<Named>(input).map(|it| Errand::Finding(it.name)),
+            "plan_select" => parsed::<Named>(input).map(|it| Errand::Plan(it.name)),
+            _ => parsed::<Named>(input).map(|it| Errand::Enqueue(it.name)),
+        })
+    }
+
+    fn order(&self, spawn: Spawn) -> Result<Order, Stop> {
+        let said = self.saying.clone().filter(|_| spawn.kind == AgentKind::Fork);
+        let context = said.map(|said| self.context_after(Arc::new(said))).transpose()?;
+        let Spawn { name, kind, task, phase, role, after, max_turns, findings_used: _ } = spawn;
+        Ok(Order { name, kind, phase, role, task, after, max_turns, context })
+    }
+}
+
+fn parsed<T: DeserializeOwned>(input: &Value) -> Result<T, String> {
+    T::deserialize(input).map_err(|error| error.to_string())
+}
+
+/// Returns what the model sees of what came of an errand, and what it has heard by it.
+fn told(led: Led) -> (String, Effect) {
+    match led {
+        Led::Added(names) => {
+            let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+            (format!("at work: {}; `wait` tells what they come to", names.join(", ")), Effect::None)
+        }
+        Led::Ended(all) => {
+            let text: String =
+                all.iter().map(|(id, outcome)| ended(id.as_str(), outcome)).collect();
+            let findings = all.into_iter().flat_map(|(_, outcome)| outcome.findings);
+            (text, Effect::Heard(findings.collect()))
+        }
+        Led::Finding(finding) => {
+            let text = format!("{}: {}\n{}\n", finding.id, finding.claim, lines(&finding));
+            (text, Effect::Heard(vec![finding]))
+        }
+    }
+}
+
+fn ended(id: &str, outcome: &Outcome) -> String {
+    let state = match outcome.status {
+        Status::Succeeded => "succeeded",
+        Status::Failed => "failed",
+    };
+    let mut text = format!("{id} {state}: {}\n", capped(&outcome.summary));
+    if let Some(commit) = &outcome.commit {
+        text.push_str(&format!("  commit {}\n", commit.short()));
+    }
+    if let Some(review) = &outcome.review {
+        let says = if review.pass { "pass" } else { "fail" };
+        let weak =
+            if review.is_weak() { ", but it read and ran nothing: it does not count" } else { "" };
+        text.push_str(&format!("  review: {says}{weak}\n"));
+        review.must_fix.iter().for_each(|fix| text.push_str(&format!("  must fix: {fix}\n")));
+    }
+    for finding in &outcome.findings {
+        let claim: String = finding.claim.chars().take(SHORT).collect();
+        text.push_str(&format!("  finding {}: {claim} ({})\n", finding.id, lines(finding)));
+    }
+    text
+}
+
+fn lines(finding: &Finding) -> String {
+    let line = |at: &Evidence| format!("{}:{}-{}", at.path, at.from, at.to);
+    finding.evidence.iter().map(line).collect::<Vec<_>>().join(", ")
+}

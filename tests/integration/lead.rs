@@ -1,0 +1,275 @@
+//! A model leads the run: it asks for agents, waits for them, and puts up what shall land.
+
+use std::collections::BTreeMap;
+
+use grafter::{
+    journal::{blobs::Blobs, read},
+    protocol::event::{Event, What},
+};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::story::{FIXED, Story, call, entry, finish, kind, paid_once};
+
+const GATE: &str = "until [ -e node_modules/go ]; do sleep 0.01; done";
+
+fn spawn(name: &str, kind: &str, more: &Value) -> Value {
+    let mut input = json!({ "name": name, "kind": kind, "task": format!("the part of {name}") });
+    for (key, value) in more.as_object().into_iter().flatten() {
+        input[key] = value.clone();
+    }
+    call("spawn", &input)
+}
+
+fn read() -> Value {
+    call("read", &json!({ "path": "a.txt" }))
+}
+
+fn lines() -> Value {
+    json!([{ "path": "a.txt", "from": 1, "to": 1 }])
+}
+
+fn weighed() -> Value {
+    json!({ "findings_used": [{ "id": "look#1", "use": "used", "reason": "so it reads" }] })
+}
+
+/// What everybody says, the lead aside.
+fn others() -> Vec<Value> {
+    let report = json!({ "claim": "the only line says wrong", "evidence": lines() });
+    let looked = [read(), call("report_finding", &report), finish("it is there", &json!({}))];
+    let edit = call("edit", &json!({ "path": "a.txt", "old": "wrong", "new": "right" }));
+    let pass = json!({ "verdict": "pass", "evidence": lines() });
+    let at = |turn| (None, 1, turn);
+    let anybody = json!({ "role": "researcher", "turn": 0, "reply": {
+        "calls": [finish("found nothing", &json!({ "status": "failed" }))] } });
+    vec![
+        entry("look", at(0), &looked),
+        entry("think", at(0), &[finish("nothing else is near", &json!({}))]),
+        entry("muse", at(0), &[finish("nor is anything far", &json!({}))]),
+        entry("fix", at(0), &[read(), edit]),
+        entry("fix", at(1), &[finish("one word", &json!({}))]),
+        entry("check", at(0), &[read(), finish("it says right", &pass)]),
+        anybody,
+    ]
+}
+
+fn script(turns: &[Vec<Value>]) -> String {
+    let mut entries = others();
+    for (turn, calls) in (0..).zip(turns) {
+        entries.push(entry("lead", (None, 1, turn), calls));
+    }
+    json!({ "entries": entries }).to_string()
+}
+
+fn wait(names: &[&str]) -> Value {
+    call("wait", &json!({ "names": names }))
+}
+
+/// The whole of it.
+fn turns() -> Vec<Vec<Value>> {
+    let queue = call("merge_enqueue", &json!({ "name": "fix" }));
+    let review = spawn("check", "teammate", &json!({ "phase": "verification" }));
+    let forks = ["think", "muse"].map(|name| spawn(name, "fork", &json!({})));
+    vec![
+        vec![read(), spawn("look", "teammate", &json!({})), forks[0].clone(), forks[1].clone()],
+        vec![wait(&[])],
+        vec![call("read_finding", &json!({ "id": "look#1" })), read()],
+        vec![spawn("fix", "worktree", &weighed()), wait(&["fix"])],
+        vec![queue, review, wait(&["check"])],
+        vec![finish("one word was wrong", &json!({}))],
+    ]
+}
+
+/// Returns what the lead was told, by turn and position.
+fn told(story: &Story) -> BTreeMap<(u32, u32), String> {
+    let blobs = Blobs::of(&story.env.path(".git/grafter"));
+    let of_lead = |event: &&Event| event.node.as_ref().is_some_and(|node| node.as_str() == "lead");
+    let events = story.events();
+    let results = events.iter().filter(of_lead).filter_map(|event| match &event.what {
+        What::ToolResult { turn, index, content, .. } => {
+            Some(((*turn, *index), blobs.fetch(content).expect("the text")))
+        }
+        _ => None,
+    });
+    results.collect()
+}
+
+fn lands(story: &Story) {
+    story.is_untouched();
+    assert_eq!(story.env.git(["show", "fixed:a.txt"]), "say right");
+    paid_once(&story.events());
+}
+
+const FLAGS: [&str; 5] = ["--coordinator", "--verify", FIXED, "--into", "fixed"];
+
+#[test]
+fn a_model_plans_asks_waits_and_lands() {
+    let story = Story::new();
+    let output = story.run_with(&FLAGS, &script(&turns())).ok();
+    lands(&story);
+    let told = told(&story);
+    assert!(told[&(1, 0)].contains("finding look#1: the only line says wrong (a.txt:1-1)"));
+    assert!(told[&(4, 0)].contains("queue-fix succeeded"), "{}", told[&(4, 0)]);
+    assert!(told[&(4, 2)].contains("check succeeded: it says right\n  review: pass"), "{told:?}");
+    assert!(output.stdout.contains("think"), "{}", output.stdout);
+    let cost = story.grafter(&["cost", "latest"]).ok().stdout;
+    assert!(cost.contains("think") && cost.contains("muse"), "{cost}");
+}
+
+#[test]
+fn forks_of_an_agent_at_work_share_one_context() {
+    let story = Story::new();
+    story.run_with(&FLAGS, &script(&turns())).ok();
+    let events = story.events();
+    let contexts: Vec<_> = events
+        .iter()
+        .filter_map(|event| match &event.what {
+            What::NodesAdded { ids, context: Some(context), .. } => Some((ids[0].clone(), context)),
+            _ => None,
+        })
+        .collect();
+    let [(first, one), (second, other)] = &contexts[..] else { panic!("two forks: {contexts:?}") };
+    assert_eq!((first.as_str(), second.as_str(), *one), ("think", "muse", *other));
+    // The first goes ahead, so that the other reads what it has written into the prompt cache.
+    let place = |node: &str, name: &str| {
+        let is = |event: &Event| {
+            event.node.as_ref().is_some_and(|id| id.as_str() == node) && kind(&event.what) == name
+        };
+        events.iter().position(is)
+    };
+    assert!(place("muse", "node_started") > place("think", "model_result"));
+}
+
+#[test]
+fn a_writer_is_not_ordered_from_findings_that_were_not_read() {
+    let story = Story::new();
+    let fix = |more: &Value| spawn("fix", "worktree", more);
+    let mut copied = weighed();
+    copied["task"] = "the only line says wrong".into();
+    let bad = vec![
+        vec![spawn("look", "teammate", &json!({})), read(), wait(&["look"]), fix(&json!({}))],
+        vec![fix(&weighed()), read(), fix(&copied)],
+        vec![finish("gave up", &json!({ "status": "failed" }))],
+    ];
+    story.run_with(&FLAGS, &script(&bad)).code(1);
+    let told = told(&story);
+    assert!(told[&(0, 3)].contains("look#1"), "not weighed: {}", told[&(0, 3)]);
+    assert!(told[&(1, 0)].contains("a.txt:1-1"), "read before it came: {}", told[&(1, 0)]);
+    assert!(told[&(1, 2)].contains("look#1"), "copied: {}", told[&(1, 2)]);
+    assert!(!story.kinds().contains(&"commit_made".to_owned()));
+}
+
+#[test]
+fn what_cannot_be_is_told_and_changes_nothing() {
+    let story = Story::new();
+    let review = spawn("check", "teammate", &json!({ "phase": "verification" }));
+    let bad = vec![
+        vec![
+            spawn("look", "teammate", &json!({ "role": "resaercher" })),
+            spawn("../x", "teammate", &json!({})),
+            spawn("lead", "teammate", &json!({})),
+            spawn("look", "teammate", &json!({ "after": ["nobody"] })),
+            review,
+            wait(&[]),
+            wait(&["lok"]),
+            call("merge_enqueue", &json!({ "name": "fix" })),
+            call("read_finding", &json!({ "id": "look#9" })),
+            call("plan_select", &json!({ "workflow": "solva" })),
+        ],
+        vec![finish("gave up", &json!({ "status": "failed" }))],
+    ];
+    story.run_with(&FLAGS, &script(&bad)).code(1);
+    let said: Vec<_> = told(&story).into_values().take(10).collect();
+    insta::assert_snapshot!(said.join("\n"), @r"
+    there is no role `resaercher`; did you mean `researcher`? (known: coordinator, delegate, implementer, lead, researcher, reviewer, solo)
+    node id `../x` must be 1 to 40 lower-case letters, digits and inner hyphens
+    node id `lead` is already used in line 10
+    there is no node `nobody`
+    there is nothing to verify yet: spawn a worktree agent first
+    you have not asked for anybody: there is no one
+    you have not asked for any `lok`
+    there is no worktree agent `fix`
+    there is no finding `look#9`: `wait` shows those that there are
+    there is no workflow `solva`; did you mean `solo`? (known: resolve, small, solo)
+    ");
+    assert!(!story.kinds().contains(&"nodes_added".to_owned()));
+}
+
+#[test]
+fn a_spawn_bomb_is_stopped_by_the_size_of_a_graph() {
+    let story = Story::new();
+    let names: Vec<_> = (0..64).map(|n| format!("n{n}")).collect();
+    let bomb = names.iter().map(|name| spawn(name, "teammate", &json!({ "after": ["n0"] })));
+    let bomb: Vec<_> =
+        [spawn("n0", "teammate", &json!({}))].into_iter().chain(bomb.skip(1)).collect();
+    let end = vec![finish("gave up", &json!({ "status": "failed" }))];
+    story.run_with(&FLAGS, &script(&[bomb, end])).code(1);
+    let told = told(&story);
+    assert!(told[&(0, 62)].contains("at work"), "{}", told[&(0, 62)]);
+    assert!(told[&(0, 63)].contains("65 nodes are too many"), "{}", told[&(0, 63)]);
+    assert!(!story.kinds().contains(&"commit_made".to_owned()));
+}
+
+#[test]
+fn only_what_was_enqueued_lands() {
+    let story = Story::new();
+    let mut hasty = turns();
+    hasty[4] = vec![finish("it will be right", &json!({}))];
+    let output = story.run_with(&FLAGS, &script(&hasty[..5])).code(1);
+    assert!(output.text().contains("did not enqueue"), "{}", output.text());
+}
+
+#[test]
+fn waiting_in_vain_ends() {
+    let story = Story::new();
+    let quits = json!({ "status": "failed" });
+    let mut entries = vec![entry("fix", (None, 1, 0), &[finish("I cannot", &quits)])];
+    let review = spawn("check", "teammate", &json!({ "phase": "verification" }));
+    let calls = [spawn("fix", "worktree", &json!({})), review, wait(&[])];
+    entries.push(entry("lead", (None, 1, 0), &calls));
+    entries.push(entry("lead", (None, 1, 1), &[finish("nothing goes", &quits)]));
+    let script = json!({ "entries": entries }).to_string();
+    story.run_with(&FLAGS, &script).code(1);
+    let told = told(&story);
+    assert!(
+        told[&(0, 2)].contains("`check`") && told[&(0, 2)].contains("nothing goes on"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_whole_workflow_is_chosen() {
+    let story = Story::new();
+    let edit = call("edit", &json!({ "path": "a.txt", "old": "wrong", "new": "right" }));
+    let choose = call("plan_select", &json!({ "workflow": "solo" }));
+    let mut entries = vec![
+        entry("solve", (None, 1, 0), &[read(), edit]),
+        entry("solve", (None, 1, 1), &[finish("one word", &json!({}))]),
+        entry("lead", (None, 1, 0), &[choose, wait(&[])]),
+    ];
+    entries.push(entry("lead", (None, 1, 1), &[finish("solo did it", &json!({}))]));
+    story.run_with(&FLAGS, &json!({ "entries": entries }).to_string()).ok();
+    lands(&story);
+}
+
+#[test]
+fn killed_in_the_middle_it_goes_on_with_the_same_team() {
+    let story = Story::new();
+    let check = format!("{GATE}; {FIXED}");
+    let flags = ["--coordinator", "--verify", &check, "--into", "fixed"];
+    let run = story.run_with(&flags, &script(&turns())).start();
+    story.wait_until(|events| {
+        events.iter().any(
+            |event| matches!(&event.what, What::NodesAdded { ids, .. } if ids[0] == "queue-fix"),
+        )
+    });
+    run.signal(Signal::KILL);
+    run.finish();
+    story.open_gate();
+    story.grafter(&["resume", "latest"]).ok();
+    story.close_gate();
+    lands(&story);
+    let added = read::read(&story.latest()).expect("a sound journal");
+    let added = added.iter().filter(|event| kind(&event.what) == "nodes_added").count();
+    assert_eq!(added, 6, "nobody was asked for twice");
+}
