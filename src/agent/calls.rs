@@ -22,7 +22,10 @@ use crate::{
         session::{Session, Stop},
         turn::millis,
     },
-    guard::decide::{Cleared, NO_APPROVAL, NOT_APPROVED},
+    guard::{
+        decide::{Cleared, NO_APPROVAL, NOT_APPROVED},
+        taint::Taint,
+    },
     prompt::words::fill,
     protocol::{
         event::What,
@@ -58,6 +61,8 @@ struct Ended {
     content: String,
     is_error: bool,
     deed: Deed,
+    taint: Option<Taint>,
+    trusted: bool,
     took_ms: u64,
 }
 
@@ -113,13 +118,13 @@ impl Session {
                 return Ok(ended);
             }
         };
-        let Leave { class, title, call, changed } = leave;
+        let Leave { class, title, call, changed, trusted } = leave;
         let mut answer = self.run(at, (class, &title), call).await?;
         if let Some(text) = changed {
             let words = &self.assignment.words.edited;
             answer.content = format!("{}\n{}", fill(words, &[("command", &text)]), answer.content);
         }
-        Ok(ended((class, title), answer, start))
+        Ok(Ended { trusted, ..ended((class, title), answer, start) })
     }
 
     async fn run(
@@ -167,7 +172,7 @@ impl Session {
             .map_err(|error| Stop::broken(format!("the memo of turn {}: {error}", at.turn)))?;
         self.note(at.turn, call, &memo);
         reading::recall(&self.bench.desk.reads, &memo);
-        self.progress.apply(memo);
+        self.learn(memo);
         Ok(Some(ToolResult { id: call.id.clone(), content, is_error }))
     }
 
@@ -178,6 +183,18 @@ impl Session {
             .then(|| self.context.same_as(turn, call, (&memo.digest, memo.bytes)))
             .flatten();
         (repeated, self.progress.streak(call, &memo.digest))
+    }
+
+    /// Takes over what a call did, and what it showed.
+    fn learn(&mut self, memo: Memo) {
+        let taint = &mut self.bench.desk.taint;
+        if memo.trusted {
+            *taint = None;
+        }
+        if memo.taint.is_some() {
+            taint.clone_from(&memo.taint);
+        }
+        self.progress.apply(memo);
     }
 
     /// Lets a finish through only if nothing is missing.
@@ -222,7 +239,8 @@ impl Session {
         self.judge(&mut ended);
         let digest = blake3::hash(ended.content.as_bytes()).to_hex().to_string();
         let known = reading::known(&self.bench.desk, &ended.deed);
-        let memo = Memo { digest, bytes: ended.content.len(), deed: ended.deed, known };
+        let Ended { deed, taint, trusted, .. } = ended;
+        let memo = Memo { digest, bytes: ended.content.len(), deed, known, taint, trusted };
         let (repeated, streak) = self.note(at.turn, call, &memo);
         let words = &self.assignment.words;
         if let Some(turn) = repeated {
@@ -246,7 +264,7 @@ impl Session {
             took_ms: ended.took_ms,
         })
         .await?;
-        self.progress.apply(memo);
+        self.learn(memo);
         Ok(ToolResult { id: call.id.clone(), content: ended.content, is_error: ended.is_error })
     }
 }
@@ -260,7 +278,8 @@ fn group(calls: &[ToolCall]) -> usize {
 }
 
 fn ended((class, title): (Class, String), answer: ToolAnswer, start: Instant) -> Ended {
-    let ToolAnswer { content, is_error, effect } = answer;
+    let ToolAnswer { content, is_error, effect, suspicion } = answer;
+    let taint = Taint::of(&suspicion, &title);
     let deed = match effect {
         Effect::None | Effect::Delegated(_) => Deed::Nothing,
         Effect::Read(lines) => Deed::Read(lines),
@@ -271,12 +290,13 @@ fn ended((class, title): (Class, String), answer: ToolAnswer, start: Instant) ->
         Effect::Heard(findings) => Deed::Heard(findings),
         Effect::Finish(input) => Deed::Finished(Box::new(input)),
     };
-    Ended { class, title, content, is_error, deed, took_ms: millis(start) }
+    Ended { class, title, content, is_error, deed, taint, trusted: false, took_ms: millis(start) }
 }
 
 fn refused(call: &ToolCall, content: String, deed: Deed) -> Ended {
     let title = format!("{} refused", fit::name(&call.name));
-    Ended { class: Class::Control, title, content, is_error: true, deed, took_ms: 0 }
+    let (class, taint) = (Class::Control, None);
+    Ended { class, title, content, is_error: true, deed, taint, trusted: false, took_ms: 0 }
 }
 
 /// Returns a position as records have it.

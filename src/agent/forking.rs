@@ -137,7 +137,7 @@ proptest! {
         let request = ask(&parent, &system, &tools);
         let messages = parent.messages();
         let said = Arc::new(push(&mut parent, 99, &last));
-        let kept = Prefix { system, tools, messages, said };
+        let kept = Prefix { system, tools, messages, said, taint: None };
         let json = serde_json::to_string(&kept).unwrap();
         let prefix: Arc<Prefix> = Arc::new(serde_json::from_str(&json).unwrap());
         let mut requests = Vec::new();

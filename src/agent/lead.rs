@@ -105,9 +105,13 @@ impl Session {
         Ok(match answer? {
             Ok(led) => {
                 let (content, effect) = told(led);
-                ToolAnswer { content: shown(&content, most, ""), is_error: false, effect }
+                let (content, suspicion) = shown(&content, most, "");
+                ToolAnswer { content, is_error: false, effect, suspicion }
             }
-            Err(why) => ToolAnswer::error(shown(&why, most, "")),
+            Err(why) => {
+                let (content, suspicion) = shown(&why, most, "");
+                ToolAnswer { suspicion, ..ToolAnswer::error(content) }
+            }
         })
     }
 

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    guard::taint::Taint,
     protocol::{
         event::{Event, Kept, What},
         ids::Oid,
@@ -40,6 +41,12 @@ pub struct Memo {
     /// Hashes of the files that the agent knows by this call, as they were then.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub known: BTreeMap<String, String>,
+    /// What in the result reads like orders, if it is enough to count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taint: Option<Taint>,
+    /// Whether the user was told of such text and let the call run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trusted: bool,
 }
 
 /// What a call did.

@@ -50,3 +50,5 @@ pub mod replay;
 pub mod rules;
 #[cfg(test)]
 pub mod samples;
+#[cfg(test)]
+mod tainted;

@@ -53,6 +53,8 @@ pub(super) struct Leave {
     pub(super) call: Cleared<ToolCall>,
     /// What the user made of it, if that is not what the agent asked for.
     pub(super) changed: Option<String>,
+    /// Whether the user knew that the agent had read orders, and said yes.
+    pub(super) trusted: bool,
 }
 
 impl Session {
@@ -69,7 +71,7 @@ impl Session {
                 Ready::Unsure(_) => unreachable!("who has an opinion is sure"),
                 Ready::Ready(call) => {
                     self.judged(record(None), judged).await?;
-                    return Ok(Permit::Go(Leave { class, title, call, changed }));
+                    return Ok(Permit::Go(Leave { class, title, call, changed, trusted: false }));
                 }
                 Ready::Refused(answer) => {
                     self.judged(record(None), judged).await?;
@@ -86,8 +88,9 @@ impl Session {
                 changed = Some(text.clone());
                 continue;
             }
+            let trusted = pending.is_tainted();
             return Ok(match desk.answered(pending, &answer).await {
-                Ok(call) => Permit::Go(Leave { class, title, call, changed }),
+                Ok(call) => Permit::Go(Leave { class, title, call, changed, trusted }),
                 Err(why) => stay(class, title, why),
             });
         }

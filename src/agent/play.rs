@@ -276,6 +276,7 @@ impl Stage {
                 rules: Arc::new(self.rules.clone()),
             },
             standing: Standing::default(),
+            taint: None,
             requests,
             node: self.assignment.node.clone(),
             agent: self.assignment.agent.clone(),

@@ -9,10 +9,13 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::{
-    ids::CallId,
-    message::{Block, Message, Segment, Speaker, ToolResult},
-    tool::ToolSpec,
+use crate::{
+    guard::taint::Taint,
+    protocol::{
+        ids::CallId,
+        message::{Block, Message, Segment, Speaker, ToolResult},
+        tool::ToolSpec,
+    },
 };
 
 /// The context of an agent that has ended, for those that fork from it.
@@ -26,6 +29,9 @@ pub struct Prefix {
     pub messages: Vec<Arc<Message>>,
     /// What the agent answered to it.
     pub said: Arc<Message>,
+    /// What in it reads like orders, unless the user has said yes since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taint: Option<Taint>,
 }
 
 impl Prefix {

@@ -9,8 +9,9 @@ use crate::{
         context::Context,
         memo::Earlier,
         progress::Progress,
+        words,
     },
-    guard::tripwire::Tripwire,
+    guard::{sanitise::markers::suspicion_of_prompt, taint::Taint, tripwire::Tripwire},
     journal::writer::JournalError,
     protocol::{
         event::What,
@@ -98,7 +99,7 @@ pub(super) fn canaries(tripwire: &Tripwire) -> impl Iterator<Item = ToolSpec> {
 
 impl Session {
     /// Returns the session of an agent that has not begun, or goes on from its earlier records.
-    pub async fn open(mut assignment: Assignment, bench: Bench) -> Result<Self, Stop> {
+    pub async fn open(mut assignment: Assignment, mut bench: Bench) -> Result<Self, Stop> {
         let earlier = Earlier::new(std::mem::take(&mut assignment.earlier));
         if !assignment.tools.iter().any(|name| name == FINISH) {
             assignment.tools.push(FINISH.to_owned());
@@ -114,6 +115,9 @@ impl Session {
             assignment.system.clone_from(&prefix.system);
             (tools, ids) = (prefix.tools.clone(), prefix.ids());
         }
+        let inherited = assignment.fork.as_ref().and_then(|prefix| prefix.taint.clone());
+        let given = Taint::of(&suspicion_of_prompt(&assignment.opening), words::GIVEN);
+        bench.desk.taint = given.or(inherited);
         let chain = Chain::open(&bench.desk, &assignment, earlier.snapshot().cloned()).await?;
         let progress = Progress::new(assignment.node.clone());
         let mut session = Self {

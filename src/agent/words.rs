@@ -7,6 +7,9 @@ use std::time::Duration;
 /// Why an agent ends when its provider refuses.
 pub const REFUSED: &str = "the model's provider refused to answer";
 
+/// Where an agent has text from that stood in its orders.
+pub const GIVEN: &str = "what it was given to do";
+
 /// Returns what the user is told while a failed model call waits for its next attempt.
 pub fn again(wait: Duration, why: &str) -> String {
     format!("a model call failed ({why}); asked again in {:.1} s", wait.as_secs_f32())

@@ -76,7 +76,8 @@ impl Session {
     pub(super) fn context_after(&self, said: Arc<Message>) -> Result<Kept, Stop> {
         let (system, tools) = (self.assignment.system.clone(), self.tools.clone());
         let messages = self.context.messages();
-        let prefix = Prefix { system, tools, messages, said };
+        let taint = self.bench.desk.taint.clone();
+        let prefix = Prefix { system, tools, messages, said, taint };
         let json = serde_json::to_string(&prefix)
             .map_err(|error| Stop::broken(format!("a conversation cannot be kept: {error}")))?;
         Ok(self.bench.journal.keep(json)?)

@@ -281,6 +281,7 @@ impl Member<'_> {
             reads: ReadSet::default(),
             policy,
             standing: shared.standing.clone(),
+            taint: None,
             requests: shared.requests.clone(),
             node: brief.id.clone(),
             agent: brief.agent(),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    guard::sanitise::markers::Suspicion,
     protocol::outcome::{Evidence, Finding, Outcome},
     tools::finish::FinishInput,
 };
@@ -16,12 +17,15 @@ pub struct ToolAnswer {
     pub is_error: bool,
     /// What it did.
     pub effect: Effect,
+    /// What in the words reads like an order; nothing in words of our own.
+    pub suspicion: Suspicion,
 }
 
 impl ToolAnswer {
     /// Returns the answer to a call that did nothing.
     pub fn error(content: String) -> Self {
-        Self { content, is_error: true, effect: Effect::None }
+        let suspicion = Suspicion::default();
+        Self { content, is_error: true, effect: Effect::None, suspicion }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     guard::{
         classify::{Opinion, Query},
         decide::{Cleared, DENIED, Decision, Disposition, Facts, Pending, Policy, decide, kind},
+        taint::Taint,
     },
     protocol::{
         ids::{AgentId, NodeId, Oid},
@@ -62,6 +63,8 @@ pub struct Desk {
     pub policy: Policy,
     /// What the user has said in this run so far.
     pub standing: Standing,
+    /// What it has read that reads like orders, unless the user has said yes since.
+    pub taint: Option<Taint>,
     /// Where its questions go.
     pub requests: UnboundedSender<Request>,
     /// Its node.
@@ -191,6 +194,7 @@ impl Desk {
             facts.granted = self.standing.granted(&kind(&spec.name, &facts));
         }
         facts.root = root.into_owned();
+        facts.taint.clone_from(&self.taint);
         facts
     }
 

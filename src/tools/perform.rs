@@ -71,7 +71,10 @@ impl Desk {
         };
         match done {
             Ok(done) => self.answer(done, spec),
-            Err(why) => ToolAnswer::error(shown(&why, MAX_ERROR, "")),
+            Err(why) => {
+                let (content, suspicion) = shown(&why, MAX_ERROR, "");
+                ToolAnswer { suspicion, ..ToolAnswer::error(content) }
+            }
         }
     }
 
@@ -79,8 +82,8 @@ impl Desk {
         for mark in done.marks {
             remember(&self.reads, mark);
         }
-        let content = shown(&done.content, spec.max_output, done.rest);
-        ToolAnswer { content, is_error: false, effect: done.effect }
+        let (content, suspicion) = shown(&done.content, spec.max_output, done.rest);
+        ToolAnswer { content, is_error: false, effect: done.effect, suspicion }
     }
 
     async fn perform(

@@ -69,6 +69,7 @@ impl Bench {
                 rules: Arc::default(),
             },
             standing: Standing::default(),
+            taint: None,
             requests,
             node: NodeId::new("implement"),
             agent: AgentId::new("implement@1"),

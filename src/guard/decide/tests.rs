@@ -9,10 +9,10 @@ use crate::{
     protocol::{ids::CallId, tool::Risk},
 };
 
-const PHASES: [Phase; 4] =
+pub(super) const PHASES: [Phase; 4] =
     [Phase::Research, Phase::Synthesis, Phase::Implementation, Phase::Verification];
 
-fn spec(class: Class, risk: Risk, phases: Vec<Phase>) -> ToolSpec {
+pub(super) fn spec(class: Class, risk: Risk, phases: Vec<Phase>) -> ToolSpec {
     ToolSpec {
         name: "tool".to_owned(),
         description: String::new(),
@@ -26,21 +26,21 @@ fn spec(class: Class, risk: Risk, phases: Vec<Phase>) -> ToolSpec {
     }
 }
 
-fn call(name: &str) -> ToolCall {
+pub(super) fn call(name: &str) -> ToolCall {
     ToolCall { id: CallId::new("1"), name: name.to_owned(), input: json!({}) }
 }
 
-fn policy(mode: Mode, interactive: bool) -> Policy {
+pub(super) fn policy(mode: Mode, interactive: bool) -> Policy {
     Policy { mode, phase: Phase::Implementation, interactive, rules: Arc::default() }
 }
 
-fn command(text: &str) -> Facts {
+pub(super) fn command(text: &str) -> Facts {
     let at = |path: &str| path.to_owned();
     let shell = ShellFacts { root: at("/r"), cwd: at("/r"), home: at("/h"), ..Default::default() };
     Facts { judgement: Some(judge(text, &shell)), root: at("/r"), ..Facts::default() }
 }
 
-fn rank(decision: &Decision) -> u8 {
+pub(super) fn rank(decision: &Decision) -> u8 {
     match decision.disposition {
         Disposition::Run(_) => 0,
         Disposition::Ask(_) | Disposition::Unsure(_) => 1,
@@ -48,7 +48,7 @@ fn rank(decision: &Decision) -> u8 {
     }
 }
 
-fn word(decision: &Decision) -> &'static str {
+pub(super) fn word(decision: &Decision) -> &'static str {
     match decision.disposition {
         Disposition::Deny(code) => code,
         Disposition::Run(_) => "run",
@@ -58,7 +58,7 @@ fn word(decision: &Decision) -> &'static str {
 }
 
 /// Every action class with a command or a tool that is in it.
-const ACTIONS: [(&str, Class, Risk, &str); 13] = [
+pub(super) const ACTIONS: [(&str, Class, Risk, &str); 13] = [
     ("read", Class::Read, Risk::Low, ""),
     ("control", Class::Control, Risk::Low, ""),
     ("checks", Class::Exec, Risk::Medium, ""),
