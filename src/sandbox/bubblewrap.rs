@@ -59,7 +59,7 @@ pub(super) fn command(
         let knob = knob.as_os_str();
         add(&["--ro-bind-try".as_ref(), knob, knob]);
     }
-    for secret in &view.secrets {
+    for secret in view.secrets.iter().filter(|secret| Path::new(secret).exists()) {
         hide(&mut add, secret);
     }
     let size = limits.tmp.to_string();
@@ -81,7 +81,8 @@ pub(super) fn command(
             Fill::Text(text) => add(&[TEXT.as_ref(), text.as_ref(), at]),
             Fill::Shared(from) => {
                 add(&["--ro-bind-try".as_ref(), from, at]);
-                hidden.extend(view.secrets.iter().filter_map(|secret| {
+                let here = view.secrets.iter().filter(|secret| Path::new(secret).exists());
+                hidden.extend(here.filter_map(|secret| {
                     let below = Path::new(secret).strip_prefix(from).ok()?;
                     Some(Path::new(at).join(below))
                 }));
@@ -95,6 +96,14 @@ pub(super) fn command(
     add(&["--ro-bind".as_ref(), helper.as_ref(), HELPER.as_ref(), "--".as_ref()]);
     add(&[HELPER.as_ref(), child::NAME.as_ref(), child::INSIDE.as_ref()]);
     all
+}
+
+/// Returns what of the host is covered because it is there. It may go away before bubblewrap comes
+/// to it, as a socket of another run does when that ends, and then bubblewrap gives up.
+pub(super) fn covered(view: &View) -> Vec<PathBuf> {
+    let layers = view.layers.iter().filter(|layer| layer.fill == Fill::Hidden);
+    let all = layers.map(|layer| &layer.at).chain(&view.secrets).map(PathBuf::from);
+    all.filter(|path| path.exists()).collect()
 }
 
 fn hide(add: &mut impl FnMut(&[&OsStr]), at: &OsStr) {

@@ -20,6 +20,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::sandbox::{
+    bubblewrap,
     kin::Reach,
     launch::{self, Launched},
     outlet,
@@ -57,8 +58,23 @@ impl Client {
         if matches!(setup.confine, Confine::Nothing) {
             return Self::beside(setup).map_err(failed);
         }
-        let (ours, theirs) = outlet(&setup).map_err(failed)?;
-        let helper = launch::start(&spec.helper, &setup, theirs).map_err(failed)?;
+        loop {
+            let covered = match &setup.confine {
+                Confine::Bubblewrap(view) => bubblewrap::covered(view),
+                _ => Vec::new(),
+            };
+            let started = Self::attempt(spec, &setup).await;
+            // It is over when nothing goes away any more; nothing is added.
+            if started.is_ok() || covered.iter().all(|path| path.exists()) {
+                return started;
+            }
+        }
+    }
+
+    async fn attempt(spec: &PlaceSpec, setup: &Setup) -> Result<(Self, Vec<String>), RunError> {
+        let failed = |error: io::Error| RunError::Start { why: error.to_string() };
+        let (ours, theirs) = outlet(setup).map_err(failed)?;
+        let helper = launch::start(&spec.helper, setup, theirs).map_err(failed)?;
         let socket = helper.socket.try_clone().map_err(failed)?;
         let mut client = Self::on(socket, Some(helper)).map_err(failed)?;
         let ready = timeout(START, client.line()).await.unwrap_or_else(|late| Err(late.into()));

@@ -1,17 +1,20 @@
 //! The network of a sandbox: none, but for hosts that the user named.
 
 use std::{
+    fs,
     io::{Read, Write},
     net::{SocketAddr, TcpListener},
     os::linux::net::SocketAddrExt,
+    os::unix::fs::PermissionsExt,
     os::unix::net::{SocketAddr as UnixAddr, UnixListener},
     thread,
 };
 
 use grafter::sandbox::{probe::Backend, proxy::Contact};
+use tempfile::TempDir;
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::{Host, backends, views};
+use super::{HELPER, Host, backends, folder, views};
 
 /// A server of the machine that answers whoever comes.
 fn server() -> SocketAddr {
@@ -104,6 +107,26 @@ async fn names_are_not_looked_up_and_sockets_of_other_programs_not_reached() {
         );
         assert_eq!(host.says(&script).await, "refused\n".repeat(8), "{backend}");
     }
+}
+
+/// A helper that stands for the moment between the look and the start: the socket goes away in it.
+#[tokio::test]
+async fn a_socket_that_went_away_before_bubblewrap_hid_it_stopped_the_sandbox() {
+    if !super::works("bubblewrap", Backend::Bubblewrap) {
+        return;
+    }
+    let folder = TempDir::new_in(folder()).expect("a folder");
+    let (socket, helper) = (folder.path().join("s"), folder.path().join("helper"));
+    let _listens = UnixListener::bind(&socket).expect("bound");
+    let script = format!(
+        "#!/bin/sh\nif [ -e {s} ]; then rm {s}; exit 1; fi\nexec {HELPER} \"$@\"\n",
+        s = socket.display()
+    );
+    fs::write(&helper, script).expect("written");
+    fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).expect("set");
+    let host = Host::with(Backend::Bubblewrap, |_, spec| spec.helper = helper).await;
+    assert_eq!(host.says("echo here").await, "here\n");
+    assert!(!socket.exists());
 }
 
 #[tokio::test]
