@@ -46,7 +46,11 @@ const NETWORK: [(&str, Verdict); 35] = [
 ];
 
 /// Subcommands that fetch, publish, or run what they fetch.
-const SUBCOMMANDS: [(&[&str], &[&str], Blast); 16] = [
+const SUBCOMMANDS: [(&[&str], &[&str], Blast); 20] = [
+    (&["svn"], &["checkout", "co", "update", "up", "export"], Blast::File),
+    (&["svn"], &["commit", "ci"], Blast::Remote),
+    (&["hg", "jj"], &["clone", "pull", "incoming", "outgoing", "git"], Blast::File),
+    (&["hg"], &["push"], Blast::Remote),
     (&["git"], &["push"], Blast::Remote),
     (&["git"], &["fetch", "pull", "clone", "ls-remote", "fetch-pack"], Blast::File),
     (
@@ -175,6 +179,15 @@ fn specials(call: &Call, findings: &mut Findings) {
         call.is(&["python", "python3"]) && ["http.server", "smtpd", "pip"].contains(&module);
     let client = call.name == "openssl" && matches!(call.first(), Some("s_client" | "s_server"));
     if call.name == "rsync" && remote || client {
+        findings.add(Verdict::Ask, format!("`{}` uses the network", call.line()));
+    }
+    let pair = |a: &str, b: &str| {
+        let words: Vec<&str> = call.texts().filter(|arg| !arg.starts_with('-')).collect();
+        words.starts_with(&[a, b])
+    };
+    let serves = call.name == "php" && call.texts().any(|arg| arg.starts_with("-S"));
+    let fetches = call.name == "git" && (pair("remote", "update") || pair("lfs", "fetch"));
+    if serves || fetches {
         findings.add(Verdict::Ask, format!("`{}` uses the network", call.line()));
     }
     if server && !(module == "pip" && !call.has("install") && !call.has("download")) {

@@ -1,6 +1,7 @@
 //! Checks on variables: those that change what programs do, and those that hold secrets.
 
 use crate::guard::{
+    checks::toolchain,
     gate::{Findings, Sight, Verdict},
     scene::call::Call,
 };
@@ -107,6 +108,14 @@ pub(super) fn hijack(sight: &Sight<'_>, findings: &mut Findings) {
         let named = call.texts().filter(|_| named);
         if call.is(&["declare", "typeset", "local"]) && call.args.iter().any(|arg| arg.short('n')) {
             findings.add(Verdict::Deny, format!("`{}` gives a variable another name", call.line()));
+        }
+        let values = call.env.iter().map(|(name, value)| (name.as_str(), value.text.as_str()));
+        let exports =
+            call.texts().filter(|_| call.is(&declares)).filter_map(|arg| arg.split_once('='));
+        for why in
+            values.chain(exports).filter_map(|(name, value)| toolchain::variable(name, value))
+        {
+            findings.add(Verdict::Deny, why);
         }
         for name in assigned.chain(exported).chain(named) {
             if is_dangerous(name.trim_end_matches('+')) {

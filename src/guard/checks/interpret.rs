@@ -1,6 +1,7 @@
 //! Checks on programs that run what they are given: interpreters, wrappers, build tools.
 
 use crate::guard::{
+    checks::toolchain,
     gate::{Blast, Findings, Sight, Verdict},
     scene::{
         arg::Arg,
@@ -80,12 +81,48 @@ pub(super) fn feeders(sight: &Sight<'_>, findings: &mut Findings) {
     }
 }
 
+/// Programs that start what stands among their arguments, whose own options no table knows.
+const STARTERS: [&str; 29] = [
+    "aa-exec",
+    "caffeinate",
+    "chronic",
+    "cpulimit",
+    "dbus-run-session",
+    "direnv",
+    "eatmydata",
+    "fakeroot",
+    "faketime",
+    "linux32",
+    "linux64",
+    "nix-shell",
+    "nodemon",
+    "numactl",
+    "perf",
+    "prlimit",
+    "proxychains",
+    "proxychains4",
+    "runcon",
+    "screen",
+    "setarch",
+    "systemd-inhibit",
+    "tmux",
+    "torsocks",
+    "toybox",
+    "watchexec",
+    "ld.so",
+    "ld-linux-x86-64.so.2",
+    "ld-linux-aarch64.so.1",
+];
+
 /// K20.
 pub(super) fn wrappers(sight: &Sight<'_>, findings: &mut Findings) {
     for call in &sight.scene.calls {
         if call.is(&["sudo", "doas", "su", "runuser", "pkexec", "chroot", "gosu", "sudoedit"]) {
             findings.add(Verdict::Deny, format!("`{}` takes other privileges", call.line()));
             findings.beyond(Blast::Host);
+        }
+        if call.is(&STARTERS) && !call.has("--version") && !call.args.is_empty() {
+            findings.add(Verdict::Ask, format!("`{}` starts another command", call.line()));
         }
         for option in &call.unclear {
             findings.add(Verdict::Ask, format!("the option `{option}` is not known"));
@@ -180,7 +217,8 @@ fn interpreter(call: &Call, findings: &mut Findings) {
         findings.add(verdict, format!("`{}` runs a text", call.name));
         return;
     }
-    if call.fed && (stands_alone(call) || call.has("-")) {
+    let input = ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"].iter().any(|own| call.has(own));
+    if call.fed && (stands_alone(call) || input) {
         findings.add(Verdict::Ask, format!("`{}` runs its input", call.name));
     } else if call.args.is_empty() {
         findings.add(Verdict::Ask, format!("`{}` waits for a program to be typed", call.name));
@@ -209,14 +247,23 @@ fn code(call: &Call) -> Option<&Arg> {
         "node" | "nodejs" | "bun" => &['e', 'p'],
         "php" => &['r', 'R', 'B', 'E', 'a'],
         "deno" => &[],
+        "julia" => &['e', 'E'],
+        "guile" => &['c'],
+        "tsx" | "ts-node" => &['e', 'p'],
+        "pwsh" | "powershell" => &['c', 'C', 'e', 'E'],
+        // `-M file` and `-X function` are all that is left to these.
+        "clojure" | "clj" => &['e', 'X', 'T'],
         _ => &['e'],
     };
     for (at, arg) in call.args.iter().enumerate() {
         if !arg.is_option() {
-            let eval = call.name == "deno" && arg.text == "eval";
+            let eval = call.is(&["deno", "crystal"]) && arg.text == "eval";
             return eval.then(|| call.args.get(at + 1)).flatten();
         }
-        let long = ["--eval", "--print", "--run"].iter().any(|long| arg.text.starts_with(long));
+        // Erlang and its kin write long names with one dash.
+        let long = ["--eval", "--print", "--run", "--rpc-eval", "-eval", "-run"]
+            .iter()
+            .any(|long| arg.text.starts_with(long));
         if long || letters.iter().any(|letter| arg.short(*letter)) {
             return Some(call.args.get(at + 1).unwrap_or(arg));
         }
@@ -316,6 +363,7 @@ pub(super) fn build(sight: &Sight<'_>, findings: &mut Findings) {
         } else if fetches {
             findings.add(Verdict::Ask, format!("`{}` runs code of others", call.line()));
         }
+        toolchain::line(call, findings);
     }
 }
 

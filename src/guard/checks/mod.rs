@@ -18,3 +18,4 @@ pub mod raw;
 pub mod scripts;
 pub mod structure;
 pub mod table;
+pub mod toolchain;

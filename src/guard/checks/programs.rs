@@ -61,7 +61,18 @@ const ARCHIVES: [Danger; 8] = [
 ];
 
 /// K19.
-const OPTIONS: [Danger; 45] = [
+const OPTIONS: [Danger; 52] = [
+    deny(&["hg"], &["--config"], "runs programs"),
+    deny(
+        &["java"],
+        &["-javaagent", "-agentpath", "-agentlib", "-XX:OnError", "-XX:OnOutOfMemoryError"],
+        "loads or runs other code",
+    ),
+    deny(&["pandoc"], &["-F", "--filter", "--pdf-engine"], "runs a program"),
+    deny(&["latexmk"], &["-e", "-pdflatex=", "-latex="], "runs a program"),
+    deny(&["gs", "ghostscript"], &["-dNOSAFER"], "runs programs and reads files"),
+    ask(&["bazel", "bazelisk"], &["--workspace_status_command", "--run_under"], "runs a program"),
+    ask(&["bash", "zsh"], &["--rcfile", "--init-file"], "runs a file before it is used"),
     deny(&["bat", "batcat", "delta"], &["--pager"], "runs a program"),
     deny(&["sort"], &["--compress-program"], "runs a program"),
     deny(&["man"], &["-H", "-P", "--html", "--pager"], "runs a program"),
@@ -166,14 +177,23 @@ const OPTIONS: [Danger; 45] = [
 ];
 
 /// Words of jq and yq that show what is not in the file.
-const ENVIRONMENT: [&str; 4] = ["env", "ENV", "strenv", "input_filename"];
+const ENVIRONMENT: [&str; 5] = ["env", "ENV", "strenv", "envsubst", "input_filename"];
+/// Words of yq that show other files, or run programs.
+const OTHERS: [&str; 7] =
+    ["load", "load_str", "load_xml", "load_props", "load_base64", "system", "eval"];
 
 /// K18.
 pub(super) fn archives(sight: &Sight<'_>, findings: &mut Findings) {
     for call in &sight.scene.calls {
         judge(call, &ARCHIVES, findings);
         let takes = call.is(&["tar", "bsdtar", "zip", "cpio"]);
-        if takes && call.texts().any(|arg| arg == ".." || arg.starts_with("../")) {
+        let outside = |arg: &str| {
+            let folder = arg.strip_prefix("--one-top-level=");
+            arg == ".."
+                || arg.starts_with("../")
+                || folder.is_some_and(|f| f.starts_with(['/', '.']))
+        };
+        if takes && call.texts().any(outside) {
             findings.add(Verdict::Deny, format!("`{}` takes what is outside", call.line()));
         }
         // The oldest form has no dash: `tar xIf program archive`.
@@ -198,6 +218,11 @@ pub(super) fn options(sight: &Sight<'_>, findings: &mut Findings) {
             findings.add(Verdict::Deny, "`dd` writes to a device");
             findings.beyond(Blast::Host);
         }
+        let loads = ["auto_prepend_file", "auto_append_file", "extension="];
+        if call.name == "php" && call.texts().any(|arg| loads.iter().any(|name| arg.contains(name)))
+        {
+            findings.add(Verdict::Deny, format!("`{}` loads other code", call.line()));
+        }
         if call.name == "sqlite3" {
             databases(call, findings);
         }
@@ -205,6 +230,12 @@ pub(super) fn options(sight: &Sight<'_>, findings: &mut Findings) {
             && call.texts().any(|arg| ENVIRONMENT.iter().any(|word| has_word(arg, word)));
         if env {
             findings.add(Verdict::Deny, "`env` of jq shows every variable");
+        }
+        let calls = |text: &str| {
+            OTHERS.iter().any(|name| has_word(text, name) && text.contains(&format!("{name}(")))
+        };
+        if call.name == "yq" && call.texts().any(calls) {
+            findings.add(Verdict::Deny, "`yq` reads other files or runs programs");
         }
     }
 }

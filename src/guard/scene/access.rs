@@ -99,6 +99,8 @@ fn arguments(call: &Call, add: Add<'_>) {
                 args.next();
             } else if !TEXTS.contains(&name) {
                 option(arg, value, add);
+                let file = value.is_empty() && (name.ends_with("-file") || name.ends_with("-from"));
+                args.peek().filter(|_| file).iter().for_each(|file| add(file, Touch::Read, false));
             }
             continue;
         }
@@ -208,8 +210,10 @@ fn option(arg: &Arg, value: &str, add: Add<'_>) {
         Some((at, _)) if !arg.text.starts_with("--") => &arg.text[at..],
         _ => "",
     };
+    // Whatever `--env-file=` and its kin name is a file.
+    let file = arg.text.split('=').next().is_some_and(|name| name.contains("file"));
     for text in [value, glued] {
-        if text.starts_with(['/', '~']) || text.starts_with("..") {
+        if text.starts_with(['/', '~']) || text.starts_with("..") || file && text == value {
             add(&Arg { text: text.to_owned(), ..arg.clone() }, Touch::Read, false);
         }
     }

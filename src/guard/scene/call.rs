@@ -80,7 +80,7 @@ pub const SHELLS: [&str; 11] =
     ["sh", "bash", "dash", "zsh", "ksh", "mksh", "ash", "fish", "rbash", "csh", "tcsh"];
 
 /// Programs that run text of other languages.
-pub const INTERPRETERS: [&str; 23] = [
+pub const INTERPRETERS: [&str; 44] = [
     "python",
     "python2",
     "python3",
@@ -104,6 +104,27 @@ pub const INTERPRETERS: [&str; 23] = [
     "ghc",
     "groovy",
     "scala",
+    "luajit",
+    "iex",
+    "ocaml",
+    "runghc",
+    "runhaskell",
+    "guile",
+    "racket",
+    "clojure",
+    "clj",
+    "sbcl",
+    "ecl",
+    "swift",
+    "kotlin",
+    "jshell",
+    "raku",
+    "perl6",
+    "crystal",
+    "pwsh",
+    "powershell",
+    "tsx",
+    "ts-node",
 ];
 
 /// Returns whether a program is an interpreter, versions in its name left aside.

@@ -85,7 +85,10 @@ pub(super) const PROGRAMS: [(&[&str], Operands); 9] = [
         &["grep", "egrep", "fgrep", "rg", "ag", "ack", "sed", "awk", "gawk", "mawk", "jq", "yq"],
         Operands::Read(1),
     ),
-    (&["touch", "mkdir", "truncate", "tee", "mkfifo", "mknod", "setfattr"], Operands::Write(0)),
+    (
+        &["touch", "mkdir", "truncate", "tee", "sponge", "mkfifo", "mknod", "setfattr"],
+        Operands::Write(0),
+    ),
     (&["chmod", "chown", "chgrp", "setfacl", "chattr"], Operands::Write(1)),
     (&["rm", "rmdir", "unlink", "shred", "trash"], Operands::Delete),
     (&["cp", "install", "rsync"], Operands::Copy),

@@ -24,7 +24,7 @@ const fn wrapper(
     Wrapper { name, table: Table { short, valued, long, stops: true }, operands }
 }
 
-const WRAPPERS: [Wrapper; 26] = [
+const WRAPPERS: [Wrapper; 27] = [
     wrapper(
         "env",
         ("i0v", "uCS"),
@@ -91,12 +91,34 @@ const WRAPPERS: [Wrapper; 26] = [
     wrapper("busybox", ("", ""), &["list", "help"], 0),
     wrapper("strace", ("cCdfFhiknqrtTvVxyzZ", "abeEoOpPsSuUX"), &["follow-forks", "output="], 0),
     wrapper("ltrace", ("cCfhiLrStTV", "aADelnopsuxX"), &["output="], 0),
+    wrapper(
+        "valgrind",
+        ("qv", ""),
+        &[
+            "tool=",
+            "leak-check=",
+            "show-leak-kinds=",
+            "error-exitcode=",
+            "track-origins=",
+            "trace-children=",
+            "num-callers=",
+            "suppressions=",
+            "log-file=",
+            "quiet",
+            "verbose",
+        ],
+        0,
+    ),
     wrapper("catchsegv", ("", ""), &[], 0),
     wrapper("entr", ("acdnprsxz", ""), &[], 0),
 ];
 
 /// Tools that start a program of their project: how many words stand before it.
-const RUNNERS: [(&str, &[&str]); 12] = [
+const RUNNERS: [(&str, &[&str]); 16] = [
+    ("rbenv", &["exec"]),
+    ("pyenv", &["exec"]),
+    ("asdf", &["exec"]),
+    ("yarn", &["exec"]),
     ("poetry", &["run"]),
     ("uv", &["run"]),
     ("pipenv", &["run"]),
@@ -125,7 +147,8 @@ pub(super) fn peel(call: &Call) -> Vec<Inside> {
     let mut inside = Vec::new();
     if let Some(wrapper) = WRAPPERS.iter().find(|wrapper| wrapper.name == name) {
         wrapped(call, wrapper, &mut inside);
-    } else if let Some((_, words)) = RUNNERS.iter().find(|(runner, _)| *runner == name) {
+    }
+    for (_, words) in RUNNERS.iter().filter(|(runner, _)| *runner == name) {
         let begins = call.texts().take(words.len()).eq(words.iter().copied());
         let mut rest = call.args.iter().skip(words.len()).skip_while(|arg| arg.is_option());
         if begins && let Some(program) = rest.next() {
@@ -218,6 +241,7 @@ fn scripts(call: &Call, inside: &mut Vec<Inside>) {
             let from = call.args.iter().take_while(|arg| arg.is_option() || is_number(&arg.text));
             push(&joined(from.count()));
         }
+        "nix-shell" => after("--run").iter().for_each(|text| push(text)),
         "su" | "script" | "runuser" | "flock" => {
             after("-c").iter().for_each(|text| push(text));
         }
