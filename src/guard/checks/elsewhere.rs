@@ -1,7 +1,7 @@
 //! Checks on what reaches other machines, containers, or skips what others rely on.
 
 use crate::guard::{
-    checks::interpret,
+    checks::inline,
     gate::{Blast, Findings, Sight, Verdict},
     scene::call::Call,
 };
@@ -55,7 +55,35 @@ const SUBCOMMANDS: [(&[&str], &[&str], Blast); 20] = [
     (&["git"], &["fetch", "pull", "clone", "ls-remote", "fetch-pack"], Blast::File),
     (
         &["npm", "pnpm", "yarn", "bun"],
-        &["install", "i", "ci", "add", "update", "upgrade", "link", "create", "init"],
+        &[
+            "install",
+            "i",
+            "in",
+            "ins",
+            "inst",
+            "isntall",
+            "ci",
+            "clean-install",
+            "it",
+            "install-test",
+            "cit",
+            "add",
+            "update",
+            "up",
+            "upgrade",
+            "udpate",
+            "link",
+            "ln",
+            "create",
+            "init",
+            "audit",
+            "dedupe",
+            "global",
+            "plugin",
+            "rebuild",
+            "view",
+            "pack",
+        ],
         Blast::File,
     ),
     (
@@ -169,12 +197,17 @@ fn is_local(call: &Call) -> bool {
         || call.name == "cargo" && call.has("--frozen")
 }
 
+/// Returns whether a subcommand is given a package with its version, which is fetched.
+fn fetched(call: &Call, word: &str) -> bool {
+    call.first() == Some(word) && call.texts().any(|arg| !arg.starts_with('-') && arg.contains('@'))
+}
+
 fn specials(call: &Call, findings: &mut Findings) {
     let remote = call.texts().any(|arg| {
         arg.contains("://")
             || arg.split_once(':').is_some_and(|(h, _)| !h.is_empty() && !h.contains('/'))
     });
-    let module = interpret::module(call).unwrap_or_default();
+    let module = inline::module(call).unwrap_or_default();
     let server =
         call.is(&["python", "python3"]) && ["http.server", "smtpd", "pip"].contains(&module);
     let client = call.name == "openssl" && matches!(call.first(), Some("s_client" | "s_server"));
@@ -185,9 +218,11 @@ fn specials(call: &Call, findings: &mut Findings) {
         let words: Vec<&str> = call.texts().filter(|arg| !arg.starts_with('-')).collect();
         words.starts_with(&[a, b])
     };
+    let bare = call.is(&["yarn", "pnpm"]) && call.args.is_empty();
+    let latest = call.name == "go" && fetched(call, "run");
     let serves = call.name == "php" && call.texts().any(|arg| arg.starts_with("-S"));
     let fetches = call.name == "git" && (pair("remote", "update") || pair("lfs", "fetch"));
-    if serves || fetches {
+    if serves || fetches || bare || latest {
         findings.add(Verdict::Ask, format!("`{}` uses the network", call.line()));
     }
     if server && !(module == "pip" && !call.has("install") && !call.has("download")) {

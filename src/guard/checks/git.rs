@@ -71,7 +71,12 @@ const DANGERS: [Danger; 40] = [
 const EXACT: [&str; 2] = ["--force-if-includes", "--text"];
 
 /// Subcommands that always run something, rewrite history, or change what git does.
-const COMMANDS: [(&str, Verdict); 29] = [
+const COMMANDS: [(&str, Verdict); 34] = [
+    ("merge-index", Verdict::Deny),
+    ("imap-send", Verdict::Deny),
+    ("web--browse", Verdict::Deny),
+    ("cvsimport", Verdict::Deny),
+    ("request-pull", Verdict::Ask),
     ("filter-branch", Verdict::Deny),
     ("update-ref", Verdict::Deny),
     ("difftool", Verdict::Deny),

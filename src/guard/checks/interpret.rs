@@ -1,12 +1,12 @@
-//! Checks on programs that run what they are given: interpreters, wrappers, build tools.
+//! Checks on programs that run what they are given: feeders, wrappers, build tools, decoded text.
 
 use crate::guard::{
-    checks::toolchain,
-    gate::{Blast, Findings, Sight, Verdict},
-    scene::{
-        arg::Arg,
-        call::{Call, SHELLS, is_interpreter, runs_input},
+    checks::{
+        inline::{reads_input, stands_alone},
+        toolchain,
     },
+    gate::{Blast, Findings, Sight, Verdict},
+    scene::call::runs_input,
 };
 
 /// Programs that only look at files, and may be run on what another program finds.
@@ -146,171 +146,6 @@ pub(super) fn wrappers(sight: &Sight<'_>, findings: &mut Findings) {
     }
 }
 
-/// Modules of Python that check, build or show something of the project.
-const MODULES: [&str; 33] = [
-    "pytest",
-    "unittest",
-    "venv",
-    "mypy",
-    "black",
-    "ruff",
-    "flake8",
-    "build",
-    "coverage",
-    "compileall",
-    "py_compile",
-    "json.tool",
-    "doctest",
-    "isort",
-    "pylint",
-    "tox",
-    "nox",
-    "sphinx",
-    "cProfile",
-    "tabnanny",
-    "ast",
-    "dis",
-    "site",
-    "sysconfig",
-    "platform",
-    "pip",
-    "pyflakes",
-    "pycodestyle",
-    "bandit",
-    "django",
-    "mkdocs",
-    "pydoc",
-    "this",
-];
-
-/// K28.
-pub(super) fn inline(sight: &Sight<'_>, findings: &mut Findings) {
-    for call in &sight.scene.calls {
-        let shell = SHELLS.contains(&call.name.as_str());
-        if shell {
-            let text = call.args.iter().any(|arg| arg.short('c'));
-            let checks = call.args.iter().any(|arg| arg.short('n')) && !text;
-            if text {
-                findings.add(Verdict::Ask, format!("`{} -c` runs a text", call.name));
-            } else if !checks && stands_alone(call) {
-                findings.add(Verdict::Ask, format!("`{}` runs its input", call.name));
-            }
-        } else if is_interpreter(&call.name) {
-            interpreter(call, findings);
-        }
-    }
-}
-
-/// Returns whether no file is named that an interpreter would run.
-fn stands_alone(call: &Call) -> bool {
-    call.first().is_none()
-        && !call.has("--version")
-        && !call.has("-V")
-        && !call.has("--help")
-        && !call.has("-v")
-}
-
-fn interpreter(call: &Call, findings: &mut Findings) {
-    let code = code(call);
-    if let Some(text) = &code {
-        let verdict = if is_hostile(&text.text) { Verdict::Deny } else { Verdict::Ask };
-        findings.add(verdict, format!("`{}` runs a text", call.name));
-        return;
-    }
-    let input = ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"].iter().any(|own| call.has(own));
-    if call.fed && (stands_alone(call) || input) {
-        findings.add(Verdict::Ask, format!("`{}` runs its input", call.name));
-    } else if call.args.is_empty() {
-        findings.add(Verdict::Ask, format!("`{}` waits for a program to be typed", call.name));
-    }
-    let python = call.name.starts_with("python") || call.name.starts_with("pypy");
-    if python && let Some(module) = module(call) {
-        let known = MODULES.contains(&module);
-        if !known {
-            findings.add(Verdict::Ask, format!("the module `{module}` is run"));
-        }
-    }
-}
-
-/// Returns the module that `python -m` runs.
-pub(super) fn module(call: &Call) -> Option<&str> {
-    let (at, arg) = call.args.iter().enumerate().find(|(_, arg)| arg.text.starts_with("-m"))?;
-    let glued = &arg.text[2..];
-    if glued.is_empty() { call.args.get(at + 1).map(|arg| arg.text.as_str()) } else { Some(glued) }
-}
-
-/// Returns the text that an interpreter is told to run.
-fn code(call: &Call) -> Option<&Arg> {
-    let letters: &[char] = match call.name.as_str() {
-        name if name.starts_with("python") || name.starts_with("pypy") => &['c'],
-        "perl" => &['e', 'E'],
-        "node" | "nodejs" | "bun" => &['e', 'p'],
-        "php" => &['r', 'R', 'B', 'E', 'a'],
-        "deno" => &[],
-        "julia" => &['e', 'E'],
-        "guile" => &['c'],
-        "tsx" | "ts-node" => &['e', 'p'],
-        "pwsh" | "powershell" => &['c', 'C', 'e', 'E'],
-        // `-M file` and `-X function` are all that is left to these.
-        "clojure" | "clj" => &['e', 'X', 'T'],
-        _ => &['e'],
-    };
-    for (at, arg) in call.args.iter().enumerate() {
-        if !arg.is_option() {
-            let eval = call.is(&["deno", "crystal"]) && arg.text == "eval";
-            return eval.then(|| call.args.get(at + 1)).flatten();
-        }
-        // Erlang and its kin write long names with one dash.
-        let long = ["--eval", "--print", "--run", "--rpc-eval", "-eval", "-run"]
-            .iter()
-            .any(|long| arg.text.starts_with(long));
-        if long || letters.iter().any(|letter| arg.short(*letter)) {
-            return Some(call.args.get(at + 1).unwrap_or(arg));
-        }
-        if arg.text == "-m" {
-            return None;
-        }
-    }
-    None
-}
-
-/// Returns whether a program's text names secrets, the network or a shell.
-fn is_hostile(text: &str) -> bool {
-    const SIGNS: [&str; 30] = [
-        ".ssh",
-        ".aws",
-        ".gnupg",
-        ".netrc",
-        "/etc/",
-        "/proc/",
-        ".git/",
-        "environ",
-        "getenv",
-        "process.env",
-        "%ENV",
-        "socket",
-        "urllib",
-        "requests.",
-        "http://",
-        "https://",
-        "http.client",
-        "fetch(",
-        "net.connect",
-        "os.system",
-        "subprocess",
-        "popen",
-        "child_process",
-        "exec(",
-        "eval(",
-        "__import__",
-        "shutil.rmtree",
-        "../",
-        "ctypes",
-        "base64",
-    ];
-    SIGNS.iter().any(|sign| text.contains(sign))
-}
-
 /// K35.
 pub(super) fn build(sight: &Sight<'_>, findings: &mut Findings) {
     for call in &sight.scene.calls {
@@ -349,6 +184,7 @@ pub(super) fn build(sight: &Sight<'_>, findings: &mut Findings) {
                 matches!(first, "exec" | "x" | "explore" | "create" | "init") && !call.has("-y")
             }
             "pnpm" | "yarn" => first == "dlx",
+            "bun" => first == "x",
             "pip" | "pip3" => first == "install",
             "python" | "python3" => texts.contains(&"setup.py") || texts.contains(&"install"),
             "make" | "gmake" => texts.iter().any(|arg| *arg == "-f" || arg.starts_with("--file")),
@@ -378,7 +214,8 @@ pub(super) fn obfuscated(sight: &Sight<'_>, findings: &mut Findings) {
         if let Some(decoder) = call.before.iter().find(|name| DECODERS.contains(&name.as_str())) {
             findings
                 .add(Verdict::Deny, format!("what `{decoder}` makes is run by `{}`", call.name));
-        } else if !call.before.is_empty() && (stands_alone(call) || call.has("-s") || call.has("-"))
+        } else if !call.before.is_empty()
+            && (stands_alone(call) || call.has("-s") || reads_input(call))
         {
             findings.add(
                 Verdict::Deny,

@@ -11,6 +11,7 @@ pub mod elsewhere;
 pub mod environment;
 pub mod expand;
 pub mod git;
+pub mod inline;
 pub mod interpret;
 pub mod paths;
 pub mod programs;

@@ -2,8 +2,8 @@
 
 use crate::guard::{
     checks::{
-        destroy, elsewhere, environment, expand, git, interpret, paths, programs, raw, scripts,
-        structure,
+        destroy, elsewhere, environment, expand, git, inline, interpret, paths, programs, raw,
+        scripts, structure,
     },
     gate::{Findings, Sight},
 };
@@ -56,7 +56,7 @@ pub const ROWS: [Row; 40] = [
     row("K25", "arithmetic and subscripts that evaluate what they hold", expand::arithmetic),
     row("K26", "functions, coprocesses, the background, fork bombs", structure::lasting),
     row("K27", "the shell's own history, options and limits", structure::state),
-    row("K28", "programs given as text to an interpreter", interpret::inline),
+    row("K28", "programs given as text to an interpreter", inline::inline),
     row("K29", "the network, uploads, packages from outside", elsewhere::network),
     row("K30", "what only zsh does", structure::zsh),
     row("K31", "paths that leave the tree, however they are written", paths::traversal),

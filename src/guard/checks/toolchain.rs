@@ -67,11 +67,13 @@ const FLAGS: [&str; 11] = [
 /// Where programs of the system lie.
 const SYSTEM: [&str; 5] = ["/usr/bin/", "/bin/", "/usr/local/bin/", "/usr/lib/", "/opt/"];
 /// Options of compilers and linkers that start or load another program.
-const LOADS: [&str; 14] = [
+const LOADS: [&str; 16] = [
     "linker=",
     "-fuse-ld=/",
     "-fuse-ld=.",
     "-fplugin",
+    "-fpass-plugin",
+    "-plugin",
     "-wrapper",
     "-specs",
     "--specs",
@@ -86,8 +88,11 @@ const LOADS: [&str; 14] = [
 
 /// Returns why a variable that is set for a program makes it start another.
 pub(super) fn variable(name: &str, value: &str) -> Option<String> {
-    let tool = TOOLS.contains(&name) && is_own(value);
-    let flags = FLAGS.contains(&name) && LOADS.iter().any(|load| value.contains(load));
+    // Make has six ways to say "is".
+    let name = name.trim_end_matches([':', '+', '?', '!', ' ']);
+    let loads = LOADS.iter().any(|load| value.contains(load));
+    let tool = TOOLS.contains(&name) && (loads || is_own(value));
+    let flags = FLAGS.contains(&name) && loads;
     (tool || flags).then(|| format!("`{name}={value}` names a program to start"))
 }
 
@@ -125,7 +130,8 @@ fn is_own(value: &str) -> bool {
 
 /// Returns why a variable of make is a script: its text stands in recipes, where a shell reads it.
 fn recipe(name: &str, value: &str) -> Option<String> {
-    let runs = value.contains([';', '|', '&', '`']) || value.contains("$(shell");
+    let shell = name.ends_with('!') || value.contains("$(shell");
+    let runs = shell || value.contains([';', '|', '&', '`']);
     runs.then(|| format!("`{name}={value}` puts a command into recipes"))
 }
 
@@ -171,15 +177,15 @@ fn settings(call: &Call) -> Option<Verdict> {
         "GOROOT=",
     ];
     let words: Vec<&str> = call.texts().filter(|arg| !arg.starts_with("--")).collect();
-    let changes = match (call.name.as_str(), words.as_slice()) {
+    let changes = matches!(
+        (call.name.as_str(), words.as_slice()),
         ("npm" | "pnpm" | "yarn", ["config" | "c", "set" | "delete" | "edit", ..])
-        | ("npm" | "pnpm", ["set", ..] | ["pkg", "set", ..])
-        | ("pip" | "pip3", ["config", "set" | "edit" | "unset", ..])
-        | ("poetry" | "bundle" | "composer" | "pdm", ["config", _, _, ..])
-        | ("go", ["env", "-w" | "-u", ..])
-        | ("gh" | "glab", ["config" | "alias", "set", ..]) => true,
-        _ => false,
-    };
+            | ("npm" | "pnpm", ["set", ..] | ["pkg", "set", ..])
+            | ("pip" | "pip3", ["config", "set" | "edit" | "unset", ..])
+            | ("poetry" | "bundle" | "composer" | "pdm", ["config", _, _, ..])
+            | ("go", ["env", "-w" | "-u", ..])
+            | ("gh" | "glab", ["config" | "alias", "set", ..])
+    );
     let program = words.iter().any(|word| PROGRAMS.iter().any(|name| word.starts_with(name)));
     changes.then_some(if program { Verdict::Deny } else { Verdict::Ask })
 }

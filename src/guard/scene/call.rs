@@ -80,10 +80,11 @@ pub const SHELLS: [&str; 11] =
     ["sh", "bash", "dash", "zsh", "ksh", "mksh", "ash", "fish", "rbash", "csh", "tcsh"];
 
 /// Programs that run text of other languages.
-pub const INTERPRETERS: [&str; 44] = [
+pub const INTERPRETERS: [&str; 45] = [
     "python",
     "python2",
     "python3",
+    "pypy",
     "pypy3",
     "perl",
     "ruby",

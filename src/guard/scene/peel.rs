@@ -210,9 +210,19 @@ fn inner(call: &Call, program: &Arg, args: Vec<Arg>) -> Inside {
     }))
 }
 
-/// Returns the last component of a program's path.
+/// Returns the last component of a program's path, without the version in names such as `gcc-12`.
 pub(super) fn base_name(path: &str) -> String {
-    path.rsplit('/').next().unwrap_or(path).to_owned()
+    const VERSIONED: [&str; 12] = [
+        "cc", "gcc", "g++", "clang", "clang++", "pip", "pypy", "php", "ruby", "perl", "lua", "node",
+    ];
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let bare = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let bare = bare.strip_suffix('-').unwrap_or(bare);
+    match bare {
+        "python" if name.contains('.') => "python3".to_owned(),
+        _ if VERSIONED.contains(&bare) => bare.to_owned(),
+        _ => name.to_owned(),
+    }
 }
 
 /// Finds texts that a shell runs.
