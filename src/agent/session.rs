@@ -16,7 +16,7 @@ use crate::{
     protocol::{
         event::What,
         ids::CallId,
-        message::{Block, Message},
+        message::{Block, CacheScope, Message, Segment},
         outcome::{Failure, Outcome},
         tool::ToolSpec,
     },
@@ -97,6 +97,13 @@ pub(super) fn canaries(tripwire: &Tripwire) -> impl Iterator<Item = ToolSpec> {
     catalogue::canaries().iter().map(named)
 }
 
+/// Returns what an agent is told that is not the same for all.
+fn given(assignment: &Assignment) -> String {
+    let own = |part: &&Segment| part.cache != CacheScope::Static;
+    let parts = assignment.system.iter().filter(own).map(|part| part.text.as_str());
+    parts.chain([assignment.opening.as_str()]).collect::<Vec<_>>().join("\n")
+}
+
 impl Session {
     /// Returns the session of an agent that has not begun, or goes on from its earlier records.
     pub async fn open(mut assignment: Assignment, mut bench: Bench) -> Result<Self, Stop> {
@@ -116,7 +123,7 @@ impl Session {
             (tools, ids) = (prefix.tools.clone(), prefix.ids());
         }
         let inherited = assignment.fork.as_ref().and_then(|prefix| prefix.taint.clone());
-        let given = Taint::of(&suspicion_of_prompt(&assignment.opening), words::GIVEN);
+        let given = Taint::of(&suspicion_of_prompt(&given(&assignment)), words::GIVEN);
         bench.desk.taint = given.or(inherited);
         let chain = Chain::open(&bench.desk, &assignment, earlier.snapshot().cloned()).await?;
         let progress = Progress::new(assignment.node.clone());

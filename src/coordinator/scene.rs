@@ -1,4 +1,7 @@
 //! What an agent is shown: the variables of its prompt, and the prompt assembled from them.
+//!
+//! The issue, the words of checks and diffs are cleaned as results of tools are. Files are not: text
+//! formats answer with parts of them.
 
 use std::sync::Arc;
 
@@ -20,6 +23,7 @@ use crate::{
         report::RunEnd,
         task::{AgentKind, EditFormat, Phase},
     },
+    tools::clean::cleaned,
     verify::touched,
 };
 
@@ -42,7 +46,7 @@ pub(super) async fn scene(
     (agent, format): (&AgentWork, EditFormat),
 ) -> Result<Staged, RunEnd> {
     let mut vars = Map::new();
-    vars.insert("task".into(), json!(shared.started.task.text));
+    vars.insert("task".into(), json!(cleaned(&shared.started.task.text)));
     vars.insert("workflow".into(), json!(shared.started.workflow));
     vars.insert("index".into(), json!(brief.index));
     vars.insert("item".into(), json!(brief.item.as_ref().map(shown).unwrap_or_default()));
@@ -55,7 +59,7 @@ pub(super) async fn scene(
     vars.insert("gives".into(), Value::Object(gives.collect()));
     let fork = brief.node.kind == AgentKind::Fork;
     vars.insert("fork_tools".into(), json!(if fork { &agent.tools[..] } else { &[] }));
-    vars.insert("feedback".into(), json!(feedback(shared, brief)?));
+    vars.insert("feedback".into(), json!(cleaned(&feedback(shared, brief)?)));
     vars.insert("base_failures".into(), json!(""));
     let (repo, base) = (shared.repo.clone(), shared.started.base.clone());
     let change = change(brief);
@@ -64,14 +68,14 @@ pub(super) async fn scene(
     let seen = seen.await.map_err(RunEnd::Infrastructure)?;
     vars.insert("repo_facts".into(), json!(seen.facts));
     vars.insert("tests_touched".into(), json!(touched::tests_touched(&seen.diff)));
-    vars.insert("diff".into(), json!(cut(&seen.diff)));
+    vars.insert("diff".into(), json!(cut(&cleaned(&seen.diff))));
     let files = seen.files.iter().map(|(path, content)| json!({"path": path, "content": content}));
     vars.insert("files".into(), Value::Array(files.collect()));
     let mut scene =
         Scene { role: agent.role.clone(), phase: brief.node.phase, edit_format: format, vars };
     let mut prompt = assemble(&shared.prompts, &scene).map_err(|error| broken(&error))?;
     let sha = prompt.sha.clone();
-    let failures = base_failures(brief);
+    let failures = cleaned(&base_failures(brief));
     if !failures.is_empty() {
         scene.vars.insert("base_failures".into(), json!(failures));
         prompt = assemble(&shared.prompts, &scene).map_err(|error| broken(&error))?;

@@ -20,7 +20,7 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
 });
 
 /// Returns the text as the model may see it, whole.
-pub(super) fn cleaned(text: &str) -> String {
+pub fn cleaned(text: &str) -> String {
     clean(text, &KNOWN)
 }
 

@@ -23,6 +23,7 @@ mod letloose;
 mod lists;
 mod models;
 mod modes;
+mod poison;
 mod printed;
 mod prompts;
 mod protocols;

@@ -20,11 +20,12 @@ fn as_nobody(program: &Path) -> Command {
     command
 }
 
-#[test]
-fn an_ordinary_user_is_held_in_the_same_way() {
+/// Runs tests of this binary as an ordinary user, if this is root and the machine lets one start
+/// it; returns what they printed.
+fn tests_as_nobody(words: &[&str]) -> Option<String> {
     if !rustix::process::getuid().is_root() {
         // Then all other tests show it.
-        return;
+        return None;
     }
     let own = std::env::current_exe().expect("known");
     // Root's own folders may be closed to others, and then there is nothing to start.
@@ -32,7 +33,7 @@ fn an_ordinary_user_is_held_in_the_same_way() {
         let reached = as_nobody(Path::new("/usr/bin/test")).arg("-x").arg(program).status();
         if !reached.is_ok_and(|status| status.success()) {
             skip(&format!("an ordinary user cannot start {}", program.display()));
-            return;
+            return None;
         }
     }
     let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
@@ -42,22 +43,49 @@ fn an_ordinary_user_is_held_in_the_same_way() {
         chown(path, Some(NOBODY), Some(NOBODY)).expect("given away");
     }
     let out = as_nobody(&own)
-        .args(["sandbox::", "hostile::", "landing::confined::"])
-        // What is left out says nothing of who may do what.
-        .args(["--skip", "sandbox::real", "--skip", "sandbox::ordinary"])
+        .args(words)
         .env("HOME", &home)
         .env(FOLDER, folder.path())
         .current_dir(folder.path())
         .output()
         .expect("it starts");
-    let said = String::from_utf8_lossy(&out.stdout);
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
     assert!(out.status.success(), "{said}\n{}", String::from_utf8_lossy(&out.stderr));
-    // A filter that fits nothing is a success, too.
-    for name in [
+    Some(said)
+}
+
+/// Returns the names of tests that did not pass; a filter that fits nothing is a success, too.
+fn missing<'a>(said: &str, names: &[&'a str]) -> Vec<&'a str> {
+    let passed = |name: &&str| said.contains(&format!("test {name} ... ok"));
+    names.iter().filter(|name| !passed(name)).copied().collect()
+}
+
+#[test]
+fn an_ordinary_user_is_held_in_the_same_way() {
+    // What is left out says nothing of who may do what, or has a step of its own.
+    let words = ["sandbox::", "hostile::", "landing::confined::", "--skip", "sandbox::real"];
+    let Some(said) = tests_as_nobody(&[&words[..], &["--skip", "sandbox::ordinary"]].concat())
+    else {
+        return;
+    };
+    let names = [
         "sandbox::escapes::calls_that_attack_the_kernel_are_refused",
         "sandbox::limits::a_fork_bomb_is_held_and_the_next_command_has_room",
         "sandbox::told::doctor_tells_the_truth_where_something_is_missing",
-    ] {
-        assert!(said.contains(&format!("test {name} ... ok")), "{name}");
-    }
+    ];
+    assert_eq!(missing(&said, &names), [""; 0]);
+}
+
+#[test]
+#[ignore = "the kernel counts an ordinary user's processes together: .ci/run starts it alone"]
+fn a_hostile_model_let_loose_by_an_ordinary_user_comes_through_nowhere() {
+    let Some(said) = tests_as_nobody(&["letloose::", "poison::", "--test-threads=1"]) else {
+        return;
+    };
+    let names = [
+        "letloose::a_hostile_model_comes_through_nowhere_in_bypass_and_yolo",
+        "letloose::in_weaker_sandboxes_a_hostile_model_comes_through_where_that_is_said",
+        "poison::a_model_that_obeys_a_poisoned_issue_readme_or_output_is_stopped_in_bypass_and_yolo",
+    ];
+    assert_eq!(missing(&said, &names), [""; 0]);
 }
