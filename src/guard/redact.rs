@@ -1,15 +1,16 @@
 //! Terms of the user's that must not get into anything public: names, hosts, ticket ids.
 //!
 //! A text is compared without regard to case, to characters that nobody sees, to how words are
-//! parted (blanks, line ends, `-`, `_` are the same) and to letters of other alphabets that look
-//! like Latin ones; the base64 form of a term counts as well. That finds slips, not somebody who
+//! parted (blanks, line ends, `-`, `_`, `.`, `/` are the same, and so is nothing at all), to marks over
+//! letters and to letters of other alphabets that look like Latin ones; the base64 form of a term counts as well. That finds slips, not somebody who
 //! wants to hide a term: one that is translated, spelt backwards, compressed, in base64 with other
 //! capitals or drawn in a picture passes. Nothing is ever rewritten.
 
 use std::collections::BTreeSet;
 
 /// Letters that look like Latin ones, each followed by what it looks like.
-const LOOKALIKES: &str = "аaеeоoрpсcуyхxіiјjѕsԁdһhкkмmтtвbнhαaοoρpνvτtιiκkυuχxɡgıiӏl";
+const LOOKALIKES: &str = "àaáaâaãaäaåaāaăaąaçcćcčcďdèeéeêeëeēeęeěeğgìiíiîiïiīiłlñnńnňnòoóoôoõoöoøoōořrśsšsşsťtùuúuûuüuūuůuýyÿyźzżzžz\
+    аaеeоoрpсcуyхxіiјjѕsԁdһhкkмmтtвbнhαaοoρpνvτtιiκkυuχxɡgıiӏl";
 /// The shortest term whose base64 form is looked for: of a shorter one too little is left.
 const MIN_BASE64: usize = 6;
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -17,7 +18,8 @@ const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 /// Terms to look for.
 #[derive(Clone, Debug, Default)]
 pub struct Terms {
-    folded: Vec<Vec<char>>,
+    /// As they are compared; one of several words a second time, written as one.
+    folded: Vec<(usize, Vec<char>)>,
     encoded: Vec<Vec<String>>,
 }
 
@@ -35,12 +37,14 @@ pub struct Spot {
 impl Terms {
     /// Takes the user's terms; one without any letter or digit is looked for nowhere.
     pub fn new(terms: &[String]) -> Self {
-        let folded = terms.iter().map(|term| {
+        let folded = terms.iter().enumerate().flat_map(|(n, term)| {
             let mut chars: Vec<char> = fold(term).into_iter().map(|(c, _)| c).collect();
             while chars.last() == Some(&' ') {
                 chars.pop();
             }
-            chars
+            let joined: Vec<char> = chars.iter().copied().filter(|c| *c != ' ').collect();
+            let again = (joined.len() < chars.len()).then_some((n + 1, joined));
+            [(n + 1, chars)].into_iter().chain(again)
         });
         let encoded = terms.iter().map(|term| base64(term.as_bytes()));
         Self { folded: folded.collect(), encoded: encoded.collect() }
@@ -48,19 +52,19 @@ impl Terms {
 
     /// Returns whether there is nothing to look for.
     pub fn is_empty(&self) -> bool {
-        self.folded.iter().all(Vec::is_empty)
+        self.folded.iter().all(|(_, term)| term.is_empty())
     }
 
     /// Returns where terms stand in a text.
     pub fn find(&self, text: &str) -> Vec<Spot> {
         let stream = fold(text);
         let mut spots = Vec::new();
-        for (n, term) in self.folded.iter().enumerate().filter(|(_, term)| !term.is_empty()) {
+        for (n, term) in self.folded.iter().filter(|(_, term)| !term.is_empty()) {
             let hits = stream
                 .windows(term.len())
                 .filter(|window| window.iter().zip(term).all(|((have, _), wanted)| have == wanted));
             spots.extend(hits.map(|hit| Spot {
-                term: n + 1,
+                term: *n,
                 from: hit[0].1,
                 to: hit[hit.len() - 1].1,
             }));
@@ -121,7 +125,7 @@ fn fold(text: &str) -> Vec<(char, usize)> {
     for c in text.chars() {
         match c {
             _ if is_unseen(c) => {}
-            '-' | '_' => part(&mut out, line),
+            '-' | '_' | '.' | '/' | '+' | '\u{2010}'..='\u{2015}' => part(&mut out, line),
             _ if c.is_whitespace() => part(&mut out, line),
             _ => out.extend(c.to_lowercase().map(|c| (plain(c), line))),
         }
@@ -138,11 +142,15 @@ fn part(out: &mut Vec<(char, usize)>, line: usize) {
 }
 
 fn is_unseen(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}'
+    // Marks that stand over a letter: with or without them it is the same letter.
+    matches!(c, '\u{ad}' | '\u{300}'..='\u{36f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}'
         | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 fn plain(c: char) -> char {
+    if c.is_ascii() {
+        return c;
+    }
     if let wide @ '\u{ff01}'..='\u{ff5e}' = c {
         return char::from_u32(u32::from(wide) - 0xfee0).map_or(c, |c| c.to_ascii_lowercase());
     }
@@ -202,6 +210,17 @@ mod tests {
         assert_eq!(found(&["blue falcon"], "blue whale falcon bluefalco"), []);
         assert!(Terms::new(&["-".to_owned(), String::new()]).is_empty());
         assert_eq!(found(&["", " "], "a b"), []);
+    }
+
+    #[test]
+    fn a_term_written_as_one_word_or_with_other_marks_got_through() {
+        for text in ["class BlueFalcon:", "com.blue.falcon", "blue/falcon", "blue\u{2011}falcon"] {
+            assert_eq!(found(&["Blue Falcon"], text), [(1, 1, 1)], "{text}");
+        }
+        for text in ["Müller", "Mu\u{308}ller", "MULLER", "mu\u{308}ller.txt"] {
+            assert_eq!(found(&["Müller"], text), [(1, 1, 1)], "{text}");
+        }
+        assert_eq!(found(&["corp"], "decor person"), [], "one word is not put together");
     }
 
     #[test]

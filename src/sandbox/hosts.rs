@@ -264,6 +264,39 @@ mod tests {
     }
 
     #[test]
+    fn odd_spellings_reach_nothing_that_no_rule_names() {
+        let rules = rules(&["pypi.org", "*.example.com", "127.0.0.1:8080"]);
+        for (host, port) in [
+            ("127.0.0.1.", 80),
+            ("0x7f.1", 8080),
+            ("017700000001", 8080),
+            ("127.0.0.0x1", 8080),
+            ("1.0x7f", 443),
+            ("\u{2460}\u{2461}\u{2466}.0.0.1", 8080),
+            ("fe80::1%eth0", 443),
+            ("::127.0.0.1", 8080),
+            ("::1", 8080),
+            ("pypi\u{3002}org", 443),
+            ("p\u{443}pi.org", 443),
+            ("xn--pi-jlc.org", 443),
+            ("pypi.org%00.evil.org", 443),
+            ("pypi.org\0", 443),
+            ("pypi.org#.evil.org", 443),
+            ("pypi.org\\.evil.org", 443),
+            ("user@pypi.org", 443),
+            (".example.com", 443),
+            ("example.com.evil.org", 443),
+            ("a..example.com", 443),
+            ("*.example.com", 443),
+        ] {
+            assert!(matches!(judge(&rules, host, port), Verdict::Refused(_)), "{host}:{port}");
+        }
+        for text in ["pypi.org:443:443", "pypi.org:+443", "pypi.org:65536", "[::1]x:1", "[::1:1"] {
+            assert_eq!(split(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_rule_is_refused_with_its_reason() {
         for bad in [
             "",

@@ -121,6 +121,20 @@ async fn a_chain_that_was_made_anew_or_cut_off_is_found() {
     assert!(matches!(verify(&run_dir, &public), Err(SignError::Unsigned)));
 }
 
+#[tokio::test]
+async fn two_lines_in_each_others_place_are_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let (run_dir, public) = signed(dir.path(), 120).await;
+    let path = run_dir.join(FILE);
+    let whole = fs::read_to_string(&path).unwrap();
+    for at in [0, 50, 119] {
+        let mut lines: Vec<&str> = whole.split_inclusive('\n').collect();
+        lines.swap(at, at + 1);
+        fs::write(&path, lines.concat()).unwrap();
+        assert!(matches!(verify(&run_dir, &public), Err(SignError::Read(_))), "{at}");
+    }
+}
+
 #[test]
 fn a_key_is_the_users_alone() {
     let dir = tempfile::tempdir().unwrap();
