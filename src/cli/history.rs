@@ -27,6 +27,7 @@ use crate::{
         ids::{AgentId, NodeId, RunId},
         message::{Block, Reply},
         report::RunEnd,
+        worker::About,
     },
     settings::nearest,
     ui::{
@@ -295,6 +296,14 @@ impl Printer {
             What::ToolResult { tool, content, is_error, .. } => {
                 let mark = if *is_error { "✗" } else { "←" };
                 Some(format!("{mark} {tool}\n{}", self.fetch(content)))
+            }
+            What::WorkerNews(news) => {
+                let mark = match news.about {
+                    About::Message => "",
+                    About::Call => "→ ",
+                    About::Plan => "plan:\n",
+                };
+                Some(format!("{mark}{}", self.fetch(&news.text)))
             }
             What::WorkerResult(end) => {
                 Some(format!("← {} ({})\n{}", end.worker, end.end, self.fetch(&end.output)))

@@ -16,7 +16,7 @@ use crate::{
     coordinator::options::Options,
     external::{
         options::{Hired, Options as Workers, WorkerError},
-        preset::Preset,
+        preset::{Preset, Protocol},
     },
     graph::{
         dag::Graph,
@@ -79,18 +79,25 @@ pub(super) fn workers(dir: Option<&Path>) -> Result<ExitCode, Failure> {
         .map(|name| match workers.hire(name, &setup.paths.home) {
             Ok(worker) => row(&worker),
             Err(error) => {
-                vec![name.to_owned(), String::new(), error.to_string(), String::new()]
+                let (none, why) = (String::new(), error.to_string());
+                vec![name.to_owned(), none.clone(), none.clone(), why, none]
             }
         })
         .collect();
     if rows.is_empty() {
         say!("no worker is set up: write a [workers.NAME] table into your config.toml")?;
     } else {
-        let columns =
-            ["WORKER", "PRESET", "PROGRAM", "IT IS GRANTED"].map(|name| (name, Align::Left));
+        let columns = ["WORKER", "PRESET", "PROTOCOL", "PROGRAM", "IT IS GRANTED"]
+            .map(|name| (name, Align::Left));
         out::write(format_args!("{}", render(&columns, &rows, Colour::Never)))?;
     }
-    say!("presets: {}", Preset::names().collect::<Vec<_>>().join(", "))?;
+    let presets = |protocol| {
+        let all = Preset::names().filter_map(Preset::named);
+        let names = all.filter(|preset| preset.command(protocol, &[]).is_some()).map(Preset::name);
+        names.collect::<Vec<_>>().join(", ")
+    };
+    say!("presets: {}", presets(Protocol::Command))?;
+    say!("with protocol = \"acp\": {}", presets(Protocol::Acp))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -107,7 +114,8 @@ fn row(worker: &Hired) -> Vec<String> {
     let hosts = worker.grants.hosts.iter().map(ToString::to_string);
     let granted: Vec<String> = env.chain(folders).chain(written).chain(hosts).collect();
     let preset = worker.preset.map_or("", Preset::name);
-    vec![worker.name.clone(), preset.to_owned(), found, granted.join(", ")]
+    let protocol = worker.protocol.name().to_owned();
+    vec![worker.name.clone(), preset.to_owned(), protocol, found, granted.join(", ")]
 }
 
 /// Returns the worker of a node, if it has one.

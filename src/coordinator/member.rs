@@ -56,7 +56,12 @@ impl Member<'_> {
             match worker {
                 Some(worker) => {
                     let (shared, brief, start) = (self.shared, self.brief, self.start());
-                    Call { shared, brief, worker, start }.outcome(&scene.prompt, &lodging).await
+                    // Nobody answers for it, so what the guard would ask about does not pass.
+                    let mut desk = self.desk(&lodging, Vec::new());
+                    desk.policy.interactive = false;
+                    Call { shared, brief, worker, desk, start }
+                        .outcome(&scene.prompt, &lodging)
+                        .await
                 }
                 None => {
                     let bench = self.bench(&lodging, scene.offered);
@@ -263,7 +268,7 @@ impl Member<'_> {
         }
     }
 
-    fn bench(&self, lodging: &Lodging, offered: Vec<String>) -> Bench {
+    fn desk(&self, lodging: &Lodging, offered: Vec<String>) -> Desk {
         let (shared, brief) = (self.shared, self.brief);
         let policy = Policy {
             mode: self.mode(),
@@ -271,7 +276,7 @@ impl Member<'_> {
             interactive: shared.interactive,
             rules: shared.rules.clone(),
         };
-        let desk = Desk {
+        Desk {
             place: lodging.place.clone(),
             repo: shared.repo.clone(),
             base: shared.started.base.clone(),
@@ -286,11 +291,15 @@ impl Member<'_> {
             node: brief.id.clone(),
             agent: brief.agent(),
             offered,
-        };
+        }
+    }
+
+    fn bench(&self, lodging: &Lodging, offered: Vec<String>) -> Bench {
+        let (shared, brief) = (self.shared, self.brief);
         Bench {
             model: shared.model.clone(),
             classifier: shared.classifier.clone(),
-            desk,
+            desk: self.desk(lodging, offered),
             journal: shared.journal.clone(),
             requests: shared.requests.clone(),
             stop: brief.reins.stop_token(),

@@ -11,12 +11,18 @@ use tokio::sync::oneshot;
 use crate::{
     agent::{
         chain::{Chain, Stand},
+        reins::Doing,
         session::Stop,
     },
     coordinator::{brief::Brief, shared::Shared},
     external::{
+        acp::{
+            call::{self, Talked},
+            hands::Hands,
+        },
         errand::{self, Ended, ErrandError},
         options::Hired,
+        preset::Protocol,
         report::{self, Report},
     },
     guard::sanitise::{clean::clean, secrets::Known},
@@ -29,20 +35,21 @@ use crate::{
         usage::{Micros, Usage},
         worker::{WorkerCall, WorkerEnd},
     },
-    sandbox::run::{RanEnd, RunError},
+    sandbox::run::RunError,
     subagent::housing::Lodging,
+    tools::desk::Desk,
 };
 
 /// Sections of a prompt that are about grafter's own tools and words, which a worker has not.
 const OURS: [&str; 4] = ["boundary", "identity", "tools", "reporting"];
-/// Characters of its errors that a failure tells.
-const MAX_TOLD: usize = 600;
 
 /// Who is called, for whom.
 pub(super) struct Call<'a> {
     pub(super) shared: &'a Arc<Shared>,
     pub(super) brief: &'a Brief,
     pub(super) worker: &'a Hired,
+    /// What a worker that is talked with works with, on its own place.
+    pub(super) desk: Desk,
     /// The commit that the tree stands at when the worker begins.
     pub(super) start: Oid,
 }
@@ -80,15 +87,13 @@ impl Call<'_> {
         let timeout_ms = u64::try_from(worker.deadline.as_millis()).unwrap_or(u64::MAX);
         self.record(What::WorkerIntent(WorkerCall { worker: name.clone(), command, timeout_ms }))
             .await?;
-        let task = self.task(prompt);
-        let ended =
-            errand::run(&lodging.place, worker, &task, &self.brief.reins.stop_token()).await;
+        let told = self.tell(self.task(prompt), lodging).await;
         // Whatever happened, what it left is kept.
         let snapshot = chain.take(&format!("worker {name}")).await?;
         if let Some(why) = lodging.place.no_space() {
             return Err(Stop::broken(why));
         }
-        let Told { end, report, output, took_ms } = self.told(ended)?;
+        let Told { end, report, output, took_ms } = told?;
         let Report { summary, usage, cost, error } = report;
         let outcome = outcome(&name, (&summary, error.as_deref()), usage);
         let output = self.shared.journal.keep(output)?;
@@ -156,71 +161,97 @@ impl Call<'_> {
         texts.map(str::trim).filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n\n")
     }
 
-    /// Returns how a call ended, in words; an error only if that says nothing about the worker.
-    fn told(&self, ended: Result<Ended, ErrandError>) -> Result<Told, Stop> {
-        let known = Known::of(std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        }));
-        let clean = |text: &str| clean(text, &known);
-        let failed = |error: ErrandError| Told {
-            end: "no result".to_owned(),
-            report: Report { error: Some(error.to_string()), ..Report::default() },
-            output: String::new(),
-            took_ms: 0,
+    /// Has the worker told its task, by the way that it knows, and returns how its call ended.
+    async fn tell(&self, task: String, lodging: &Lodging) -> Result<Told, Stop> {
+        let stop = self.brief.reins.stop_token();
+        let (place, worker) = (&lodging.place, self.worker);
+        let (tool, title) = (worker.name.clone(), "a worker".to_owned());
+        self.brief.reins.note(Doing::Calling { tool, title });
+        match worker.protocol {
+            Protocol::Command => {
+                let ended = errand::run(place, worker, &task, &stop).await;
+                self.told(ended.map(|ended| self.ended(ended)))
+            }
+            Protocol::Acp => {
+                let talked = call::run((place, self.hands()), worker, task, &stop).await;
+                self.told(talked.map(|Talked { end, report, output, errors, took_ms }| Told {
+                    end,
+                    report,
+                    output: format!("{output}{}", marked(&errors)),
+                    took_ms,
+                }))
+            }
+        }
+    }
+
+    /// Returns what a worker that is talked with gets of the run.
+    fn hands(&self) -> Hands {
+        let reins = self.brief.reins.clone();
+        let letters = move || {
+            let letter = reins.next_letter()?;
+            reins.heard();
+            Some((letter.message, letter.text))
         };
-        let ended = match ended {
-            Ok(ended) => ended,
+        Hands {
+            desk: self.desk.clone(),
+            journal: self.shared.journal.clone(),
+            known: known(),
+            letters: Box::new(letters),
+            from_user: self.shared.prompts.words().from_user.clone(),
+        }
+    }
+
+    /// Returns what is kept of how a call ended; an error only if that says nothing about the worker.
+    fn told(&self, told: Result<Told, ErrandError>) -> Result<Told, Stop> {
+        let known = known();
+        let clean = |text: &str| clean(text, &known);
+        let told = match told {
+            Ok(told) => told,
             Err(ErrandError::Run(RunError::Cancelled | RunError::Closed)) => {
                 return Err(Stop::cancelled());
             }
             Err(ErrandError::Run(error @ RunError::Start { .. })) => {
                 return Err(Stop::broken(error.to_string()));
             }
-            Err(error) => return Ok(failed(error)),
+            Err(ErrandError::Record(error)) => return Err(Stop::broken(error)),
+            Err(error) => Told {
+                end: "no result".to_owned(),
+                report: Report { error: Some(error.to_string()), ..Report::default() },
+                output: String::new(),
+                took_ms: 0,
+            },
         };
+        let report = Report {
+            summary: clean(&told.report.summary),
+            error: told.report.error.as_deref().map(clean),
+            ..told.report
+        };
+        Ok(Told { report, output: clean(&told.output), ..told })
+    }
+
+    /// Returns how the call of a command line ended.
+    fn ended(&self, ended: Ended) -> Told {
         let read = report::read(self.worker.preset, &ended.output, &ended.report);
         let why = self.why(&ended, read.as_ref());
-        let mut report = read.unwrap_or_default();
-        report.summary = clean(&report.summary);
-        report.error = why.map(|why| clean(&why));
+        let report = Report { error: why, ..read.unwrap_or_default() };
         let cut = match ended.dropped {
             0 => String::new(),
             dropped => format!("\n[{dropped} bytes were cut out of the middle]"),
         };
-        let output = clean(&format!("{}{cut}{}", ended.output, marked(&ended.errors)));
-        Ok(Told { end: end(ended.end), report, output, took_ms: ended.took_ms })
+        let output = format!("{}{cut}{}", ended.output, marked(&ended.errors));
+        Told { end: errand::end(ended.end), report, output, took_ms: ended.took_ms }
     }
 
     /// Returns why the work of a call does not count, if it does not.
     fn why(&self, ended: &Ended, report: Option<&Report>) -> Option<String> {
-        let last = |text: &str| {
-            let skip = text.trim().chars().count().saturating_sub(MAX_TOLD);
-            text.trim().chars().skip(skip).collect::<String>()
-        };
-        let said = match (report.and_then(|report| report.error.as_deref()), &ended.errors) {
-            (Some(error), _) => last(error),
-            (None, errors) if !errors.trim().is_empty() => last(errors),
-            (None, _) => last(&ended.output),
-        };
-        let said = if said.is_empty() { said } else { format!(": {said}") };
-        match ended.end {
-            RanEnd::Deadline => {
-                let minutes = self.worker.deadline.as_secs_f64() / 60.0;
-                Some(format!("still at work when its timeout_minutes = {minutes} were over{said}"))
+        let own = report.and_then(|report| report.error.as_deref()).unwrap_or_default();
+        let said = errand::said(&[own, &ended.errors, &ended.output]);
+        match (errand::fault(self.worker, ended.end), report, self.worker.preset) {
+            (Some(fault), ..) => Some(format!("{fault}{said}")),
+            (None, None, Some(preset)) => {
+                Some(format!("it did not report as {} does{said}", preset.name()))
             }
-            RanEnd::Signal(number) => Some(format!("signal {number} ended it{said}")),
-            RanEnd::Exit(126 | 127) => Some(format!(
-                "its program `{}` cannot be started inside the sandbox, which shows what is on \
-                 PATH and what `read` grants{said}",
-                self.worker.command.first().map_or("", String::as_str)
-            )),
-            RanEnd::Exit(0) => match (report, self.worker.preset) {
-                (None, Some(preset)) => {
-                    Some(format!("it did not report as {} does{said}", preset.name()))
-                }
-                (report, _) => report.and_then(|report| report.error.clone()),
-            },
-            RanEnd::Exit(code) => Some(format!("exit code {code}{said}")),
+            (None, report, _) => report.and_then(|report| report.error.clone()),
         }
     }
 
@@ -247,12 +278,13 @@ fn outcome(worker: &str, (summary, error): (&str, Option<&str>), usage: Usage) -
     Outcome { usage, ..outcome }
 }
 
-fn end(end: RanEnd) -> String {
-    match end {
-        RanEnd::Exit(code) => format!("exit {code}"),
-        RanEnd::Signal(number) => format!("signal {number}"),
-        RanEnd::Deadline => "deadline".to_owned(),
-    }
+/// Returns the secrets that grafter itself was started with.
+fn known() -> Known {
+    Known::of(
+        std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        }),
+    )
 }
 
 /// Returns the errors as they stand below the output.

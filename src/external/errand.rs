@@ -4,10 +4,15 @@
 //! Standard output is what it reports; standard error goes to a file, so that it never breaks what a
 //! program reads. When it has ended the whole sandbox ends, and with it whatever it left running.
 
+use std::path::PathBuf;
+
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    external::{options::Hired, preset::Preset},
+    external::{
+        options::Hired,
+        preset::{Preset, Protocol},
+    },
     prompt::words::fill,
     protocol::plan::{Act, Open, Plan, Start, Step, To, When},
     sandbox::{
@@ -30,6 +35,8 @@ const MAX_OUTPUT: usize = 4 << 20;
 const MAX_REPORT: usize = 16 << 20;
 /// Bytes of its errors that are told.
 const MAX_ERRORS: usize = 64 << 10;
+/// Characters of its own words that a failure tells.
+const MAX_TOLD: usize = 600;
 
 /// What came of a call, before anybody judges it.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +83,29 @@ pub enum ErrandError {
     /// Its place does not run commands.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// What it does cannot be put on record.
+    #[error("{0}")]
+    Record(String),
+}
+
+/// The file that takes a worker's standard error.
+pub(super) struct Errors(PathBuf);
+
+impl Errors {
+    /// Empties it: what an earlier call left there is not this one's.
+    pub(super) fn make(place: &Place) -> Result<Self, FileError> {
+        place.write_home(ERRORS, b"").map(Self)
+    }
+
+    /// Leads a command's standard error there.
+    pub(super) fn redirect(&self) -> Open {
+        Open { fd: 2, to: To::Write(self.0.to_string_lossy().into_owned()) }
+    }
+
+    /// Returns the beginning of it.
+    pub(super) fn read(&self, place: &Place) -> String {
+        text(place, ERRORS, MAX_ERRORS)
+    }
 }
 
 /// Calls a worker in a place and waits for its end; nothing of it runs on afterwards.
@@ -85,51 +115,100 @@ pub async fn run(
     task: &str,
     cancel: &CancellationToken,
 ) -> Result<Ended, ErrandError> {
-    let cmd = command(place, worker, task)?;
+    let errors = Errors::make(place)?;
+    let cmd = command(place, (worker, &errors), task)?;
     let ran = place.run(cmd, cancel).await;
     place.close().await;
     let ran = ran?;
-    let text = |name: &str, most: usize| {
-        let bytes = place.read_home(name, most).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
-    };
     Ok(Ended {
         end: ran.end,
         output: String::from_utf8_lossy(&ran.output).into_owned(),
         dropped: ran.dropped,
-        errors: text(ERRORS, MAX_ERRORS),
-        report: text(REPORT, MAX_REPORT),
+        errors: errors.read(place),
+        report: text(place, REPORT, MAX_REPORT),
         took_ms: ran.took_ms,
     })
 }
 
-fn command(place: &Place, worker: &Hired, task: &str) -> Result<Cmd, ErrandError> {
+/// Returns why a process that ended so has not done its work; nothing of one that ended well.
+pub fn fault(worker: &Hired, end: RanEnd) -> Option<String> {
+    Some(match end {
+        RanEnd::Exit(0) => return None,
+        RanEnd::Deadline => late(worker),
+        RanEnd::Signal(number) => format!("signal {number} ended it"),
+        RanEnd::Exit(126 | 127) => format!(
+            "its program `{}` cannot be started inside the sandbox, which shows what is on PATH \
+             and what `read` grants",
+            worker.command.first().map_or("", String::as_str)
+        ),
+        RanEnd::Exit(code) => format!("exit code {code}"),
+    })
+}
+
+/// Returns the words for a worker whose time is over.
+pub(super) fn late(worker: &Hired) -> String {
+    let minutes = worker.deadline.as_secs_f64() / 60.0;
+    format!("still at work when its timeout_minutes = {minutes} were over")
+}
+
+/// Returns the end of the first of these texts that says anything, behind a colon.
+pub fn said(texts: &[&str]) -> String {
+    let Some(text) = texts.iter().map(|text| text.trim()).find(|text| !text.is_empty()) else {
+        return String::new();
+    };
+    let skip = text.chars().count().saturating_sub(MAX_TOLD);
+    format!(": {}", text.chars().skip(skip).collect::<String>())
+}
+
+/// Returns how a process ended, in words.
+pub fn end(end: RanEnd) -> String {
+    match end {
+        RanEnd::Exit(code) => format!("exit {code}"),
+        RanEnd::Signal(number) => format!("signal {number}"),
+        RanEnd::Deadline => "deadline".to_owned(),
+    }
+}
+
+/// Returns the variables that a worker gets beyond those of every command.
+pub(super) fn env(worker: &Hired) -> Result<Vec<(String, String)>, ErrandError> {
+    // Who is talked with can ask.
+    let preset = worker.preset.filter(|_| worker.protocol == Protocol::Command);
+    let quiet = preset.into_iter().flat_map(Preset::env).map(Ok);
+    let granted = worker.env.iter().map(|name| {
+        let unset = || ErrandError::Unset { worker: worker.name.clone(), name: name.clone() };
+        let value = std::env::var(name).map_err(|_| unset())?;
+        Ok((name.clone(), value))
+    });
+    quiet.chain(granted).collect()
+}
+
+fn text(place: &Place, name: &str, most: usize) -> String {
+    String::from_utf8_lossy(&place.read_home(name, most).unwrap_or_default()).into_owned()
+}
+
+fn command(
+    place: &Place,
+    (worker, errors): (&Hired, &Errors),
+    task: &str,
+) -> Result<Cmd, ErrandError> {
     let name = || worker.name.clone();
     let asks = worker.command.iter().any(|word| word.contains("{prompt}"));
     if asks && task.len() > MAX_ARGUMENT {
         return Err(ErrandError::TooLong { worker: name(), len: task.len() });
     }
-    let env = worker.env.iter().map(|variable| {
-        let unset = || ErrandError::Unset { worker: name(), name: variable.clone() };
-        let value = std::env::var(variable).map_err(|_| unset())?;
-        Ok((variable.clone(), value))
-    });
-    let env = env.collect::<Result<Vec<_>, ErrandError>>()?;
-    let quiet = worker.preset.into_iter().flat_map(Preset::env);
+    let env = env(worker)?;
     let seen = place.write_home(TASK, task.as_bytes())?;
     // What an earlier call left there is not this one's.
     let report = place.write_home(REPORT, b"")?;
-    let errors = place.write_home(ERRORS, b"")?;
     let (seen, report) = (seen.to_string_lossy(), report.to_string_lossy());
     let values = [("prompt", task), ("prompt_file", &*seen), ("report_file", &*report)];
     let argv = worker.command.iter().map(|word| fill(word, &values)).collect();
-    let to = To::Write(errors.to_string_lossy().into_owned());
-    let start = Start { env: Vec::new(), argv, redirects: vec![Open { fd: 2, to }] };
+    let start = Start { env: Vec::new(), argv, redirects: vec![errors.redirect()] };
     let step = Step { when: When::Always, act: Act::Pipeline(vec![start]) };
     Ok(Cmd {
         job: Job::Plan(Plan { steps: vec![step] }),
         cwd: String::new(),
-        env: quiet.chain(env).collect(),
+        env,
         deadline: worker.deadline,
         max_output: MAX_OUTPUT,
     })

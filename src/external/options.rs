@@ -4,6 +4,7 @@
 //!
 //! ```toml
 //! [workers.mini]
+//! protocol = "command"               # or "acp": it is talked with over its standard streams
 //! preset = "mini"                    # claude, codex, gemini, opencode, goose, aider, mini
 //! command = ["mini", "-t", "{prompt}"]  # optional with a preset
 //! model = "openai/gpt-5"             # fills {model}
@@ -13,6 +14,7 @@
 //! write = []                         # and write
 //! hosts = ["api.openai.com"]         # hosts it may reach
 //! timeout_minutes = 20
+//! login = "gemini-api-key"           # how an agent that speaks acp is to log in, if it must be told
 //! ```
 
 use std::{
@@ -25,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
-    external::preset::Preset,
+    external::preset::{Preset, Protocol},
     sandbox::{grants::Grants, hosts::HostRule},
     settings::{
         load::{ALL, Section},
@@ -50,6 +52,7 @@ impl Section for Options {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Worker {
+    protocol: Protocol,
     preset: Option<Preset>,
     command: Vec<String>,
     model: Option<String>,
@@ -59,11 +62,13 @@ struct Worker {
     write: Vec<String>,
     hosts: Vec<HostRule>,
     timeout_minutes: f64,
+    login: Option<String>,
 }
 
 impl Default for Worker {
     fn default() -> Self {
         Self {
+            protocol: Protocol::Command,
             preset: None,
             command: Vec::new(),
             model: None,
@@ -73,6 +78,7 @@ impl Default for Worker {
             write: Vec::new(),
             hosts: Vec::new(),
             timeout_minutes: 20.0,
+            login: None,
         }
     }
 }
@@ -82,6 +88,8 @@ impl Default for Worker {
 pub struct Hired {
     /// Its name in the user's settings.
     pub name: String,
+    /// How it is talked with.
+    pub protocol: Protocol,
     /// The agent it is, if that is a known one: how its report is read.
     pub preset: Option<Preset>,
     /// Its command, with `{prompt}`, `{prompt_file}` and `{report_file}` still in it.
@@ -92,6 +100,8 @@ pub struct Hired {
     pub grants: Grants,
     /// How long it may take.
     pub deadline: Duration,
+    /// The way to log in that it is told, by the id that it knows it by.
+    pub login: Option<String>,
     /// All of it as written, for the key of its results.
     pub written: String,
 }
@@ -139,6 +149,7 @@ impl Options {
         };
         Ok(Hired {
             name: name.to_owned(),
+            protocol: worker.protocol,
             preset: worker.known(name),
             command: worker.line(name).map_err(wrong)?,
             env: worker.env.clone(),
@@ -148,6 +159,7 @@ impl Options {
                 hosts: worker.hosts.clone(),
             },
             deadline: worker.deadline().map_err(wrong)?,
+            login: worker.login.clone(),
             written: serde_json::to_string(worker).unwrap_or_default(),
         })
     }
@@ -165,13 +177,37 @@ impl Worker {
         asked.ok_or_else(|| "`timeout_minutes` must be more than 0".to_owned())
     }
 
+    /// Sees to it that the task reaches the worker, and by one way only.
+    fn told(&self, names: &dyn Fn(&str) -> bool) -> Result<(), String> {
+        let is_named = PLACES[..2].iter().any(|place| names(place));
+        match self.protocol {
+            Protocol::Command if !is_named => {
+                Err("its command must name {prompt} or {prompt_file}, or it never sees the task"
+                    .to_owned())
+            }
+            Protocol::Command if self.login.is_some() => {
+                Err("`login` is for workers with protocol = \"acp\"".to_owned())
+            }
+            Protocol::Acp if PLACES[..3].iter().any(|place| names(place)) => {
+                Err("with protocol = \"acp\" it is told the task when it runs: its command cannot \
+                     name {prompt}, {prompt_file} or {report_file}"
+                    .to_owned())
+            }
+            Protocol::Command | Protocol::Acp => Ok(()),
+        }
+    }
+
     fn line(&self, name: &str) -> Result<Vec<String>, String> {
         let values = [("{model}", &self.model), ("{base_url}", &self.base_url)];
         let unset: Vec<&str> =
             values.iter().filter(|(_, value)| value.is_none()).map(|(place, _)| *place).collect();
         let command = match (self.command.as_slice(), self.known(name)) {
             ([], None) => return Err("it needs a `command`, or a `preset`".to_owned()),
-            ([], Some(preset)) => preset.command(&unset),
+            ([], Some(preset)) => {
+                let command = preset.command(self.protocol, &unset);
+                let none = || format!("no command of {} that speaks acp is known", preset.name());
+                command.ok_or_else(none)?
+            }
             (own, _) => own.to_vec(),
         };
         let names = |place: &str| command.iter().any(|word| word.contains(place));
@@ -179,11 +215,7 @@ impl Worker {
             let key = place.trim_matches(['{', '}']);
             return Err(format!("its command names {place}, and `{key}` is not set"));
         }
-        if !PLACES[..2].iter().any(|place| names(place)) {
-            return Err("its command must name {prompt} or {prompt_file}, or it never sees the \
-                        task"
-                .to_owned());
-        }
+        self.told(&names)?;
         let fill = |word: String| {
             values.iter().fold(word, |word, (place, value)| match value {
                 Some(value) => word.replace(place, value),

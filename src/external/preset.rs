@@ -5,6 +5,27 @@
 
 use serde::{Deserialize, Serialize};
 
+/// How a worker is told its task and tells what it does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// Its command line has it all.
+    #[default]
+    Command,
+    /// The Agent Client Protocol, over its standard streams.
+    Acp,
+}
+
+impl Protocol {
+    /// Returns its name in the settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Command => "command",
+            Self::Acp => "acp",
+        }
+    }
+}
+
 /// An agent that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -25,12 +46,17 @@ pub enum Preset {
     Mini,
 }
 
+/// Words of a command that stand or fall together.
+type Groups = &'static [&'static [&'static str]];
+
 /// One preset.
 struct Row {
     preset: Preset,
     name: &'static str,
     /// Its command in groups; one is left out where it names a value that the user did not set.
-    command: &'static [&'static [&'static str]],
+    command: Groups,
+    /// The same for its command that speaks acp; empty where none is known.
+    acp: Groups,
     /// Variables without which it would ask somebody.
     env: &'static [(&'static str, &'static str)],
 }
@@ -45,6 +71,8 @@ const TABLE: [Row; 7] = [
             &["--dangerously-skip-permissions"],
             &["--model", "{model}"],
         ],
+        // github.com/agentclientprotocol/claude-agent-acp
+        acp: &[&["claude-agent-acp"]],
         // To root, as a user may look inside a namespace, it refuses that flag without this.
         env: &[("IS_SANDBOX", "1")],
     },
@@ -58,6 +86,8 @@ const TABLE: [Row; 7] = [
             &["--model", "{model}"],
             &["{prompt}"],
         ],
+        // github.com/zed-industries/codex-acp
+        acp: &[&["codex-acp"]],
         env: &[],
     },
     // geminicli.com/docs/cli/headless
@@ -69,6 +99,8 @@ const TABLE: [Row; 7] = [
             &["--model", "{model}"],
             &["--prompt", "{prompt}"],
         ],
+        // geminicli.com/docs/cli/acp-mode
+        acp: &[&["gemini", "--acp"], &["--model", "{model}"]],
         env: &[],
     },
     // opencode.ai/docs/cli
@@ -80,6 +112,8 @@ const TABLE: [Row; 7] = [
             &["--model", "{model}"],
             &["{prompt}"],
         ],
+        // opencode.ai/docs/acp
+        acp: &[&["opencode", "acp"]],
         env: &[],
     },
     // block.github.io/goose/docs/guides/goose-cli-commands
@@ -91,6 +125,8 @@ const TABLE: [Row; 7] = [
             &["--model", "{model}"],
             &["--instructions", "{prompt_file}"],
         ],
+        // block.github.io/goose/docs/guides/acp-clients
+        acp: &[&["goose", "acp"]],
         env: &[("GOOSE_MODE", "auto")],
     },
     // aider.chat/docs/config/options.html; its histories would lie in the tree
@@ -105,6 +141,7 @@ const TABLE: [Row; 7] = [
             &["--openai-api-base", "{base_url}"],
             &["--message-file", "{prompt_file}"],
         ],
+        acp: &[],
         env: &[],
     },
     // mini-swe-agent.com/latest/usage/mini
@@ -125,6 +162,7 @@ const TABLE: [Row; 7] = [
             ],
             &["--task", "{prompt}"],
         ],
+        acp: &[],
         env: &[("MSWEA_CONFIGURED", "true")],
     },
 ];
@@ -145,12 +183,19 @@ impl Preset {
         self.row().map_or("", |row| row.name)
     }
 
-    /// Returns its command without the groups that name one of the values in `unset`.
-    pub fn command(self, unset: &[&str]) -> Vec<String> {
-        let groups = self.row().into_iter().flat_map(|row| row.command);
+    /// Returns its command without the groups that name one of the values in `unset`; none if it is
+    /// not known to speak the protocol.
+    pub fn command(self, protocol: Protocol, unset: &[&str]) -> Option<Vec<String>> {
+        let row = self.row()?;
+        let groups = match protocol {
+            Protocol::Command => row.command,
+            Protocol::Acp => row.acp,
+        };
         let names = |word: &&str| unset.iter().any(|place| word.contains(place));
-        let set = groups.filter(|group| !group.iter().any(names));
-        set.flat_map(|group| group.iter().map(|word| (*word).to_owned())).collect()
+        let set = groups.iter().filter(|group| !group.iter().any(names));
+        let words: Vec<String> =
+            set.flat_map(|group| group.iter().map(|word| (*word).to_owned())).collect();
+        Some(words).filter(|words| !words.is_empty())
     }
 
     /// Returns the variables without which it would ask somebody.
@@ -173,12 +218,26 @@ mod tests {
         for name in Preset::names() {
             let preset = Preset::named(name).unwrap();
             assert_eq!(preset.name(), name);
-            let command = preset.command(&["{model}", "{base_url}"]);
+            let called = |unset: &[&str]| preset.command(Protocol::Command, unset).unwrap();
+            let command = called(&["{model}", "{base_url}"]);
             assert_eq!(command[0], name);
             assert!(command.iter().any(|word| word.starts_with("{prompt")), "{name}");
             assert!(!command.iter().any(|word| word == "{model}" || word == "{base_url}"));
-            assert!(preset.command(&[]).contains(&"{model}".to_owned()), "{name}");
+            assert!(called(&[]).contains(&"{model}".to_owned()), "{name}");
             assert_eq!(serde_json::to_value(preset).unwrap(), name);
         }
+    }
+    #[test]
+    fn agents_that_speak_acp_are_told_no_task_on_their_command_line() {
+        let speaks = |preset: Preset| preset.command(Protocol::Acp, &["{model}"]);
+        let all = Preset::names().filter_map(Preset::named);
+        let lines: Vec<String> = all.filter_map(speaks).map(|line| line.join(" ")).collect();
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        claude-agent-acp
+        codex-acp
+        gemini --acp
+        opencode acp
+        goose acp
+        ");
     }
 }

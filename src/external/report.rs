@@ -43,7 +43,7 @@ pub fn read(preset: Option<Preset>, output: &str, file: &str) -> Option<Report> 
 }
 
 /// Returns the last characters of a text, as many as a summary may have.
-fn last(text: &str) -> String {
+pub(super) fn last(text: &str) -> String {
     let text = text.trim();
     let skip = text.chars().count().saturating_sub(MAX_SUMMARY);
     text.chars().skip(skip).collect()

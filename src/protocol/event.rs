@@ -32,6 +32,7 @@
 //! | `tool_result` | `turn`, `index`, `tool`, `title`, `is_error`, `content`, `memo`, `snapshot`, `took_ms` |
 //! | `call_judged` | `turn`, `index`, `tool`, `title`, `decision`, `checks`, `why`, `answer?`, `code?` |
 //! | `worker_intent` | `worker`, `command`, `timeout_ms` |
+//! | `worker_news` | `about` (`message`, `call` or `plan`), `text` |
 //! | `worker_result` | `worker`, `end`, `summary`, `error?`, `output`, `usage`, `cost?`, `snapshot?`, `took_ms` |
 //! | `commit_intent` | `branch` |
 //! | `commit_made` | `commit`, `branch`, `stat`, `tests_touched?`, `left_out?` |
@@ -91,7 +92,7 @@ use crate::protocol::{
     started::RunStarted,
     task::{AgentKind, Phase},
     usage::{Micros, Usage},
-    worker::{WorkerCall, WorkerEnd},
+    worker::{WorkerCall, WorkerEnd, WorkerNews},
 };
 
 /// The version of the record and event format.
@@ -355,6 +356,8 @@ pub enum What {
     },
     /// Somebody else's agent is about to be called.
     WorkerIntent(WorkerCall),
+    /// Somebody else's agent says what it does.
+    WorkerNews(WorkerNews),
     /// Somebody else's agent has ended.
     WorkerResult(Box<WorkerEnd>),
     /// A commit is about to be made of an agent's tree.

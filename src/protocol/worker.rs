@@ -19,6 +19,27 @@ pub struct WorkerCall {
     pub timeout_ms: u64,
 }
 
+/// What a worker says while it is at work.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkerNews {
+    /// What it is.
+    pub about: About,
+    /// Its words.
+    pub text: Kept,
+}
+
+/// What news of a worker are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum About {
+    /// What it says to its user.
+    Message,
+    /// What it does with a tool of its own.
+    Call,
+    /// What it means to do.
+    Plan,
+}
+
 /// A worker that has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WorkerEnd {

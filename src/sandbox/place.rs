@@ -29,6 +29,7 @@ use crate::sandbox::{
     files::{Entry, Files, Meta},
     layout,
     options::Options,
+    pipes::{self, Pipes},
     probe::{self, Backend},
     proxy::Contact,
     run::{Cmd, Ran, RanEnd, RunError},
@@ -202,6 +203,12 @@ impl Place {
         self.notes.lock().map(|notes| notes.clone()).unwrap_or_default()
     }
 
+    /// Opens the same place once more: the same tree and home, with a sandbox of its own, for what
+    /// runs beside a command that does not end.
+    pub async fn beside(&self) -> Result<Arc<Self>, PlaceError> {
+        Self::open(self.spec.clone()).await
+    }
+
     /// Starts the sandbox, if it is not running.
     pub async fn warm(&self) -> Result<(), RunError> {
         let mut slot = self.sandbox.lock().await;
@@ -284,6 +291,11 @@ impl Place {
     /// Returns the first bytes of a file.
     pub fn read_home(&self, name: &str, most: usize) -> Result<Vec<u8>, FileError> {
         self.home_files(name)?.read_range(name, 0, most)
+    }
+
+    /// Makes a pair of pipes for one program that is about to be started.
+    pub fn pipes(&self, name: &str) -> Result<Pipes, FileError> {
+        pipes::make(&self.spec.home, name).map_err(broken("make the pipes", name))
     }
 
     /// Commands write there, so not even grafter follows links in it.

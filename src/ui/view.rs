@@ -5,13 +5,14 @@
 
 use crate::{
     protocol::{
-        event::{CheckedTree, Event, Level, Paid, What},
+        event::{CheckedTree, Event, Kept, Level, Paid, What},
         ids::{NodeId, Oid, RunId},
         outcome::{Failure, Outcome, Status},
         report::{CheckReport, DiffStat, RunEnd, Verdict},
         started::RunStarted,
         task::{Mode, Phase},
         usage::{Micros, Usage},
+        worker::{About, WorkerNews},
     },
     ui::audit::Ledger,
 };
@@ -287,6 +288,9 @@ impl View {
             What::WorkerIntent(call) => {
                 self.node(id).doing = format!("{} is at work", call.worker);
             }
+            What::WorkerNews(WorkerNews { about: About::Call, text: Kept::Inline(text) }) => {
+                self.node(id).doing.clone_from(text);
+            }
             What::WorkerResult(end) => {
                 self.has_snapshot |= end.snapshot.is_some();
                 let node = self.node(id);
@@ -348,7 +352,7 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{protocol::event::Kept, ui::fixture::Tale};
+    use crate::ui::fixture::Tale;
 
     #[test]
     fn work_that_is_sent_back_waits_and_then_counts_on() {

@@ -30,7 +30,7 @@ fn world(script: &str, more: &str) -> Env {
     bare(&format!("[workers.fake]\n{command}\n{more}\n"))
 }
 
-fn bare(config: &str) -> Env {
+pub(crate) fn bare(config: &str) -> Env {
     let env = Env::new();
     env.write("a.txt", "one\n");
     env.commit("start");
@@ -44,18 +44,18 @@ fn configure(env: &Env, config: &str) {
 }
 
 /// Returns a run of `solo.yaml` by the worker, without any model.
-fn run<'a>(env: &'a Env, check: &str, more: &[&str]) -> Run<'a> {
+pub(crate) fn run<'a>(env: &'a Env, check: &str, more: &[&str]) -> Run<'a> {
     let args = ["run", "do it", "--workflow", "solo", "--worker", "fake", "--verify", check];
     env.grafter(args.iter().chain(&["--into", "fixed"]).chain(more))
 }
 
-fn events(env: &Env) -> Vec<Event> {
+pub(crate) fn events(env: &Env) -> Vec<Event> {
     let latest = RunDir::list(&env.path(".git/grafter")).expect("runs").swap_remove(0);
     read::read(&latest.path).expect("a sound journal")
 }
 
 /// Returns how often the worker was called, and how often it ended.
-fn calls(env: &Env) -> (usize, usize) {
+pub(crate) fn calls(env: &Env) -> (usize, usize) {
     let events = events(env);
     let count = |is: fn(&What) -> bool| events.iter().filter(|event| is(&event.what)).count();
     (
@@ -66,7 +66,7 @@ fn calls(env: &Env) -> (usize, usize) {
 
 /// Expects that the run fails for this reason, and that what the worker left can be rescued.
 #[track_caller]
-fn fails(env: &Env, why: &str) {
+pub(crate) fn fails(env: &Env, why: &str) {
     let before = env.fingerprint();
     let output = run(env, "true", &[]).code(1);
     assert!(output.text().contains(why), "{}", output.text());

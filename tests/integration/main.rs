@@ -1,5 +1,6 @@
 //! The one integration binary: every file beside this one is a module of it.
 
+mod acp;
 mod architecture;
 mod audit;
 mod budget;
