@@ -170,7 +170,7 @@ impl Call<'_> {
         match worker.protocol {
             Protocol::Command => {
                 let ended = errand::run(place, worker, &task, &stop).await;
-                self.told(ended.map(|ended| self.ended(ended)))
+                self.told(ended.map(|ended| self.ended(&ended)))
             }
             Protocol::Acp => {
                 let talked = call::run((place, self.hands()), worker, task, &stop).await;
@@ -230,9 +230,9 @@ impl Call<'_> {
     }
 
     /// Returns how the call of a command line ended.
-    fn ended(&self, ended: Ended) -> Told {
+    fn ended(&self, ended: &Ended) -> Told {
         let read = report::read(self.worker.preset, &ended.output, &ended.report);
-        let why = self.why(&ended, read.as_ref());
+        let why = self.why(ended, read.as_ref());
         let report = Report { error: why, ..read.unwrap_or_default() };
         let cut = match ended.dropped {
             0 => String::new(),

@@ -7,7 +7,7 @@ use crate::{
         outcome::{Outcome, Status},
         report::{CheckReport, Grade, RunEnd, Verdict},
         started::RunStarted,
-        worker::{About, WorkerEnd},
+        worker::WorkerEnd,
     },
     ui::{
         audit,
@@ -59,7 +59,6 @@ fn words(view: &View, event: &Event) -> Option<String> {
             format!("{}{}", short(title), if *is_error { " (failed)" } else { "" })
         }
         What::WorkerIntent(call) => format!("worker {} begins", escape(&call.worker)),
-        What::WorkerNews(news) if news.about == About::Plan => return None,
         What::WorkerNews(news) => kept(&news.text),
         What::WorkerResult(end) => worker_ended(end),
         What::CommitMade { commit, branch, .. } => committed(commit, branch),

@@ -34,10 +34,8 @@ fn denied(env: &Env) -> Vec<String> {
     denied.collect()
 }
 
-#[test]
-fn what_an_agent_does_over_the_protocol_lands_with_its_words_and_its_cost() {
-    let env = world(
-        r#"
+/// An agent that asks for all that may be asked, and does its work.
+const GOOD: &str = r#"
 root, message, text = begin()
 assert "do it" in text, text
 update("plan", entries=[{"content": "mend it", "priority": "high", "status": "in_progress"}])
@@ -71,9 +69,11 @@ open("a.txt", "w").write(" ".join(said) + "\n")
 update("usage_update", used=1000, size=200000, cost={"amount": 0.25, "currency": "USD"})
 say("All done.")
 end(message, usage={"totalTokens": 107, "inputTokens": 100, "outputTokens": 7, "cachedReadTokens": 50})
-"#,
-        "",
-    );
+"#;
+
+#[test]
+fn what_an_agent_does_over_the_protocol_lands_with_its_words_and_its_cost() {
+    let env = world(GOOD, "");
     env.write("a.txt", "one\ntwo\nthree\n");
     env.commit("more");
     let before = env.fingerprint();

@@ -17,13 +17,18 @@ use crate::{
             hands::{Client, Hands},
             log::Log,
             session::{Broken, Talk, apart},
+            wire::Line,
         },
         errand::{self, ErrandError, Errors, fault, said},
         options::Hired,
         report::{Report, last},
     },
-    protocol::plan::{Act, Plan, Start, Step, When},
+    protocol::{
+        plan::{Act, Plan, Start, Step, When},
+        usage::Usage,
+    },
     sandbox::{
+        pipes::Hold,
         place::Place,
         run::{Cmd, Job, Ran, RunError},
     },
@@ -85,47 +90,51 @@ pub async fn run(
         stop,
         step: Mutex::new("initialize"),
     };
-    let kill = CancellationToken::new();
-    let (ran, talked) = {
-        let process = place.run(cmd, &kill);
-        let conversation = talk.hold(line, &hold);
-        tokio::pin!(process, conversation);
-        tokio::select! {
-            talked = &mut conversation => {
-                kill.cancel();
-                // It has been told; how it ends says nothing any more.
-                let _ = process.await;
-                (None, talked)
-            }
-            ran = &mut process => {
-                hold.let_go();
-                let talked = timeout(DRAIN, conversation).await;
-                (Some(ran), talked.unwrap_or(Err(Broken::Gone)))
-            }
-        }
-    };
+    let (ran, talked) = both((place, cmd), (&talk, line, &hold)).await;
     client.terminals.close().await;
     place.close().await;
     if cancel.is_cancelled() {
         return Err(RunError::Cancelled.into());
     }
-    let errors = errors.read(place);
-    let output = log.noises();
+    let (errors, output) = (errors.read(place), log.noises());
     let summary = log.last_words().await.map_err(|error| ErrandError::Record(error.to_string()))?;
     let step = *talk.step.lock().unwrap_or_else(PoisonError::into_inner);
     let (end, usage, error) = match (ran.transpose()?, talked) {
         (_, Ok(usage)) => ("end of turn".to_owned(), usage, None),
         (ran, Err(broken)) => {
             let (end, why) = why(worker, ran.as_ref(), (&broken, step));
-            let printed = ran.map(|ran| String::from_utf8_lossy(&ran.output).into_owned());
-            let printed = printed.unwrap_or_default();
-            let why = format!("{why}{}", said(&[&errors, &output, &printed]));
-            (end, Default::default(), Some(why))
+            let printed = ran.map(|ran| ran.output).unwrap_or_default();
+            let said = said(&[&errors, &output, &String::from_utf8_lossy(&printed)]);
+            (end, Usage::default(), Some(format!("{why}{said}")))
         }
     };
     let report = Report { summary: last(&summary), usage, cost: log.cost(), error };
     let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(Talked { end, report, output, errors, took_ms })
+}
+
+/// Runs the process and the conversation until both have ended.
+async fn both(
+    (place, cmd): (&Place, Cmd),
+    (talk, line, hold): (&Talk, Line, &Hold),
+) -> (Option<Result<Ran, RunError>>, Result<Usage, Broken>) {
+    let kill = CancellationToken::new();
+    let process = place.run(cmd, &kill);
+    let conversation = talk.hold(line, hold);
+    tokio::pin!(process, conversation);
+    tokio::select! {
+        talked = &mut conversation => {
+            kill.cancel();
+            // It has been told; how it ends says nothing any more.
+            let _ = process.await;
+            (None, talked)
+        }
+        ran = &mut process => {
+            hold.let_go();
+            let talked = timeout(DRAIN, conversation).await;
+            (Some(ran), talked.unwrap_or(Err(Broken::Gone)))
+        }
+    }
 }
 
 /// Returns how a call ended that came to nothing, and why.

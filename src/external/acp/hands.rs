@@ -149,9 +149,9 @@ impl Client {
     }
 
     /// Starts a command and returns the id of its terminal.
-    pub(super) async fn run(&self, ask: CreateTerminalRequest) -> Result<String, String> {
+    pub(super) async fn run(&self, ask: &CreateTerminalRequest) -> Result<String, String> {
         self.terminals.has_room()?;
-        let mut input = json!({ "command": line(&ask)? });
+        let mut input = json!({ "command": line(ask)? });
         if let Some(cwd) = &ask.cwd {
             input["cwd"] = text(cwd)?.into();
         }
@@ -188,7 +188,7 @@ impl Client {
     /// Answers whether the agent may do something itself.
     pub(super) async fn permit(
         &self,
-        ask: RequestPermissionRequest,
+        ask: &RequestPermissionRequest,
     ) -> Result<RequestPermissionOutcome, String> {
         let fields = &ask.tool_call.fields;
         let calls = match permission::asked(fields) {
@@ -227,7 +227,7 @@ impl Client {
                 answer: None,
                 code: judged.code.map(str::to_owned),
             };
-            self.log.record(judged).await.map_err(lost)?;
+            self.log.record(judged).await.map_err(|error| lost(&error))?;
         }
         match outcome {
             Ready::Ready(call) => Ok(Passed { call, title, at, tool }),
@@ -252,13 +252,16 @@ impl Client {
             answer: None,
             code: Some("E_ARGUMENTS".to_owned()),
         };
-        self.log.record(judged).await.map_err(lost)
+        self.log.record(judged).await.map_err(|error| lost(&error))
     }
 
     async fn begins(&self, passed: &Passed) -> Result<(), String> {
         let (turn, index) = passed.at;
         let (tool, title) = (passed.tool.to_owned(), self.log.clean(&passed.title));
-        self.log.record(What::ToolIntent { turn, index, tool, title }).await.map_err(lost)
+        self.log
+            .record(What::ToolIntent { turn, index, tool, title })
+            .await
+            .map_err(|error| lost(&error))
     }
 
     /// Returns the place of the next request.
@@ -287,16 +290,16 @@ async fn ended(
         tool: passed.tool.to_owned(),
         title: log.clean(&passed.title),
         is_error: why.is_some(),
-        content: log.keep(&text[..end]).map_err(lost)?,
+        content: log.keep(&text[..end]).map_err(|error| lost(&error))?,
         memo: None,
         snapshot: None,
         took_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
-    log.record(ended).await.map_err(lost)
+    log.record(ended).await.map_err(|error| lost(&error))
 }
 
 /// Without its record nothing may happen.
-fn lost(error: JournalError) -> String {
+fn lost(error: &JournalError) -> String {
     error.to_string()
 }
 
@@ -349,7 +352,7 @@ fn line(ask: &CreateTerminalRequest) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    fn ask(fields: Value) -> Result<String, String> {
+    fn ask(fields: &Value) -> Result<String, String> {
         let mut all = json!({ "sessionId": "s", "command": "ls -l && pwd" });
         all.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         line(&serde_json::from_value(all).unwrap())
@@ -358,14 +361,14 @@ mod tests {
     #[test]
     fn what_is_judged_is_what_runs() {
         let env = json!([{ "name": "A", "value": "b c" }]);
-        assert_eq!(ask(json!({})).unwrap(), "ls -l && pwd");
-        assert_eq!(ask(json!({ "env": env })).unwrap(), "A='b c' bash -c 'ls -l && pwd'");
+        assert_eq!(ask(&json!({})).unwrap(), "ls -l && pwd");
+        assert_eq!(ask(&json!({ "env": env })).unwrap(), "A='b c' bash -c 'ls -l && pwd'");
         let words = json!({ "command": "grep", "args": ["it's", "a b"] });
-        assert_eq!(ask(words).unwrap(), r"grep 'it'\''s' 'a b'");
+        assert_eq!(ask(&words).unwrap(), r"grep 'it'\''s' 'a b'");
         let both = json!({ "command": "env", "args": ["x"], "env": env });
-        assert_eq!(ask(both).unwrap(), "A='b c' env x");
+        assert_eq!(ask(&both).unwrap(), "A='b c' env x");
         let odd = json!({ "env": [{ "name": "A=1; rm x;", "value": "" }] });
-        assert!(ask(odd).unwrap_err().contains("is no name of a variable"));
+        assert!(ask(&odd).unwrap_err().contains("is no name of a variable"));
     }
 
     #[test]

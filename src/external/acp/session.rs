@@ -13,19 +13,18 @@ use agent_client_protocol::{
     is_incoming_transport_closed,
     schema::ProtocolVersion,
     v1::{
-        ConnectionTo,
+        ConnectionTo, Responder,
         schema::{
-            AuthMethodId, AuthenticateRequest, CancelNotification, ClientCapabilities,
-            ContentBlock, CreateTerminalRequest, CreateTerminalResponse, FileSystemCapabilities,
-            Implementation, InitializeRequest, InitializeResponse, KillTerminalRequest,
+            AgentRequest, AuthMethodId, AuthenticateRequest, CancelNotification,
+            ClientCapabilities, ClientResponse, ContentBlock, CreateTerminalResponse,
+            FileSystemCapabilities, Implementation, InitializeRequest, InitializeResponse,
             KillTerminalResponse, NewSessionRequest, PromptRequest, PromptResponse,
-            ReadTextFileRequest, ReadTextFileResponse, ReleaseTerminalRequest,
-            ReleaseTerminalResponse, RequestPermissionRequest, RequestPermissionResponse,
-            SessionId, StopReason, TerminalOutputRequest, TextContent, WaitForTerminalExitRequest,
-            WaitForTerminalExitResponse, WriteTextFileRequest, WriteTextFileResponse,
+            ReadTextFileResponse, ReleaseTerminalResponse, RequestPermissionResponse, SessionId,
+            StopReason, TextContent, WaitForTerminalExitResponse, WriteTextFileResponse,
         },
     },
 };
+use serde_json::Value;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -119,73 +118,12 @@ impl Talk {
         let gate = wire::gate();
         let incoming = wire::incoming(to.from, self.client.log.clone(), gate.clone());
         let lines = Lines::new(wire::outgoing(to.to, gate), incoming);
-        let [read, write, permit, create, wait, output, kill, release] =
-            std::array::from_fn(|_| self.client.clone());
+        let client = self.client.clone();
         let said = Host
             .v1()
             .name("grafter")
             .on_receive_request(
-                async move |ask: ReadTextFileRequest, answer, _| {
-                    let read = read.read(ask).await.map(ReadTextFileResponse::new);
-                    answer.respond_with_result(read.map_err(told))
-                },
-                agent_client_protocol::on_receive_request!(),
-            )
-            .on_receive_request(
-                async move |ask: WriteTextFileRequest, answer, _| {
-                    let wrote = write.write(ask).await.map(|()| WriteTextFileResponse::new());
-                    answer.respond_with_result(wrote.map_err(told))
-                },
-                agent_client_protocol::on_receive_request!(),
-            )
-            .on_receive_request(
-                async move |ask: RequestPermissionRequest, answer, _| {
-                    let leave = permit.permit(ask).await.map(RequestPermissionResponse::new);
-                    answer.respond_with_result(leave.map_err(told))
-                },
-                agent_client_protocol::on_receive_request!(),
-            )
-            .on_receive_request(
-                async move |ask: CreateTerminalRequest, answer, _| {
-                    let made = create.run(ask).await.map(CreateTerminalResponse::new);
-                    answer.respond_with_result(made.map_err(told))
-                },
-                agent_client_protocol::on_receive_request!(),
-            )
-            .on_receive_request(
-                async move |ask: WaitForTerminalExitRequest, answer, to: ConnectionTo<Agent>| {
-                    match wait.terminals.watch(&ask.terminal_id.0) {
-                        Err(why) => answer.respond_with_error(told(why)),
-                        // Others are served meanwhile.
-                        Ok(done) => to.spawn(async move {
-                            let status = terminals::wait(done).await;
-                            answer.respond(WaitForTerminalExitResponse::new(status))
-                        }),
-                    }
-                },
-                agent_client_protocol::on_receive_request!(),
-            )
-            .on_receive_request(
-                async move |ask: TerminalOutputRequest, answer, _| {
-                    let output = output.terminals.output(&ask.terminal_id.0);
-                    answer.respond_with_result(output.map_err(told))
-                },
-                agent_client_protocol::on_receive_request!(),
-            )
-            .on_receive_request(
-                async move |ask: KillTerminalRequest, answer, _| {
-                    let killed = kill.terminals.kill(&ask.terminal_id.0);
-                    let killed = killed.map(|()| KillTerminalResponse::new());
-                    answer.respond_with_result(killed.map_err(told))
-                },
-                agent_client_protocol::on_receive_request!(),
-            )
-            .on_receive_request(
-                async move |ask: ReleaseTerminalRequest, answer, _| {
-                    let released = release.terminals.release(&ask.terminal_id.0);
-                    let released = released.map(|()| ReleaseTerminalResponse::new());
-                    answer.respond_with_result(released.map_err(told))
-                },
+                async move |ask: AgentRequest, answer, to| serve(&client, ask, answer, &to).await,
                 agent_client_protocol::on_receive_request!(),
             )
             .connect_with(lines, async |to| Ok(self.converse(&to, hold).await))
@@ -328,7 +266,7 @@ fn with_ways(broken: Broken, hello: &InitializeResponse) -> Broken {
 
 fn words(error: &Error) -> String {
     match &error.data {
-        Some(serde_json::Value::String(text)) if *text != error.message => {
+        Some(Value::String(text)) if *text != error.message => {
             format!("{}: {text}", error.message)
         }
         Some(data) if !data.is_string() => format!("{}: {data}", error.message),
@@ -336,9 +274,63 @@ fn words(error: &Error) -> String {
     }
 }
 
-/// Returns an error of ours as the agent reads it.
-fn told(why: String) -> Error {
-    Error::new(ErrorCode::INVALID_PARAMS, why)
+/// Answers what the agent asks of its client.
+async fn serve(
+    client: &Client,
+    ask: AgentRequest,
+    answer: Responder<Value>,
+    to: &ConnectionTo<Agent>,
+) -> Result<(), Error> {
+    use AgentRequest as Ask;
+    use ClientResponse as Reply;
+    let terminals = &client.terminals;
+    let reply = match ask {
+        Ask::ReadTextFileRequest(ask) => client
+            .read(ask)
+            .await
+            .map(|text| Reply::ReadTextFileResponse(ReadTextFileResponse::new(text))),
+        Ask::WriteTextFileRequest(ask) => client
+            .write(ask)
+            .await
+            .map(|()| Reply::WriteTextFileResponse(WriteTextFileResponse::new())),
+        Ask::RequestPermissionRequest(ask) => client
+            .permit(&ask)
+            .await
+            .map(|said| Reply::RequestPermissionResponse(RequestPermissionResponse::new(said))),
+        Ask::CreateTerminalRequest(ask) => client
+            .run(&ask)
+            .await
+            .map(|id| Reply::CreateTerminalResponse(CreateTerminalResponse::new(id))),
+        Ask::TerminalOutputRequest(ask) => {
+            terminals.output(&ask.terminal_id.0).map(Reply::TerminalOutputResponse)
+        }
+        Ask::KillTerminalRequest(ask) => terminals
+            .kill(&ask.terminal_id.0)
+            .map(|()| Reply::KillTerminalResponse(KillTerminalResponse::new())),
+        Ask::ReleaseTerminalRequest(ask) => terminals
+            .release(&ask.terminal_id.0)
+            .map(|()| Reply::ReleaseTerminalResponse(ReleaseTerminalResponse::new())),
+        Ask::WaitForTerminalExitRequest(ask) => match terminals.watch(&ask.terminal_id.0) {
+            Err(why) => Err(why),
+            // Others are served meanwhile.
+            Ok(done) => {
+                return to.spawn(async move {
+                    let status = WaitForTerminalExitResponse::new(terminals::wait(done).await);
+                    give(answer, Ok(Reply::WaitForTerminalExitResponse(status)))
+                });
+            }
+        },
+        _ => return answer.respond_with_error(Error::method_not_found()),
+    };
+    give(answer, reply)
+}
+
+fn give(answer: Responder<Value>, reply: Result<ClientResponse, String>) -> Result<(), Error> {
+    let refused = |why: String| Error::new(ErrorCode::INVALID_PARAMS, why);
+    let reply = reply
+        .map_err(refused)
+        .and_then(|reply| serde_json::to_value(reply).map_err(|error| refused(error.to_string())));
+    answer.respond_with_result(reply)
 }
 
 /// Returns both ends of the conversation and what keeps them.
