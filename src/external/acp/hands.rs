@@ -318,34 +318,22 @@ fn lines(text: &str, from: Option<u32>, count: Option<u32>) -> String {
     text.split_inclusive('\n').skip(skip).take(take).collect()
 }
 
-/// Returns the command line of a terminal. A command without arguments is a text for the shell, as
-/// agents write it.
+/// Returns the command line of a terminal, with the variables that it sets. A command without
+/// arguments is a text for the shell, as agents write it.
 fn line(ask: &CreateTerminalRequest) -> Result<String, String> {
-    let command = match ask.args.is_empty() {
-        true => ask.command.clone(),
-        false => permission::joined(
-            [ask.command.as_str()].into_iter().chain(ask.args.iter().map(String::as_str)),
-        ),
-    };
-    if ask.env.is_empty() {
-        return Ok(command);
-    }
-    let name = |name: &str| {
+    let words: Vec<&str> =
+        [ask.command.as_str()].into_iter().chain(ask.args.iter().map(String::as_str)).collect();
+    let command = if ask.args.is_empty() { ask.command.clone() } else { permission::line(&words) };
+    let mut line = String::new();
+    for set in &ask.env {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-        !name.is_empty() && name.bytes().all(plain) && !name.as_bytes()[0].is_ascii_digit()
-    };
-    if let Some(odd) = ask.env.iter().find(|variable| !name(&variable.name)) {
-        return Err(format!("`{}` is no name of a variable", odd.name.escape_debug()));
+        let name = set.name.as_bytes();
+        if !name.iter().copied().all(plain) || !name.first().is_some_and(|b| !b.is_ascii_digit()) {
+            return Err(format!("`{}` is no name of a variable", set.name.escape_debug()));
+        }
+        line += &format!("export {}={}; ", set.name, permission::joined([set.value.as_str()]));
     }
-    let set = ask
-        .env
-        .iter()
-        .map(|set| format!("{}={}", set.name, permission::joined([set.value.as_str()])));
-    let set = set.collect::<Vec<_>>().join(" ");
-    Ok(match ask.args.is_empty() {
-        true => format!("{set} {}", permission::joined(["bash", "-c", &command])),
-        false => format!("{set} {command}"),
-    })
+    Ok(line + &command)
 }
 
 #[cfg(test)]
@@ -362,11 +350,13 @@ mod tests {
     fn what_is_judged_is_what_runs() {
         let env = json!([{ "name": "A", "value": "b c" }]);
         assert_eq!(ask(&json!({})).unwrap(), "ls -l && pwd");
-        assert_eq!(ask(&json!({ "env": env })).unwrap(), "A='b c' bash -c 'ls -l && pwd'");
+        assert_eq!(ask(&json!({ "env": env })).unwrap(), "export A='b c'; ls -l && pwd");
         let words = json!({ "command": "grep", "args": ["it's", "a b"] });
         assert_eq!(ask(&words).unwrap(), r"grep 'it'\''s' 'a b'");
+        let shell = json!({ "command": "bash", "args": ["-c", "a | b"] });
+        assert_eq!(ask(&shell).unwrap(), "a | b");
         let both = json!({ "command": "env", "args": ["x"], "env": env });
-        assert_eq!(ask(&both).unwrap(), "A='b c' env x");
+        assert_eq!(ask(&both).unwrap(), "export A='b c'; env x");
         let odd = json!({ "env": [{ "name": "A=1; rm x;", "value": "" }] });
         assert!(ask(&odd).unwrap_err().contains("is no name of a variable"));
     }

@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 const PATHS: [&str; 6] =
     ["path", "file_path", "filePath", "abs_path", "notebook_path", "target_file"];
 
+/// Shells whose texts bash runs as well.
+const SHELLS: [&str; 4] = ["bash", "sh", "/bin/bash", "/bin/sh"];
+
 /// What is to be judged.
 #[derive(Debug, PartialEq)]
 pub(super) enum Asked {
@@ -70,6 +73,15 @@ pub(super) fn answer(options: &[PermissionOption], is_allowed: bool) -> RequestP
     }
 }
 
+/// Returns the line that these words are: what a shell among them is to run, else all of them.
+pub(super) fn line(words: &[&str]) -> String {
+    match words {
+        // Our own shell runs the same text, and the guard reads it without its wrapping.
+        [shell, "-c" | "-lc", text] if SHELLS.contains(shell) => (*text).to_owned(),
+        words => joined(words.iter().copied()),
+    }
+}
+
 /// Puts words together so that a shell takes them apart again as they are.
 pub(super) fn joined<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     words.into_iter().map(quoted).collect::<Vec<_>>().join(" ")
@@ -97,7 +109,7 @@ fn command(call: &ToolCallUpdateFields) -> Option<String> {
     match input.get("command").or_else(|| input.get("cmd"))? {
         Value::String(text) => Some(text.clone()),
         Value::Array(words) => {
-            Some(joined(words.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?))
+            Some(line(&words.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?))
         }
         _ => None,
     }
@@ -139,8 +151,10 @@ mod tests {
         };
         let text = json!({ "kind": "execute", "rawInput": { "command": "rm -rf x" } });
         assert_eq!(calls(text), [r#"bash {"command":"rm -rf x"}"#]);
-        let words = json!({ "rawInput": { "command": ["bash", "-lc", "it's; ls"] } });
-        assert_eq!(calls(words), [r#"bash {"command":"bash -lc 'it'\\''s; ls'"}"#]);
+        let words = json!({ "rawInput": { "command": ["grep", "it's", "a b"] } });
+        assert_eq!(calls(words), [r#"bash {"command":"grep 'it'\\''s' 'a b'"}"#]);
+        let shell = json!({ "rawInput": { "command": ["/bin/bash", "-lc", "ls | wc"] } });
+        assert_eq!(calls(shell), [r#"bash {"command":"ls | wc"}"#]);
         let title = json!({ "kind": "execute", "title": "make test" });
         assert_eq!(calls(title), [r#"bash {"command":"make test"}"#]);
         let edit = json!({
