@@ -98,7 +98,8 @@ pub(super) enum Command {
     Tools(ToolsArgs),
     /// List providers, whether their keys are set, and known models with their prices.
     Models,
-    /// List the workers of your config.toml: agents of others that do the work of nodes.
+    /// List the workers of your config.toml: agents of others that do the work of nodes, by their
+    /// command line or over the Agent Client Protocol (protocol = "acp").
     #[command(
         after_help = "Examples:\n  grafter workers\n  grafter run \"the median of an even list is wrong\" --worker claude"
     )]

@@ -4,7 +4,10 @@
 //! work when its process died is called again on the tree as it was, and what it had left by then is
 //! saved first. Whether what it did is any good, checks and reviewers say, as for every writer.
 
-use std::sync::Arc;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use tokio::sync::oneshot;
 
@@ -187,10 +190,18 @@ impl Call<'_> {
     /// Returns what a worker that is talked with gets of the run.
     fn hands(&self) -> Hands {
         let reins = self.brief.reins.clone();
+        // Whoever is called again has not heard what the one before was told.
+        let told = self.brief.earlier.iter().filter_map(|event| match &event.what {
+            What::MessageDelivered { message, text, .. } => Some((*message, text.clone())),
+            _ => None,
+        });
+        let told = Mutex::new(told.collect::<VecDeque<_>>());
         let letters = move || {
-            let letter = reins.next_letter()?;
+            let again = told.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            let new = || reins.next_letter().map(|letter| (letter.message, letter.text));
+            let letter = again.or_else(new)?;
             reins.heard();
-            Some((letter.message, letter.text))
+            Some(letter)
         };
         Hands {
             desk: self.desk.clone(),

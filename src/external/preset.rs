@@ -86,8 +86,13 @@ const TABLE: [Row; 7] = [
             &["--model", "{model}"],
             &["{prompt}"],
         ],
-        // github.com/zed-industries/codex-acp
-        acp: &[&["codex-acp"]],
+        // github.com/zed-industries/codex-acp; a sandbox of its own does not start in another one, and
+        // what is not plainly harmless it is to ask about
+        acp: &[
+            &["codex-acp", "-c", "sandbox_mode=danger-full-access"],
+            &["-c", "approval_policy=untrusted"],
+            &["-c", "model={model}"],
+        ],
         env: &[],
     },
     // geminicli.com/docs/cli/headless
@@ -112,8 +117,9 @@ const TABLE: [Row; 7] = [
             &["--model", "{model}"],
             &["{prompt}"],
         ],
-        // opencode.ai/docs/acp
-        acp: &[&["opencode", "acp"]],
+        // opencode.ai/docs/acp; by this name it finds its own server also where its model is on the
+        // same machine
+        acp: &[&["opencode", "acp", "--hostname", "localhost"]],
         env: &[],
     },
     // block.github.io/goose/docs/guides/goose-cli-commands
@@ -234,9 +240,9 @@ mod tests {
         let lines: Vec<String> = all.filter_map(speaks).map(|line| line.join(" ")).collect();
         insta::assert_snapshot!(lines.join("\n"), @r"
         claude-agent-acp
-        codex-acp
+        codex-acp -c sandbox_mode=danger-full-access -c approval_policy=untrusted
         gemini --acp
-        opencode acp
+        opencode acp --hostname localhost
         goose acp
         ");
     }

@@ -308,6 +308,35 @@ fn a_message_of_the_users_is_the_next_prompt() {
 }
 
 #[test]
+fn an_agent_killed_with_grafter_begins_again_and_hears_again_what_it_was_told() {
+    let does = "root, message, text = begin()\ngate()\nend(message)\n\
+                message, text = prompt()\nopen(\"heard.txt\", \"a\").write(text)\ngate()\nend(message)";
+    let env = world(does, "");
+    let running = run(&env, "true", &[]).start();
+    let tree = at_gate(&env, "writer");
+    env.grafter(["send", "solve", "mind the gap"]).ok();
+    open_gate(&tree);
+    while !tree.join("heard.txt").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    at_gate(&env, "writer");
+    running.signal(Signal::KILL);
+    running.finish();
+    fs::remove_file(tree.join("waiting")).expect("it waited");
+    let resumed = env.grafter(["resume"]).start();
+    open_gate(&at_gate(&env, "writer"));
+    while !tree.join("heard.txt").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    open_gate(&at_gate(&env, "writer"));
+    let output = resumed.finish();
+    assert_eq!(output.status.code(), Some(0), "{}", output.text());
+    let heard = env.git(["show", "fixed:heard.txt"]);
+    assert_eq!(heard.matches("mind the gap").count(), 1, "{heard}");
+    assert_eq!(calls(&env), (2, 1));
+}
+
+#[test]
 fn an_agent_that_never_stops_talking_fills_no_journal() {
     let does = "root, message, text = begin()\nfor n in range(5000):\n\
                 \x20   update(\"tool_call\", toolCallId=str(n), title=\"call \" + str(n))\n\

@@ -1,12 +1,6 @@
 //! Workers that are somebody else's agent, played by scripts: what they may do, what becomes of it.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::{Read, Write},
-    net::TcpListener,
-    thread,
-};
+use std::{collections::BTreeMap, fs};
 
 use grafter::{
     journal::{read, runs::RunDir},
@@ -20,6 +14,7 @@ use serde_json::json;
 
 use crate::{
     env::{Env, Run},
+    server::saying,
     solo::{GATE, at_gate, newest, open_gate, report},
 };
 
@@ -243,15 +238,7 @@ fn what_a_worker_had_done_when_its_run_was_stopped_is_saved() {
 
 #[test]
 fn a_worker_reaches_the_hosts_it_was_granted_and_checks_do_not() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
-    let address = listener.local_addr().expect("an address");
-    thread::spawn(move || {
-        for client in listener.incoming() {
-            let mut client = client.expect("a client");
-            let _ = client.read(&mut [0; 4096]);
-            let _ = client.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntwo\n");
-        }
-    });
+    let address = saying("two\n");
     let ask = format!(
         "python3 -c \"import urllib.request as u; \
          print(u.urlopen(\\\"http://{address}/\\\", timeout=20).read().decode().strip())\""

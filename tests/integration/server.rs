@@ -21,6 +21,21 @@ use serde_json::{Value, json};
 
 use crate::env::{Env, process::Run};
 
+/// Returns a server of this machine that says this to whoever comes.
+pub(crate) fn saying(text: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.expect("a client");
+            let _ = client.read(&mut [0; 4096]);
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", text.len());
+            let _ = client.write_all((head + text).as_bytes());
+        }
+    });
+    address
+}
+
 /// What the check of `solo` asks of the repository.
 pub(crate) const CHECK: &str = "grep -q right value.txt";
 

@@ -328,7 +328,7 @@ fn line(ask: &CreateTerminalRequest) -> Result<String, String> {
     for set in &ask.env {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         let name = set.name.as_bytes();
-        if !name.iter().copied().all(plain) || !name.first().is_some_and(|b| !b.is_ascii_digit()) {
+        if !name.iter().copied().all(plain) || name.first().is_none_or(u8::is_ascii_digit) {
             return Err(format!("`{}` is no name of a variable", set.name.escape_debug()));
         }
         line += &format!("export {}={}; ", set.name, permission::joined([set.value.as_str()]));

@@ -2,12 +2,10 @@
 
 use std::{
     fs,
-    io::{Read, Write},
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     os::linux::net::SocketAddrExt,
     os::unix::fs::PermissionsExt,
     os::unix::net::{SocketAddr as UnixAddr, UnixListener},
-    thread,
 };
 
 use grafter::sandbox::{probe::Backend, proxy::Contact};
@@ -15,19 +13,11 @@ use tempfile::TempDir;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::{HELPER, Host, backends, folder, views};
+use crate::server::saying;
 
 /// A server of the machine that answers whoever comes.
 fn server() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
-    let address = listener.local_addr().expect("an address");
-    thread::spawn(move || {
-        for client in listener.incoming() {
-            let mut client = client.expect("a client");
-            let _ = client.read(&mut [0; 4096]);
-            let _ = client.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nreached\n");
-        }
-    });
-    address
+    saying("reached\n")
 }
 
 #[tokio::test]
