@@ -308,6 +308,21 @@ fn a_message_of_the_users_is_the_next_prompt() {
 }
 
 #[test]
+fn an_agent_that_spends_more_than_there_is_is_stopped_while_it_works() {
+    let does = "begin()\nopen(\"half.txt\", \"w\").write(\"half\\n\")\n\
+                for cost in (0.5, 3.5):\n\
+                \x20   update(\"usage_update\", used=1, size=2, cost={\"amount\": cost, \"currency\": \"USD\"})\n\
+                assert receive()[\"method\"] == \"session/cancel\"\ntime.sleep(600)";
+    let env = world(does, "");
+    fails(&env, "it says it has spent $3.5000: the next call may cost $3.5000");
+    let spent = events(&env).into_iter().find_map(|event| match event.what {
+        What::RunFinished { cost, .. } => Some(cost.0),
+        _ => None,
+    });
+    assert_eq!(spent, Some(3_500_000));
+}
+
+#[test]
 fn an_agent_killed_with_grafter_begins_again_and_hears_again_what_it_was_told() {
     let does = "root, message, text = begin()\ngate()\nend(message)\n\
                 message, text = prompt()\nopen(\"heard.txt\", \"a\").write(text)\ngate()\nend(message)";

@@ -18,7 +18,7 @@ use agent_client_protocol::v1::schema::{
     WriteTextFileRequest,
 };
 use serde_json::{Value, json};
-use tokio::task::spawn_blocking;
+use tokio::{sync::oneshot, task::spawn_blocking};
 
 use crate::{
     external::acp::{
@@ -32,6 +32,8 @@ use crate::{
         event::{Kept, What},
         ids::CallId,
         message::ToolCall,
+        request::{Request, Reservation},
+        usage::Micros,
     },
     sandbox::run::{Cmd, Job},
     tools::desk::{Desk, Prepared, Ready},
@@ -204,6 +206,25 @@ impl Client {
             is_allowed &= self.pass("session/request_permission", call).await.is_ok();
         }
         Ok(permission::answer(&ask.options, is_allowed))
+    }
+
+    /// Waits until the agent says that it has spent more than the run's budget holds; returns how
+    /// much, and which limit that passes.
+    pub(super) async fn overspent(&self) -> (Micros, String) {
+        let mut spending = self.log.spending();
+        loop {
+            // The log lives as long as its client.
+            let _ = spending.changed().await;
+            let Some(spent) = *spending.borrow_and_update() else { continue };
+            let (reply, answer) = oneshot::channel();
+            let (agent, requests) = (self.desk.agent.clone(), &self.desk.requests);
+            // What was reserved before is a part of it.
+            let _ = requests.send(Request::Release { agent: agent.clone() });
+            let _ = requests.send(Request::Reserve { agent, cost: spent, tokens: 1, reply });
+            if let Ok(Reservation::Refused(why)) = answer.await {
+                return (spent, why);
+            }
+        }
     }
 
     /// Puts a request before the guard.

@@ -12,6 +12,7 @@ use agent_client_protocol::v1::schema::{
     ContentBlock, ContentChunk, Plan, PlanEntryStatus, SessionUpdate, ToolCallContent,
     ToolCallStatus, UsageUpdate,
 };
+use tokio::sync::watch;
 
 use crate::{
     guard::sanitise::{clean::clean, secrets::Known},
@@ -39,6 +40,7 @@ pub(super) struct Log {
     who: (NodeId, AgentId),
     known: Known,
     held: Mutex<Held>,
+    cost: watch::Sender<Option<Micros>>,
 }
 
 #[derive(Default)]
@@ -46,14 +48,13 @@ struct Held {
     words: String,
     last: String,
     titles: HashMap<String, String>,
-    cost: Option<Micros>,
     news: usize,
     noise: String,
 }
 
 impl Log {
     pub(super) fn new(journal: Journal, who: (NodeId, AgentId), known: Known) -> Self {
-        Self { journal, who, known, held: Mutex::default() }
+        Self { journal, who, known, held: Mutex::default(), cost: watch::Sender::new(None) }
     }
 
     /// Puts something on record.
@@ -124,7 +125,12 @@ impl Log {
 
     /// Returns what it says it spent so far.
     pub(super) fn cost(&self) -> Option<Micros> {
-        self.lock().cost
+        *self.cost.borrow()
+    }
+
+    /// Returns where it can be awaited that it has spent more.
+    pub(super) fn spending(&self) -> watch::Receiver<Option<Micros>> {
+        self.cost.subscribe()
     }
 
     /// Returns its last words, all of which are on record then.
@@ -176,7 +182,7 @@ impl Log {
         let Some(cost) = usage.cost.as_ref().filter(|cost| cost.currency == "USD") else { return };
         let micros = (cost.amount * 1e6).ceil();
         if (0.0..1e15).contains(&micros) {
-            self.lock().cost = Some(Micros(micros as u64));
+            self.cost.send_replace(Some(Micros(micros as u64)));
         }
     }
 

@@ -35,7 +35,10 @@ use crate::{
     },
     journal::writer::Journal,
     prompt::words::fill,
-    protocol::{event::What, usage::Usage},
+    protocol::{
+        event::What,
+        usage::{Micros, Usage},
+    },
     sandbox::pipes::{Hold, Pipes},
 };
 
@@ -100,6 +103,14 @@ pub(super) enum Broken {
     /// It stopped before it was done.
     #[error("it stopped with its work undone: {0}")]
     Halted(&'static str),
+    /// It has spent what there was.
+    #[error("it says it has spent {spent}: {why}")]
+    Spent {
+        /// What it says.
+        spent: Micros,
+        /// Which limit that passes.
+        why: String,
+    },
     /// Nobody is there any more.
     #[error("it hung up")]
     Gone,
@@ -188,15 +199,16 @@ impl Talk {
         let prompt = vec![ContentBlock::Text(TextContent::new(text))];
         let answer = to.send_request(PromptRequest::new(session.clone(), prompt)).block_task();
         tokio::pin!(answer);
-        tokio::select! {
+        let broken = tokio::select! {
             biased;
-            () = self.stop.cancelled() => {}
+            () = self.stop.cancelled() => Broken::Stopped,
+            (spent, why) = self.client.overspent() => Broken::Spent { spent, why },
             answer = &mut answer => return answer.map_err(|error| refused(step, &error)),
-        }
+        };
         // Whoever does not listen any more is ended all the same.
         let _ = to.send_notification(CancelNotification::new(session.clone()));
         let _ = timeout(GRACE, answer).await;
-        Err(Broken::Stopped)
+        Err(broken)
     }
 
     /// Returns the user's next message, which the agent sees in this turn.

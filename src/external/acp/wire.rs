@@ -22,7 +22,7 @@ use crate::external::acp::log::Log;
 /// The longest line of an agent, in bytes.
 pub(super) const MAX_LINE: usize = 16 << 20;
 /// Requests that may wait for their answers.
-const MAX_WAITING: usize = 64;
+const MAX_WAITING: usize = 32;
 /// News of the agent's work.
 const UPDATE: &str = "session/update";
 

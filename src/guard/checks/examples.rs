@@ -129,3 +129,20 @@ fn every_row_has_its_examples() {
     }
     assert!(rows >= 240, "{rows} examples");
 }
+
+#[test]
+fn a_tree_among_those_that_grafter_keeps_was_all_grafters_own() {
+    let kept = "/home/ada/.local/state/grafter/k/1123";
+    let facts = ShellFacts {
+        root: format!("{kept}/writer"),
+        cwd: format!("{kept}/writer"),
+        scratch: vec![format!("{kept}/home/tmp")],
+        ..facts()
+    };
+    let says = |command: &str| judge(command, &facts).verdict;
+    assert_eq!(says("cat a.txt"), Verdict::Pass);
+    assert_eq!(says(&format!("cat a.txt > {kept}/home/tmp/x")), Verdict::Pass);
+    assert_eq!(says("cat ../other/a.txt"), Verdict::Deny);
+    assert_eq!(says("cat .git/grafter/runs"), Verdict::Deny);
+    assert_eq!(says("echo x > .grafter/config.toml"), Verdict::Deny);
+}

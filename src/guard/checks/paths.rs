@@ -349,8 +349,12 @@ pub(super) fn autorun(sight: &Sight<'_>, findings: &mut Findings) {
 
 /// K38.
 pub(super) fn own(sight: &Sight<'_>, findings: &mut Findings) {
+    let facts = sight.scene.facts;
     for access in &sight.touched {
-        let path = access.path.to_lowercase();
+        // Without a view of their own commands see their tree where grafter keeps it.
+        let mut folders = [&facts.root].into_iter().chain(&facts.scratch);
+        let below = folders.find_map(|folder| within(folder, &access.path));
+        let path = below.map_or(access.path.clone(), |below| format!("/{below}")).to_lowercase();
         let parts: Vec<String> = path.split('/').map(plain).collect();
         let state = parts.windows(2).any(|pair| pair == [".git", "grafter"])
             || path.contains("/.config/grafter")
