@@ -76,10 +76,13 @@ pub enum Deed {
     Unapproved,
 }
 
-/// Returns the name of a call and its arguments in short: two calls with one key are the same.
+/// Returns the name of a call and its arguments in short: two calls with one key are the same, in
+/// whatever order their arguments stand.
 pub fn key(call: &ToolCall) -> String {
+    let mut input = call.input.clone();
+    input.sort_all_objects();
     let mut hasher = blake3::Hasher::new();
-    hasher.update(call.name.as_bytes()).update(b" ").update(call.input.to_string().as_bytes());
+    hasher.update(call.name.as_bytes()).update(b" ").update(input.to_string().as_bytes());
     hasher.finalize().to_hex().to_string()
 }
 
@@ -181,5 +184,23 @@ impl Earlier {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::protocol::ids::CallId;
+
+    #[test]
+    fn the_same_arguments_in_another_order_were_another_call() {
+        let call = |input| key(&ToolCall { id: CallId::new("1"), name: "edit".to_owned(), input });
+        let (one, other) =
+            (json!({"a": {"x": 1, "y": 2}, "b": 3}), json!({"b": 3, "a": {"y": 2, "x": 1}}));
+        assert_ne!(one.to_string(), other.to_string());
+        assert_eq!(call(one), call(other));
+        assert_ne!(call(json!({"a": 1})), call(json!({"a": 2})));
     }
 }

@@ -157,12 +157,12 @@ mod tests {
         {
           "command": "python3 -c 'print(1)' > a\".txt\"",
           "folder": "sub",
-          "needs_bash": false,
+          "phase": "implementation",
           "noticed": [
             "programs given as text to an interpreter"
           ],
-          "phase": "implementation",
           "reaches": "the agent's tree",
+          "needs_bash": false,
           "snapshot_takes_it_back": true
         }
         "#);

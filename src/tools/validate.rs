@@ -272,16 +272,16 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         let said = |tool, input| run(tool, &input).expect_err("invalid");
-        insta::assert_snapshot!(said("read", json!({"paht": "a"})), @"there is no field `paht`, did you mean `path`? (`read` takes required: path; optional: limit, offset)");
-        insta::assert_snapshot!(said("read", json!({"offset": 1})), @"field `path` is missing (`read` takes required: path; optional: limit, offset)");
-        insta::assert_snapshot!(said("read", json!({"path": null})), @"field `path` is null, a text is needed (`read` takes required: path; optional: limit, offset)");
-        insta::assert_snapshot!(said("read", json!({"path": "a", "offset": 0})), @"field `offset` is 0, at least 1 is needed (`read` takes required: path; optional: limit, offset)");
-        insta::assert_snapshot!(said("read", json!({"path": "a", "offset": 1.5})), @"field `offset` is a number, a whole number is needed (`read` takes required: path; optional: limit, offset)");
-        insta::assert_snapshot!(said("git", json!({"action": "push"})), @r#"field `action` is "push", it must be one of: log, show, diff, blame, status (`git` takes required: action; optional: from, path, rev, to)"#);
-        insta::assert_snapshot!(said("read", json!("{\"path\": NaN}")), @r#"the arguments are no valid JSON object (`read` takes required: path; optional: limit, offset); they begin: {"path": NaN}"#);
-        insta::assert_snapshot!(said("finish", json!({"status": "succeeded", "summary": "s", "evidence": [{"path": "a", "from": 1}]})), @"field `evidence[0].to` is missing (`finish` takes required: status, summary; optional: carry, evidence, findings_used, must_fix, verdict)");
+        insta::assert_snapshot!(said("read", json!({"paht": "a"})), @"there is no field `paht`, did you mean `path`? (`read` takes required: path; optional: offset, limit)");
+        insta::assert_snapshot!(said("read", json!({"offset": 1})), @"field `path` is missing (`read` takes required: path; optional: offset, limit)");
+        insta::assert_snapshot!(said("read", json!({"path": null})), @"field `path` is null, a text is needed (`read` takes required: path; optional: offset, limit)");
+        insta::assert_snapshot!(said("read", json!({"path": "a", "offset": 0})), @"field `offset` is 0, at least 1 is needed (`read` takes required: path; optional: offset, limit)");
+        insta::assert_snapshot!(said("read", json!({"path": "a", "offset": 1.5})), @"field `offset` is a number, a whole number is needed (`read` takes required: path; optional: offset, limit)");
+        insta::assert_snapshot!(said("git", json!({"action": "push"})), @r#"field `action` is "push", it must be one of: log, show, diff, blame, status (`git` takes required: action; optional: rev, path, from, to)"#);
+        insta::assert_snapshot!(said("read", json!("{\"path\": NaN}")), @r#"the arguments are no valid JSON object (`read` takes required: path; optional: offset, limit); they begin: {"path": NaN}"#);
+        insta::assert_snapshot!(said("finish", json!({"status": "succeeded", "summary": "s", "evidence": [{"path": "a", "from": 1}]})), @"field `evidence[0].to` is missing (`finish` takes required: status, summary; optional: carry, findings_used, verdict, must_fix, evidence)");
         insta::assert_snapshot!(said("bash", json!({"command": "ls", "dangerously_skip": true})), @"there is no field `dangerously_skip` (`bash` takes required: command; optional: cwd, timeout)");
-        insta::assert_snapshot!(said("read", json!([1])), @"the whole argument is a list, an object is needed (`read` takes required: path; optional: limit, offset)");
+        insta::assert_snapshot!(said("read", json!([1])), @"the whole argument is a list, an object is needed (`read` takes required: path; optional: offset, limit)");
     }
 
     #[test]

@@ -172,50 +172,50 @@ mod tests {
         let nodes = object["nodes"].take();
         object["files"].take();
         insta::assert_snapshot!(members(&object), @r#"
-        audit: {"asked":{},"denied":{},"hosts":{"reached":[],"refused":[]},"outside":null,"sandbox":{}}
-        base: "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-        branch: "grafter/1122-1741-9f3a/landed"
-        checks: [{"after":true,"before":false,"broke":[],"command":"cargo test","fixed":["median::even"],"skipped":[]}]
-        commit: "cccccccccccccccccccccccccccccccccccccccc"
-        cost: 222200
-        end: {"landed":{"branch":"grafter/1122-1741-9f3a/landed","commit":"cccccccccccccccccccccccccccccccccccccccc","grade":"fixed"}}
-        exit_code: 0
-        files: null
-        landed: true
-        left_out: []
-        message: "landed (fixed)"
-        missed: []
-        model: "scripted:demo.yaml"
-        nodes: null
-        notes: []
-        paid_twice: 0
-        resumed: 0
         run: "1122-1741-9f3a"
-        scripted: true
-        target: "grafter/1122-1741-9f3a/landed"
         task: "the-median-of-an-even-list-is-wrong"
-        tests_touched: []
-        took_ms: 24300
-        turns: 5
-        usage: {"cache_read":0,"cache_write":0,"input":74000,"output":7400}
-        verdict: {"green":{"fixed":["median::even"],"grade":"fixed"}}
         workflow: "resolve"
+        model: "scripted:demo.yaml"
+        scripted: true
+        base: "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+        target: "grafter/1122-1741-9f3a/landed"
+        end: {"landed":{"commit":"cccccccccccccccccccccccccccccccccccccccc","branch":"grafter/1122-1741-9f3a/landed","grade":"fixed"}}
+        message: "landed (fixed)"
+        exit_code: 0
+        commit: "cccccccccccccccccccccccccccccccccccccccc"
+        branch: "grafter/1122-1741-9f3a/landed"
+        landed: true
+        verdict: {"green":{"grade":"fixed","fixed":["median::even"]}}
+        tests_touched: []
+        left_out: []
+        missed: []
+        checks: [{"command":"cargo test","before":false,"after":true,"fixed":["median::even"],"broke":[],"skipped":[]}]
+        files: null
+        cost: 222200
+        usage: {"input":74000,"cache_write":0,"cache_read":0,"output":7400}
+        turns: 5
+        took_ms: 24300
+        resumed: 0
+        paid_twice: 0
+        audit: {"outside":null,"sandbox":{},"denied":{},"asked":{},"hosts":{"reached":[],"refused":[]}}
+        notes: []
+        nodes: null
         "#);
         insta::assert_snapshot!(members(&nodes[0]), @r#"
-        attempts: 1
-        cost: 51000
-        failure: null
         node: "research.0"
         phase: "research"
-        rejected: []
         role: "research.0"
-        skipped_because: null
         state: "succeeded"
+        skipped_because: null
+        failure: null
         summary: "the index is off by one"
-        took_ms: 8208
-        tool_calls: 1
+        rejected: []
+        attempts: 1
         turns: 2
-        usage: {"cache_read":0,"cache_write":0,"input":21000,"output":2100}
+        tool_calls: 1
+        usage: {"input":21000,"cache_write":0,"cache_read":0,"output":2100}
+        cost: 51000
+        took_ms: 8208
         "#);
         assert_eq!(nodes.as_array().map(Vec::len), Some(6));
         let rejected = json!([{ "attempt": 1, "why": "median::even still fails" }]);
