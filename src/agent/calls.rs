@@ -16,7 +16,7 @@ use crate::{
         fit, lead,
         memo::{Deed, Memo},
         permit::{Leave, Permit},
-        progress::NUDGED,
+        progress::{NUDGED, SWUNG},
         reading,
         reins::Doing,
         session::{Session, Stop},
@@ -177,12 +177,16 @@ impl Session {
     }
 
     /// Counts a call, in a replay as well as live; returns the turn in which its result can still
-    /// be read, and how often in a row it has come.
-    fn note(&mut self, turn: u32, call: &ToolCall, memo: &Memo) -> (Option<u32>, u32) {
+    /// be read, and what the agent is told if it gets nowhere.
+    fn note(&mut self, turn: u32, call: &ToolCall, memo: &Memo) -> (Option<u32>, Option<&str>) {
         let repeated = matches!(memo.deed, Deed::Read(_))
             .then(|| self.context.same_as(turn, call, (&memo.digest, memo.bytes)))
             .flatten();
-        (repeated, self.progress.streak(call, &memo.digest))
+        let streak = self.progress.streak(call, &memo.digest);
+        let swings = self.progress.swings(memo);
+        let words = &self.assignment.words;
+        let nudge = (streak >= NUDGED).then_some(words.nudge.as_str());
+        (repeated, nudge.or_else(|| (swings >= SWUNG).then_some(words.swing.as_str())))
     }
 
     /// Takes over what a call did, and what it showed.
@@ -241,13 +245,14 @@ impl Session {
         let known = reading::known(&self.bench.desk, &ended.deed);
         let Ended { deed, taint, trusted, .. } = ended;
         let memo = Memo { digest, bytes: ended.content.len(), deed, known, taint, trusted };
-        let (repeated, streak) = self.note(at.turn, call, &memo);
+        let (repeated, nudge) = self.note(at.turn, call, &memo);
+        let nudge = nudge.map(str::to_owned);
         let words = &self.assignment.words;
         if let Some(turn) = repeated {
             ended.content = fill(&words.same_as, &[("turn", &(turn + 1).to_string())]);
         }
-        if streak >= NUDGED {
-            ended.content = format!("{}\n\n{}", ended.content, words.nudge);
+        if let Some(nudge) = nudge {
+            ended.content = format!("{}\n\n{nudge}", ended.content);
         }
         let json = serde_json::to_string(&memo)
             .map_err(|error| Stop::broken(format!("a memo cannot be recorded: {error}")))?;

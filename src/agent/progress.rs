@@ -1,6 +1,6 @@
 //! What an agent has done so far: a fold of its calls and their memos.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     agent::memo::{self, Deed, Memo},
@@ -17,6 +17,10 @@ use crate::{
 pub const NUDGED: u32 = 3;
 /// Identical results in a row after which the agent is stopped.
 pub const STUCK: u32 = 6;
+/// Edits in a row that give a file a content that it had before, after which the agent is told.
+pub const SWUNG: u32 = 2;
+/// Such edits in a row after which the agent is stopped.
+pub const SWINGING: u32 = 4;
 
 /// The counters of one agent.
 #[derive(Debug)]
@@ -40,6 +44,9 @@ pub struct Progress {
     heard: Vec<(Finding, usize)>,
     last: (String, String),
     streak: u32,
+    /// Hashes of the contents that each file is known to have had, the last one at the end, and
+    /// how many edits in a row have brought an earlier one back.
+    contents: BTreeMap<String, (Vec<String>, u32)>,
 }
 
 impl Progress {
@@ -57,6 +64,7 @@ impl Progress {
             heard: Vec::new(),
             last: Default::default(),
             streak: 0,
+            contents: BTreeMap::new(),
         }
     }
 
@@ -68,9 +76,36 @@ impl Progress {
         self.streak
     }
 
-    /// Returns whether the agent does the same over and over.
-    pub fn is_stuck(&self) -> bool {
-        self.streak >= STUCK
+    /// Counts what a call did to files and returns how many edits in a row have given one of them
+    /// a content that it had before; 0 if this call did not.
+    ///
+    /// To undo an edit is good work; to do, undo and do it again is none. A content that is new, or
+    /// that came by another way than an edit, begins the count anew.
+    pub fn swings(&mut self, memo: &Memo) -> u32 {
+        let wrote = matches!(memo.deed, Deed::Wrote(_));
+        let mut most = 0;
+        for (path, hash) in &memo.known {
+            let (past, swings) = self.contents.entry(path.clone()).or_default();
+            if past.last() == Some(hash) {
+                continue;
+            }
+            let known = past.contains(hash);
+            *swings = if wrote && known { *swings + 1 } else { 0 };
+            most = most.max(*swings);
+            past.retain(|old| old != hash);
+            past.push(hash.clone());
+        }
+        most
+    }
+
+    /// Returns what the agent does over and over, if it does.
+    pub fn stuck(&self) -> Option<String> {
+        if self.streak >= STUCK {
+            return Some("the same call was repeated without any new result".to_owned());
+        }
+        let mut files = self.contents.iter();
+        let (path, (_, swings)) = files.find(|(_, (_, swings))| *swings >= SWINGING)?;
+        Some(format!("{swings} edits in a row gave {path} a content that it had before"))
     }
 
     /// Takes over what a call did.
@@ -106,5 +141,41 @@ impl Progress {
     pub fn files_read(&self) -> u32 {
         let paths: BTreeSet<_> = self.read.iter().map(|lines| &lines.path).collect();
         u32::try_from(paths.len()).unwrap_or(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn swings(contents: &[(bool, &str)]) -> (Vec<u32>, Option<String>) {
+        let mut progress = Progress::new(NodeId::new("n"));
+        let counts = contents.iter().map(|(wrote, hash)| {
+            let deed = if *wrote { Deed::Wrote(vec!["a".into()]) } else { Deed::Ran };
+            let known = BTreeMap::from([("a".to_owned(), (*hash).to_owned())]);
+            progress.swings(&Memo { deed, known, ..Memo::default() })
+        });
+        (counts.collect(), progress.stuck())
+    }
+
+    #[test]
+    fn only_edits_that_bring_old_contents_back_again_and_again_count() {
+        let wrote = |hashes: &'static str| {
+            let contents: Vec<_> = hashes.split("").filter(|h| !h.is_empty()).collect();
+            swings(&contents.into_iter().map(|hash| (true, hash)).collect::<Vec<_>>())
+        };
+        assert_eq!(wrote("abcd"), (vec![0; 4], None));
+        assert_eq!(wrote("aba"), (vec![0, 0, 1], None));
+        assert_eq!(wrote("aaaaaaa"), (vec![0; 7], None));
+        assert_eq!(wrote("abacada"), (vec![0, 0, 1, 0, 1, 0, 1], None));
+        let (counts, stuck) = wrote("ababab");
+        assert_eq!(counts, [0, 0, 1, 2, 3, 4]);
+        assert_eq!(stuck.unwrap(), "4 edits in a row gave a a content that it had before");
+    }
+
+    #[test]
+    fn contents_that_are_only_seen_begin_the_count_anew() {
+        let (counts, stuck) = swings(&[(false, "a"), (true, "b"), (true, "a"), (false, "b")]);
+        assert_eq!((counts, stuck), (vec![0, 0, 1, 0], None));
     }
 }

@@ -382,3 +382,26 @@ fn an_agent_whose_dispatcher_is_gone_ends() {
     let played = stage.play();
     assert_eq!((played.outcome.failure, played.asks.len()), (Some(Failure::Cancelled), 0));
 }
+
+#[test]
+fn edits_that_only_go_back_and_forth_are_nudged_and_then_ended() {
+    let mut stage = Stage::new(Phase::Implementation, &[("a.txt", "one\n")])
+        .turn(calls(&[("read", json!({ "path": "a.txt" }))]));
+    for content in ["two\n", "one\n", "two\n", "one\n", "two\n"] {
+        let input = json!({ "path": "a.txt", "content": content });
+        stage = stage.turn(calls(&[("write", input)]));
+    }
+    let played = stage.play();
+    assert_eq!(played.outcome.failure, Some(Failure::NotResolved));
+    let why = "4 edits in a row gave a.txt a content that it had before";
+    assert_eq!(played.outcome.summary, why);
+    let nudged: Vec<_> =
+        played.shown().iter().map(|text| text.contains(&Words::shipped().swing)).collect();
+    assert_eq!(nudged, [false, false, false, true, true]);
+    assert!(stage.saved().starts_with("snapshot: "), "what it wrote last is kept");
+    // Whatever prefix of its records it is given, it ends the same.
+    for end in 0..=played.events.len() {
+        let again = stage.resume(&played.events[..end], &std::collections::BTreeMap::new());
+        assert_eq!(again.outcome.summary, why, "after {end} records");
+    }
+}

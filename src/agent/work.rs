@@ -123,8 +123,8 @@ impl Session {
         if silent > MAX_SILENT {
             return Err(Stop::unresolved(format!("{silent} answers in a row called no tool")));
         }
-        if self.progress.is_stuck() {
-            return Err(Stop::unresolved("the same call was repeated without any new result"));
+        if let Some(why) = self.progress.stuck() {
+            return Err(Stop::unresolved(why));
         }
         if self.progress.bounces > MAX_BOUNCES {
             let bounces = self.progress.bounces;

@@ -37,6 +37,9 @@ pub struct Words {
     pub last_turn: String,
     /// Added to the third identical result in a row.
     pub nudge: String,
+    /// Added to the second edit in a row that gives a file a content that it had before.
+    #[serde(default = "swing")]
+    pub swing: String,
     /// Stands for a repeated result; `turn` gave it first.
     pub same_as: String,
     /// For calls after a finish that was accepted.
@@ -87,6 +90,11 @@ pub struct Words {
     pub must_fix_of_pass: String,
 }
 
+/// Runs that began before this was looked for have no text for it.
+fn swing() -> String {
+    Words::shipped().swing.clone()
+}
+
 /// Runs that began before there were messages have no text for them.
 fn from_user() -> String {
     Words::shipped().from_user.clone()
@@ -115,6 +123,10 @@ impl Words {
             if let Some(value) = values(&text.value).into_iter().find(|it| !known.contains(it)) {
                 let message = format!("`{}` has no value {}", name.value, quoted(value));
                 return Err(wrong(text.at, message));
+            }
+            if name.value == "from_user" && !values(&text.value).contains(&"text") {
+                let message = "`from_user` leaves out `{text}`, and so what the user says";
+                return Err(wrong(text.at, message.to_owned()));
             }
             if text.value.trim().is_empty() || text.value.len() > MAX_BYTES {
                 let message = format!("`{}` must have 1 to {MAX_BYTES} bytes", name.value);
@@ -212,6 +224,12 @@ mod tests {
         words.yaml:1:6: `cut` must have 1 to 1000 bytes
         1 | cut: ' '
           |      ^
+        ");
+        // A message of the user's would have been lost.
+        insta::assert_snapshot!(overlaid("from_user: listen\n").unwrap_err(), @r"
+        words.yaml:1:12: `from_user` leaves out `{text}`, and so what the user says
+        1 | from_user: listen
+          |            ^
         ");
         assert!(overlaid(&format!("cut: {}\n", "x".repeat(2000))).is_err());
         assert!(overlaid("- cut\n").is_err());
