@@ -79,7 +79,7 @@ impl Brief {
 
     /// Returns the id of this attempt's conversation.
     pub(super) fn agent(&self) -> AgentId {
-        AgentId::new(format!("{}@{}", self.id, self.attempt))
+        AgentId::of(&self.id, self.attempt)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
         ready::{self, NodeState},
     },
     protocol::{
-        ids::NodeId,
+        ids::{AgentId, NodeId},
         outcome::Failure,
         report::{CheckEnd, CheckRun, Origin, RunEnd, Verdict},
         task::{AgentKind, EditFormat, Phase},
@@ -174,7 +174,7 @@ fn starts(graph: &Graph, options: &Options, state: &RunState, busy: &Busy) -> Ve
         }
         for id in state.instances(graph, node).unwrap_or_default() {
             let waiting = state.state_of(&id) == NodeState::Waiting && !busy.units.contains(&id);
-            if waiting && leads(state, node, &id) && slots.take(node.phase) {
+            if waiting && behind(state, node, &id).is_none() && slots.take(node.phase) {
                 effects.push(Effect::Start(id));
             }
         }
@@ -182,21 +182,23 @@ fn starts(graph: &Graph, options: &Options, state: &RunState, busy: &Busy) -> Ve
     effects
 }
 
+/// Returns the fork that an instance must let go ahead.
+///
 /// The first of several forks goes ahead until its model has answered: what it has written into the
-/// provider's prompt cache the others only read.
-fn leads(state: &RunState, node: &Node, id: &NodeId) -> bool {
-    if let Some(elder) = elder(state, node) {
-        return state.nodes.get(&elder).is_some_and(goes_ahead);
-    }
-    if node.kind != AgentKind::Fork || id.place().1 == 0 {
-        return true;
-    }
-    let first = state.nodes.get(&NodeId::new(format!("{}.0", node.id)));
-    first.is_some_and(goes_ahead)
-}
-
-fn goes_ahead(first: &NodeRun) -> bool {
-    first.answered || is_terminal(first.state)
+/// provider's prompt cache the others only read. One that its user has paused holds up nobody.
+pub(super) fn behind(state: &RunState, node: &Node, id: &NodeId) -> Option<NodeId> {
+    let is_later = node.kind == AgentKind::Fork && id.place().1 != 0;
+    let first =
+        elder(state, node).or_else(|| is_later.then(|| NodeId::new(format!("{}.0", node.id))))?;
+    let paused = |id: &NodeId, attempt| state.told.is_paused(&AgentId::of(id, attempt));
+    let run = state.nodes.get(&first);
+    let goes_ahead = run.is_some_and(|run| {
+        // When all are paused, they go on in the same order.
+        let held = run.state == NodeState::Running && paused(&first, run.attempt);
+        let all = paused(id, state.nodes.get(id).map_or(0, |own| own.attempt) + 1);
+        run.answered || is_terminal(run.state) || (held && !all)
+    });
+    (!goes_ahead).then_some(first)
 }
 
 /// Returns the fork that was asked for before this one, with the same context.

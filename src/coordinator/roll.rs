@@ -62,7 +62,7 @@ pub fn find(state: &RunState, graph: &Graph, name: &str) -> Result<Who, Nobody> 
 /// Returns the agent that works for a node that has begun, or did last.
 fn who(state: &RunState, id: &NodeId) -> Who {
     let Some(run) = state.nodes.get(id) else { return Who::Waiting(id.clone()) };
-    let agent = AgentId::new(format!("{id}@{}", run.attempt));
+    let agent = AgentId::of(id, run.attempt);
     match run.state {
         _ if run.role == CHECKS => Who::Checks(id.clone()),
         NodeState::Running => Who::Live(id.clone(), agent),

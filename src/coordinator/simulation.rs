@@ -14,7 +14,7 @@ use crate::{
     graph::ready::NodeState,
     protocol::{
         event::{CheckedTree, Event, Level, What},
-        ids::{NodeId, Oid, RunId},
+        ids::{AgentId, NodeId, Oid, RunId},
         outcome::Outcome,
         report::RunEnd,
         task::{AgentKind, EditFormat, Phase},
@@ -114,6 +114,44 @@ fn a_helper_whose_process_died_holds_no_permit() {
     };
     world.record(Some(&NodeId::new("research.0~1f3a9c00")), started);
     assert!(matches!(world.play(0), RunEnd::Landed { .. }));
+}
+
+/// Once all of them waited for as long as the user held the first one.
+#[test]
+fn a_fork_that_is_paused_before_its_first_answer_holds_up_no_other() {
+    let mut world = World::new("resolve", Vec::new());
+    let start = |world: &mut World, id: &str| {
+        let (phase, role, agent_kind) = (Phase::Research, "researcher".into(), AgentKind::Fork);
+        let what = What::NodeStarted { attempt: 1, phase, role, agent_kind, feedback: None };
+        world.record(Some(&NodeId::new(id)), what);
+        world.busy.units.insert(NodeId::new(id));
+    };
+    start(&mut world, "orient");
+    let outcome = Outcome::succeeded("done");
+    let done = What::NodeFinished { attempt: 1, outcome: Box::new(outcome), reused: false };
+    world.record(Some(&NodeId::new("orient")), done);
+    world.busy.units.clear();
+    start(&mut world, "research.0");
+    let begin = |told: &[(Option<&str>, What)]| {
+        let mut state = world.state.clone();
+        for (agent, what) in told {
+            let agent = agent.map(AgentId::new);
+            let (seq, at, run) = (world.events.len() as u64, 2000, RunId::new("r"));
+            state.apply(&Event { seq, at, run, node: None, agent, what: what.clone() });
+        }
+        let effects = plan::step(&world.graph, &world.options, &state, &world.busy);
+        let waits = NodeId::new("research.2");
+        let of = world.graph.get("research").unwrap();
+        let behind = plan::behind(&state, of, &waits).is_some();
+        let is_start = |effect: &&Effect| matches!(effect, Effect::Start(_));
+        (effects.iter().filter(is_start).count(), behind)
+    };
+    let first = Some("research.0@1");
+    assert_eq!(begin(&[]), (0, true));
+    assert_eq!(begin(&[(first, What::Paused)]), (2, false));
+    assert_eq!(begin(&[(first, What::Paused), (first, What::Unpaused)]), (0, true));
+    // They are all held alike, and go on in their order.
+    assert_eq!(begin(&[(None, What::Paused)]), (0, true));
 }
 
 #[test]

@@ -136,7 +136,8 @@ impl Scene<'_> {
         let mut reasons: Vec<String> =
             node.needs.iter().filter_map(|need| self.needed(need)).collect();
         if reasons.is_empty() {
-            reasons.extend(self.gate(node).or_else(|| self.permit(node)));
+            let lacking = || self.behind(node, id).or_else(|| self.permit(node));
+            reasons.extend(self.gate(node).or_else(lacking));
         }
         if reasons.is_empty() {
             reasons.push("nothing: it begins with the next step of the run".to_owned());
@@ -168,6 +169,16 @@ impl Scene<'_> {
             _ => "the checks on the base, which run first",
         };
         Some(text.to_owned())
+    }
+
+    /// Says which fork goes ahead of this one.
+    fn behind(&self, node: &Node, id: &NodeId) -> Option<String> {
+        let first = plan::behind(self.state, node, id)?;
+        let does = match self.state.state_of(&first) {
+            NodeState::Running => "which is asking its model first",
+            _ => "which begins first",
+        };
+        Some(format!("{first}, {does}: what that reads of their context, the others need not pay"))
     }
 
     /// Says which permit of the scheduler is lacking, and who holds it.

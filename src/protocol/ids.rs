@@ -69,6 +69,11 @@ impl NodeId {
 }
 
 impl AgentId {
+    /// Returns the agent that works for a node instance in its nth attempt.
+    pub fn of(node: &NodeId, attempt: u32) -> Self {
+        Self(format!("{node}@{attempt}"))
+    }
+
     /// Returns the name under which the classifier's model is asked about this agent's calls.
     pub fn classifier(&self) -> Self {
         Self(format!("{}{CLASSIFIER}", self.0))
