@@ -109,7 +109,7 @@ mod tests {
             grow(&[node("../a", json!({}))]).unwrap_err(),
         ];
         insta::assert_snapshot!(said.join("\n"), @r"
-        node id `lead` is already used in line 5
+        node id `lead` is already used in line 6
         tool `write` writes; a research node may only read
         there is no node `b`; did you mean `a`?
         `a` and `b` could write at once; let one of them need the other

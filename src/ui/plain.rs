@@ -3,7 +3,7 @@
 use crate::{
     protocol::{
         event::{CheckedTree, Event, Kept, Level, Paid, What},
-        ids::Oid,
+        ids::{NodeId, Oid},
         outcome::{Outcome, Status},
         report::{CheckReport, Grade, RunEnd, Verdict},
         started::RunStarted,
@@ -46,10 +46,7 @@ fn words(view: &View, event: &Event) -> Option<String> {
         }
         What::NodeFinished { outcome, .. } => finished(view, event, outcome),
         What::NodeSkipped { why } => format!("skipped: {}", escape(why)),
-        What::NodesReset { nodes, .. } => {
-            let names: Vec<_> = nodes.iter().map(ToString::to_string).collect();
-            format!("back to work: {}", some(&names, 8))
-        }
+        What::NodesReset { nodes, .. } => reset(nodes),
         What::NodesAdded { ids, .. } => format!("asks for {}", some(ids, 8)),
         What::ModelResult { paid: Paid::MaybeTwice, turn, .. } => {
             format!("turn {turn} was in flight at the crash and may have been paid twice")
@@ -58,8 +55,8 @@ fn words(view: &View, event: &Event) -> Option<String> {
         What::ToolResult { title, is_error, .. } => {
             format!("{}{}", short(title), if *is_error { " (failed)" } else { "" })
         }
-        What::WorkerIntent(call) => format!("worker {} begins", escape(&call.worker)),
         What::WorkerNews(news) => kept(&news.text),
+        What::WorkerIntent(call) => format!("worker {} begins", escape(&call.worker)),
         What::WorkerResult(end) => worker_ended(end),
         What::CommitMade { commit, branch, .. } => committed(commit, branch),
         What::CandidateConflict { paths, .. } => format!("does not merge: {}", some(paths, 5)),
@@ -91,6 +88,11 @@ fn words(view: &View, event: &Event) -> Option<String> {
         | What::CandidateMade { .. }
         | What::LandIntent { .. } => return None,
     })
+}
+
+fn reset(nodes: &[NodeId]) -> String {
+    let names: Vec<_> = nodes.iter().map(ToString::to_string).collect();
+    format!("back to work: {}", some(&names, 8))
 }
 
 fn committed(commit: &Oid, branch: &str) -> String {

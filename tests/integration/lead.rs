@@ -183,7 +183,7 @@ fn what_cannot_be_is_told_and_changes_nothing() {
     insta::assert_snapshot!(said.join("\n"), @r"
     there is no role `resaercher`; did you mean `researcher`? (known: coordinator, delegate, implementer, lead, researcher, reviewer, solo)
     node id `../x` must be 1 to 40 lower-case letters, digits and inner hyphens
-    node id `lead` is already used in line 10
+    node id `lead` is already used in line 11
     there is no node `nobody`
     there is nothing to verify yet: spawn a worktree agent first
     you have not asked for anybody: there is no one

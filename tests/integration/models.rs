@@ -134,8 +134,8 @@ fn told_after(nonsense: Answer) -> String {
 fn unknown_and_malformed_calls_are_answered_with_what_to_do() {
     let read = r#"{"path": "value.txt"}"#;
     insta::assert_snapshot!(told_after(calls(&[("reed", read)])), @"E_UNKNOWN_TOOL: there is no tool `reed`; did you mean `read`? You have: apply_patch, bash, delegate, delete, edit, finish, git, glob, grep, move, outline, read, read_many, run_tests, tree, write");
-    insta::assert_snapshot!(told_after(calls(&[("read", r#"{"path": "value"#)])), @r#"E_ARGUMENTS: the arguments are no valid JSON object (`read` takes required: path; optional: limit, offset); they begin: {"path": "value"#);
-    insta::assert_snapshot!(told_after(calls(&[("read", r#"{"file": "value.txt"}"#)])), @"E_ARGUMENTS: there is no field `file` (`read` takes required: path; optional: limit, offset)");
+    insta::assert_snapshot!(told_after(calls(&[("read", r#"{"path": "value"#)])), @r#"E_ARGUMENTS: the arguments are no valid JSON object (`read` takes required: path; optional: offset, limit); they begin: {"path": "value"#);
+    insta::assert_snapshot!(told_after(calls(&[("read", r#"{"file": "value.txt"}"#)])), @"E_ARGUMENTS: there is no field `file` (`read` takes required: path; optional: offset, limit)");
     insta::assert_snapshot!(told_after(calls(&[("read", read), ("", "][")])), @"
     1	wrong
 

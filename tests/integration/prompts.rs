@@ -80,7 +80,7 @@ fn the_first_request_with_all_tools_is_small_and_canonical() {
     assert_eq!(requests[0].body, first.to_string());
     let mut short = first.clone();
     short["tools"] = json!([first["tools"][3]]);
-    insta::assert_snapshot!(shape(&short).to_string(), @r#"{"max_tokens":4096,"messages":[{"content":"text","role":"text"},{"content":"text","role":"text"}],"model":"text","stream":true,"stream_options":{"include_usage":true},"tools":[{"function":{"description":"text","name":"text","parameters":{"additionalProperties":false,"properties":{"path":{"type":"text"}},"required":["text"],"type":"text"}},"type":"text"}]}"#);
+    insta::assert_snapshot!(shape(&short).to_string(), @r#"{"model":"text","messages":[{"role":"text","content":"text"},{"role":"text","content":"text"}],"stream":true,"stream_options":{"include_usage":true},"max_tokens":4096,"tools":[{"type":"text","function":{"name":"text","description":"text","parameters":{"type":"text","properties":{"path":{"type":"text"}},"required":["text"],"additionalProperties":false}}}]}"#);
     // The next request begins with the same bytes up to the end of the first message list.
     let begin = first["messages"].to_string();
     let begin = begin.trim_end_matches(']');

@@ -103,7 +103,7 @@ fn a_base_behind_the_target_is_merged_with_it() {
     let output = solo(&env, &writes("new.txt", "new\n"), &["true"], &more).ok();
     assert_eq!(env.git(["log", "--format=%s", "target"]), "do it\nlater\nstart");
     let files = report(&output)["files"].to_string();
-    assert_eq!(files, r#"[{"added":1,"path":"new.txt","removed":0}]"#);
+    assert_eq!(files, r#"[{"path":"new.txt","added":1,"removed":0}]"#);
 }
 
 #[test]
