@@ -152,7 +152,8 @@ fn decided(action: &Action<'_>, opinion: Option<Opinion>) -> (usize, Option<Quer
     let facts = Facts { judgement, root: shell.root, opinion, ..Facts::default() };
     let rules = Options { classifier: Some("any".to_owned()), ..Options::default() };
     let (mode, phase) = (Mode::Auto, Phase::Implementation);
-    let policy = Policy { mode, phase, interactive: true, rules: Arc::new(rules) };
+    let policy =
+        Policy { mode, phase, interactive: true, rules: Arc::new(rules), scope: Vec::new() };
     match decide(&call, spec, &facts, &policy).disposition {
         Disposition::Run(_) => (0, None),
         Disposition::Ask(_) => (1, None),

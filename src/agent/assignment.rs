@@ -80,6 +80,8 @@ pub struct Contract {
     pub gives: BTreeMap<String, String>,
     /// The findings that a synthesis must weigh.
     pub findings: Vec<Finding>,
+    /// Whether a writer begins with the work of others, which may need nothing more.
+    pub continues: bool,
 }
 
 /// When an agent must stop.

@@ -14,6 +14,7 @@ use crate::{
     prompt::words::{Words, fill},
     protocol::{
         outcome::{Evidence, Finding, Status},
+        part,
         task::Phase,
     },
     tools::finish::{FindingUsed, FinishInput, Use, Verdict},
@@ -55,7 +56,9 @@ pub fn missing(
     missing.extend(carries(contract, input));
     match contract.phase {
         Phase::Research if done.findings.is_empty() => missing.push(words.no_finding.clone()),
-        Phase::Implementation if !done.changed => missing.push(words.no_change.clone()),
+        Phase::Implementation if !(done.changed || contract.continues) => {
+            missing.push(words.no_change.clone());
+        }
         Phase::Research | Phase::Implementation => {}
         Phase::Synthesis => missing.extend(synthesis(words, contract, (done, input))),
         Phase::Verification => missing.extend(verification(words, input)),
@@ -97,12 +100,17 @@ fn carry(name: &str, kind: &str, value: Option<&Value>) -> Option<String> {
         "text" => value.as_str().is_some_and(|text| !text.trim().is_empty()),
         "number" => value.is_number(),
         "bool" => value.is_boolean(),
-        "list" => value.is_array(),
+        "list" | "parts" => value.is_array(),
         _ => true,
     };
     if !fits {
         let given = kind_of(value);
         return Some(format!("`carry.{name}` must be a {kind}, but {given} was given"));
+    }
+    if let ("parts", Value::Array(items)) = (kind, value)
+        && let Err(why) = part::read(items)
+    {
+        return Some(format!("`carry.{name}`: {why}"));
     }
     let bytes = value.to_string().len();
     (bytes > MAX_CARRY).then(|| {

@@ -230,6 +230,7 @@ impl Session {
         match self.wait(answer).await? {
             Reservation::Granted => Ok((cost, tokens)),
             Reservation::Refused(why) => Err(Stop { failure: Failure::Budget, why }),
+            Reservation::Spent(why) => Err(Stop { failure: Failure::NotResolved, why }),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::cli::{
     check::CheckArgs,
     demo::DemoArgs,
     policy::PolicyCommand,
+    review::ReviewArgs,
     run_args::{Format, ResumeArgs, RunArgs},
     steer::{AgentName, CancelArgs, HoldArgs, PsArgs, SendArgs},
     trust::TrustArgs,
@@ -27,11 +28,12 @@ const GLOBAL: &str = "Everywhere";
     after_help = "Examples:
   grafter run \"the median of an even list is wrong\" --model anthropic/claude-sonnet-4-5
   grafter run --issue-file issue.md --verify 'pytest -q' --into main
+  grafter review my-branch  # one report, nothing lands
   grafter resume            # go on with the latest run
   grafter undo              # take its landing back
   grafter demo              # see all of it without a model
 
-Exit codes: 0 landed, 1 not resolved, 2 usage or configuration, 3 refused or approval needed,
+Exit codes: 0 landed or reported, 1 not resolved, 2 usage or configuration, 3 refused or approval needed,
 4 budget reached, 5 merge conflict, 6 infrastructure, 130 interrupted."
 )]
 pub(super) struct Cli {
@@ -51,6 +53,8 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Take an issue to a verified, landed commit.
     Run(Box<RunArgs>),
+    /// Have a change reviewed from several sides at once, and print one report; nothing lands.
+    Review(Box<ReviewArgs>),
     /// Go on with a run that was interrupted, killed or ran out of budget.
     Resume(ResumeArgs),
     /// Show the runs of this repository, or one of them.

@@ -95,11 +95,15 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
     let dir = cli.dir.clone();
     let open = || Context::open(dir.as_deref());
     let setup = || Setup::open(dir.as_deref());
-    if matches!(cli.command, Command::Run(_) | Command::Resume(_) | Command::Demo(_)) {
+    if matches!(
+        cli.command,
+        Command::Run(_) | Command::Review(_) | Command::Resume(_) | Command::Demo(_)
+    ) {
         live::try_sandbox();
     }
     match cli.command {
         Command::Run(args) => run::run(open(), &args).await,
+        Command::Review(args) => run::run(open(), &args.run()).await,
         Command::Resume(args) => resume::resume(open(), &args).await,
         Command::Status(args) => history::status(&open()?, &args),
         Command::Logs(args) => history::logs(&open()?, &args).await,

@@ -30,6 +30,7 @@ mod lists;
 mod live;
 mod policy;
 mod resume;
+mod review;
 mod run;
 mod run_args;
 mod session;

@@ -147,7 +147,12 @@ impl Judge<'_> {
         let input = json!({ "command": command });
         let call = ToolCall { id: CallId::new("policy"), name: spec.name.clone(), input };
         let (phase, rules) = (Phase::Implementation, self.rules.clone());
-        Ok(decide(&call, spec, facts, &Policy { mode, phase, interactive, rules }))
+        Ok(decide(
+            &call,
+            spec,
+            facts,
+            &Policy { mode, phase, interactive, rules, scope: Vec::new() },
+        ))
     }
 
     fn explain(&self, command: &str) -> Result<ExitCode, Failure> {

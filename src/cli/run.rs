@@ -21,10 +21,11 @@ use crate::{
         start::{self, Handle, Order},
     },
     git::{
-        refs,
+        diff, join, refs,
         repo::{DirtySummary, Repo},
         tree::{self, TreeSpec},
     },
+    graph::lookup::Source,
     protocol::{
         event::Level,
         ids::Oid,
@@ -75,17 +76,19 @@ async fn begin(context: Context, args: &RunArgs) -> Result<(Handle, Watch), Fail
     let base = base(&context, args)?;
     git.await?;
     let dirty = dirty.await.or_fail(Kind::Infrastructure)?.or_fail(Kind::Infrastructure)?;
-    if options.checks.is_empty() {
+    options.since = since(&context.repo, args.since.as_deref(), &base)?;
+    let lands = !graph.is_report();
+    if options.checks.is_empty() && lands {
         options.checks = detected(&context, (&base, dirty))?;
     }
     let mut notes = context.setup.notes.clone();
     notes.extend(live::arm(&context, &mut options)?);
-    if !workflow.origin.starts_with("shipped/") {
-        let text = format!("the workflow `{}` is {}", workflow.name, workflow.origin);
-        notes.push((Level::Info, text));
-    }
+    notes.extend(origin(&workflow));
     notes.extend(workers::remark(&workers));
     notes.extend(remarks(&context, (&base, &*model, dirty), &mut options));
+    if lands {
+        notes.extend(limits(&options));
+    }
     let order = Order {
         task,
         graph,
@@ -207,6 +210,22 @@ fn base(context: &Context, args: &RunArgs) -> Result<Oid, Failure> {
     }
 }
 
+/// Returns where the base left a revision, since when its changes are looked at.
+fn since(repo: &Repo, since: Option<&str>, base: &Oid) -> Result<Option<Oid>, Failure> {
+    let Some(rev) = since else { return Ok(None) };
+    let since = repo.resolve(rev).or_fail(Kind::Usage).map_err(|failure| {
+        failure.hint("--since takes a commit, a tag or a branch: git log --oneline --all")
+    })?;
+    let left = join::merge_base(repo, &since, base).or_fail(Kind::Infrastructure)?;
+    let left = left.unwrap_or(since);
+    let same = diff::changed_paths(repo, &left, base).or_fail(Kind::Infrastructure)?.is_empty();
+    if same {
+        let text = format!("nothing has changed since {rev} up to {}", base.short());
+        return Err(Failure::usage(text).hint("--since names a revision before the change"));
+    }
+    Ok(Some(left))
+}
+
 /// Returns the checks that the base's own files ask for; what else lies in the checkout is not part
 /// of the run.
 fn detected(context: &Context, (base, dirty): (&Oid, DirtySummary)) -> Result<Vec<Check>, Failure> {
@@ -245,16 +264,24 @@ fn remarks(
                     grafter <grafter@localhost>";
         notes.push((Level::Info, text.to_owned()));
     }
-    if options.checks.is_empty() {
-        let text = "no check was found and none given with --verify: what is made stays on its \
-                    branch unless a reviewer passes it";
-        notes.push((Level::Warning, text.to_owned()));
-    }
     if model.info().scripted {
         options.max_cost = None;
     }
-    notes.extend(mode_note(options.mode));
     notes
+}
+
+/// Where the workflow is from, if it is none of grafter's.
+fn origin(Source { name, origin, .. }: &Source) -> Option<(Level, String)> {
+    let text = format!("the workflow `{name}` is {origin}");
+    (!origin.starts_with("shipped/")).then_some((Level::Info, text))
+}
+
+/// What stands in the way of a run that shall land something.
+fn limits(options: &Options) -> Vec<(Level, String)> {
+    let text = "no check was found and none given with --verify: what is made stays on its \
+                branch unless a reviewer passes it";
+    let unchecked = options.checks.is_empty().then(|| (Level::Warning, text.to_owned()));
+    unchecked.into_iter().chain(mode_note(options.mode)).collect()
 }
 
 /// What the mode means here, where that is not what a user may expect.

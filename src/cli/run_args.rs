@@ -24,7 +24,7 @@ pub(super) struct RunArgs {
     /// Read the issue from a file.
     #[arg(long, value_name = "FILE", conflicts_with = "issue")]
     pub(super) issue_file: Option<PathBuf>,
-    /// The workflow: resolve, solo, small, one of your own, or a file [default: resolve].
+    /// The workflow: resolve, solo, small, refactor, one of your own, or a file [default: resolve].
     #[arg(short, long, value_name = "NAME")]
     pub(super) workflow: Option<String>,
     /// Let the model plan: it asks for agents, waits for them and decides (the workflow coordinator).
@@ -39,6 +39,9 @@ pub(super) struct RunArgs {
     /// Start from this revision instead of the target's tip or HEAD.
     #[arg(long, value_name = "REV")]
     pub(super) base: Option<String>,
+    /// Show agents that only read what has changed since this revision, up to the base.
+    #[arg(long, value_name = "REV")]
+    pub(super) since: Option<String>,
     /// Land on this branch instead of `grafter/<run>/landed`.
     #[arg(long, value_name = "BRANCH")]
     pub(super) into: Option<String>,

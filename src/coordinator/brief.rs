@@ -14,6 +14,7 @@ use crate::{
         event::{Event, Kept, What},
         ids::{AgentId, NodeId, Oid},
         outcome::Finding,
+        part::{Parked, Part},
         report::CheckReport,
         task::{AgentKind, Phase},
     },
@@ -33,6 +34,13 @@ pub(super) struct Brief {
     pub(super) carries: Map<String, Value>,
     pub(super) candidate: Option<Candidate>,
     pub(super) commit: Option<Oid>,
+    /// The commit that its tree is made at, and the one that its work is made on top of.
+    pub(super) ground: Oid,
+    pub(super) begin: Oid,
+    /// The part that it writes, if there are several.
+    pub(super) part: Option<Part>,
+    /// What became of the parts that others have made before it, a line for each.
+    pub(super) parts: Vec<String>,
     /// The context that it forks from, if it is a fork.
     pub(super) context: Option<Kept>,
     /// Checks on the base, if they had ended when the instance started.
@@ -55,7 +63,20 @@ impl Brief {
             carries.extend(value.map(|value| (carry.clone(), value)));
         }
         let sources = finding_sources(&shared.graph(), &node);
+        let (base, part) = (&shared.started.base, state.part(&shared.graph(), id));
+        let commit = match part {
+            // Its earlier work is of interest only where it has to be done again.
+            Some(_) => run.commit.clone().filter(|_| run.feedback.is_some()),
+            None => state.commit.clone(),
+        };
         Some(Self {
+            ground: state
+                .ground(&shared.graph(), id)
+                .filter(|_| part.is_some())
+                .unwrap_or_else(|| base.clone()),
+            begin: state.begin(&shared.graph(), id).unwrap_or_else(|| base.clone()),
+            parts: team(shared, state, &node),
+            part,
             id: id.clone(),
             attempt: run.attempt,
             index,
@@ -68,7 +89,7 @@ impl Brief {
             },
             carries,
             candidate: state.candidate.clone(),
-            commit: state.commit.clone(),
+            commit,
             context,
             base_report: state.base_report.clone().filter(|_| run.knows_base),
             earlier: Vec::new(),
@@ -81,6 +102,35 @@ impl Brief {
     pub(super) fn agent(&self) -> AgentId {
         AgentId::of(&self.id, self.attempt)
     }
+
+    /// Returns the branch that its work is committed on.
+    pub(super) fn branch(&self, shared: &Shared) -> String {
+        let Some(part) = &self.part else { return shared.branch() };
+        let name = if part.id.is_empty() { String::new() } else { format!("-{}", part.id) };
+        format!("grafter/{}/{}{name}", shared.run, self.id)
+    }
+
+    /// Returns the commit that its commit's difference is taken from: its part's beginning, or the
+    /// base of the run.
+    pub(super) fn root<'a>(&'a self, shared: &'a Shared) -> &'a Oid {
+        if self.part.is_some() { &self.begin } else { &shared.started.base }
+    }
+}
+
+/// Returns what became of the parts that the nodes before a writer have made.
+fn team(shared: &Shared, state: &RunState, node: &Node) -> Vec<String> {
+    let graph = shared.graph();
+    let needed = node.needs.iter().filter_map(|id| graph.get(id));
+    let split = needed.filter(|from| node.writes() && from.is_split());
+    let ids = split.flat_map(|from| state.instances(&shared.graph(), from).unwrap_or_default());
+    let line = |id: NodeId| {
+        let part = state.part(&shared.graph(), &id)?;
+        let summary = state.nodes.get(&id)?.outcome.as_ref()?.summary.clone();
+        let stands = if state.is_joined(&id) { "joined" } else { "NOT in your tree" };
+        let name = if part.id.is_empty() { id.to_string() } else { part.id.clone() };
+        Some(format!("{name} ({}), {stands}: {summary}", part.headline()))
+    };
+    ids.filter_map(line).collect()
 }
 
 /// Returns a node and the context that it forks from. A fork whose parent left none, because it gave
@@ -121,6 +171,14 @@ pub(super) fn started(shared: &Shared, state: &RunState, id: &NodeId) -> Option<
     })
 }
 
+/// Returns the record that gives a part up, and says where its work stays.
+pub(super) fn parked(shared: &Shared, state: &RunState, id: &NodeId, why: &str) -> What {
+    let has_work = state.nodes.get(id).is_some_and(|run| run.commit.is_some());
+    let branch = Brief::of(shared, state, id).filter(|_| has_work).map(|it| it.branch(shared));
+    let kept = branch.map(|branch| format!("; its work stays on {branch}")).unwrap_or_default();
+    What::PartParked(Parked { why: format!("{why}{kept}") })
+}
+
 /// Returns what the writer is told about the nodes that sent its work back.
 pub(super) fn feedback(shared: &Shared, state: &RunState, failed: &[NodeId]) -> String {
     let phase = |id: &NodeId| shared.graph().get(id.place().0).map(|node| node.phase);
@@ -132,12 +190,18 @@ pub(super) fn feedback(shared: &Shared, state: &RunState, failed: &[NodeId]) -> 
             && outcome.is_some_and(|outcome| outcome.review.is_none())
     };
     let mut text = String::new();
+    for paths in failed.iter().filter_map(|id| state.clashes.get(id)) {
+        text.push_str(&paths.join("\n"));
+    }
     if failed.iter().any(is_check) {
         let report = state.candidate_report.clone().unwrap_or_default();
         let reviews = state.reviews(&shared.graph());
         text = verdict::feedback(state.base_report.as_ref(), &report, &reviews);
     }
-    let others = failed.iter().filter(|id| !is_check(id) || silent(id));
+    let others = failed
+        .iter()
+        .filter(|id| !is_check(id) || silent(id))
+        .filter(|id| !state.clashes.contains_key(id));
     for (id, outcome) in others.filter_map(|id| Some((id, state.nodes.get(id)?.outcome.as_ref()?)))
     {
         text.push_str(&format!("{id}: {}\n", outcome.summary));

@@ -4,8 +4,32 @@ use std::collections::BTreeMap;
 
 use crate::{
     coordinator::{options::Options, state::RunState},
+    graph::dag::Limits,
     protocol::{ids::AgentId, usage::Micros},
 };
+
+/// What one instance may use of its node's limits, its helpers included: all instances the same, and
+/// together never more than the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Money.
+    pub cost: Option<Micros>,
+    /// Model calls.
+    pub turns: Option<u32>,
+}
+
+impl Share {
+    /// Returns the share of each of so many instances.
+    pub fn of(limits: Limits, instances: usize) -> Self {
+        let count = instances.max(1);
+        let each = u64::try_from(count).unwrap_or(u64::MAX);
+        let turns = u32::try_from(count).unwrap_or(u32::MAX);
+        Self {
+            cost: limits.usd.map(|usd| Micros(usd.0 / each)),
+            turns: limits.turns.map(|all| all / turns),
+        }
+    }
+}
 
 /// Money and tokens promised to calls that are in flight.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -47,6 +71,35 @@ impl Reserved {
         Ok(())
     }
 
+    /// Says why one more call does not fit into the share of the instance that pays for it.
+    pub fn within(
+        &self,
+        share: &Share,
+        state: &RunState,
+        (agent, cost): (&AgentId, Micros),
+    ) -> Result<(), String> {
+        let owner = agent.spends_of();
+        let (spent, turns) = state.spent.get(&owner).copied().unwrap_or_default();
+        let open = self.0.iter().filter(|(other, _)| other.spends_of() == owner && *other != agent);
+        let (open, calls) =
+            open.fold((Micros(0), 0), |(sum, calls), (_, (cost, _))| (sum + *cost, calls + 1));
+        if let Some(cap) = share.cost
+            && cost > cap.saturating_sub(spent + open)
+        {
+            let left = cap.saturating_sub(spent + open);
+            return Err(format!(
+                "the next call may cost {cost}, but only {left} are left of the {cap} that {owner} \
+                 has of its node's `limits`"
+            ));
+        }
+        match share.turns {
+            Some(cap) if turns.saturating_add(calls) >= cap => Err(format!(
+                "the {cap} model calls that {owner} has of its node's `limits` are used up"
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Gives back what an agent had reserved; its result is in the journal or there is none.
     pub fn release(&mut self, agent: &AgentId) {
         self.0.remove(agent);
@@ -78,7 +131,7 @@ mod tests {
     use super::*;
     use crate::protocol::{
         event::{Event, Kept, Paid, What},
-        ids::RunId,
+        ids::{NodeId, RunId},
         message::StopReason,
         usage::Usage,
     };
@@ -94,6 +147,26 @@ mod tests {
         assert_eq!(reserved.take(&options, &state, (&b, Micros(20), 0)), Ok(()));
         reserved.release(&a);
         assert_eq!(reserved.take(&options, &state, (&a, Micros(50), 0)), Ok(()));
+    }
+
+    #[test]
+    fn siblings_share_what_their_node_has_and_helpers_spend_their_askers_share() {
+        let limits = Limits { usd: Some(Micros(100)), minutes: None, turns: Some(7) };
+        let share = Share::of(limits, 3);
+        assert_eq!(share, Share { cost: Some(Micros(33)), turns: Some(2) });
+        let mut state = RunState::default();
+        state.spent.insert(NodeId::new("w.0"), (Micros(20), 1));
+        let mut reserved = Reserved::default();
+        let [own, helper, other] = ["w.0@1", "w.0~x@1", "w.1@1"].map(AgentId::new);
+        let fits = |reserved: &Reserved, agent: &AgentId, cost| {
+            reserved.within(&share, &state, (agent, Micros(cost)))
+        };
+        assert!(fits(&reserved, &own, 14).is_err() && fits(&reserved, &own, 13).is_ok());
+        assert!(fits(&reserved, &other, 33).is_ok());
+        let options = Options::default();
+        reserved.take(&options, &state, (&own, Micros(5), 0)).unwrap();
+        let told = fits(&reserved, &helper, 1).unwrap_err();
+        assert!(told.contains("the 2 model calls that w.0 has"), "{told}");
     }
 
     #[test]

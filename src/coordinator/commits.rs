@@ -5,19 +5,21 @@ use std::sync::PoisonError;
 use crate::{
     coordinator::{
         brief::Brief,
-        jobs::message,
+        jobs::{message, part_message},
         redact::{Shown, refusal, tripped},
         shared::{self, Shared, blocking, broken},
     },
     git::{
         commit::{self, CommitSpec},
-        diff, refs,
+        diff, narrow, refs,
     },
+    guard::scope,
     protocol::{
         cause::chain,
         event::{Level, What},
         ids::{Key, Oid},
         outcome::{Failure, Outcome},
+        part::Part,
         report::{DiffStat, RunEnd},
     },
     subagent::housing::Lodging,
@@ -58,21 +60,27 @@ async fn write(
     brief: &Brief,
     lodging: &Lodging,
 ) -> Result<Option<Written>, RunEnd> {
-    append(shared, brief, What::CommitIntent { branch: shared.branch() }).await?;
-    let (repo, base) = (shared.repo.clone(), shared.started.base.clone());
-    let (base_tree, message) = (shared.base_tree.clone(), message(shared));
+    append(shared, brief, What::CommitIntent { branch: brief.branch(shared) }).await?;
+    let (repo, root) = (shared.repo.clone(), brief.root(shared).clone());
+    let (message, scope) = match &brief.part {
+        Some(part) => (part_message(shared, part.headline()), part.scope.clone()),
+        None => (message(shared), Vec::new()),
+    };
     let tracker = lodging.tracker.clone().expect("a writer's lodging has a tracker");
     let made = blocking(move || -> Result<Option<Written>, String> {
         let mut tracker = tracker.lock().unwrap_or_else(PoisonError::into_inner);
         tracker.snapshot().map_err(|error| chain(&error))?;
         let tree = tracker.whole().map_err(|error| chain(&error))?;
-        if tree == base_tree {
+        let from = repo.tree_of(&root).map_err(|error| chain(&error))?;
+        let kept = narrow::narrow(&repo, (&from, &tree), &|path| scope::holds(&scope, path));
+        let (tree, strayed) = kept.map_err(|error| chain(&error))?;
+        if tree == from {
             return Ok(None);
         }
         let identity = repo.identity();
-        let spec = CommitSpec { tree, parents: vec![base], message, identity };
+        let spec = CommitSpec { tree, parents: vec![root], message, identity };
         let commit = commit::write(&repo, &spec).map_err(|error| chain(&error))?;
-        Ok(Some((commit, tracker.derived())))
+        Ok(Some((commit, tracker.derived().into_iter().chain(strayed).collect())))
     });
     made.await.map_err(RunEnd::Infrastructure)
 }
@@ -84,9 +92,9 @@ pub(super) async fn record(
     (commit, left_out): (&Oid, Vec<String>),
 ) -> Result<(), RunEnd> {
     let (repo, to) = (shared.repo.clone(), commit.clone());
-    let (base, branch) = (shared.started.base.clone(), shared.branch());
+    let (base, branch) = (brief.root(shared).clone(), brief.branch(shared));
     let before = brief.commit.clone();
-    let (rules, texts) = (shared.rules.clone(), words(shared));
+    let (rules, texts) = (shared.rules.clone(), words(shared, brief));
     let tripwire = shared.options.tripwire.clone();
     let looked = blocking(move || -> Result<_, String> {
         let shown = Shown { range: (&base, &to), texts };
@@ -119,18 +127,19 @@ pub(super) async fn record(
         let text = ATTRIBUTES.to_owned();
         append(shared, brief, What::Note { level: Level::Info, text }).await?;
     }
-    let (commit, branch) = (commit.clone(), shared.branch());
+    let (commit, branch) = (commit.clone(), brief.branch(shared));
     let made = What::CommitMade { commit, branch, stat, tests_touched, left_out };
     append(shared, brief, made).await
 }
 
 /// Returns what a commit of this run shows besides its files.
-fn words(shared: &Shared) -> Vec<(&'static str, String)> {
+fn words(shared: &Shared, brief: &Brief) -> Vec<(&'static str, String)> {
     let identity = shared.repo.identity();
     vec![
-        ("the branch name", shared.branch()),
+        ("the branch name", brief.branch(shared)),
         ("the target's name", shared.started.target.clone()),
         ("the commit message, which holds the issue", message(shared)),
+        ("the title of its part", brief.part.as_ref().map_or("", Part::headline).to_owned()),
         ("the commit's author", format!("{} <{}>", identity.name, identity.email)),
     ]
 }
@@ -140,7 +149,7 @@ fn sets_attributes(stat: &DiffStat) -> bool {
 }
 
 /// Points a ref of ours at a commit, wherever it stood; nobody else moves it.
-fn point(repo: &crate::git::repo::Repo, name: &str, to: &Oid) -> Result<(), String> {
+pub(super) fn point(repo: &crate::git::repo::Repo, name: &str, to: &Oid) -> Result<(), String> {
     let from = refs::value(repo, name).map_err(|error| chain(&error))?;
     if from.as_ref() == Some(to) {
         return Ok(());

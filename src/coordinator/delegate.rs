@@ -21,7 +21,7 @@ use crate::{
     },
     protocol::{
         event::{Event, What},
-        ids::{AgentId, NodeId},
+        ids::{AgentId, NodeId, Oid},
         outcome::Outcome,
         task::{AgentKind, Mode, Phase},
     },
@@ -93,7 +93,10 @@ pub(super) async fn run(shared: Arc<Shared>, asked: Asked) {
         let _ = reply.send(Err(error.to_string()));
         return;
     }
-    let brief = Brief { earlier, ..brief((&id, mode(&shared.graph(), &id)), question, reins) };
+    let brief = Brief {
+        earlier,
+        ..brief(&shared.started.base, (&id, mode(&shared.graph(), &id)), question, reins)
+    };
     let answer = match unit::outcome(&shared, &brief).await {
         Ok((outcome, _)) if unit::unfinished(&outcome, &brief.reins).is_some() => {
             Err(outcome.summary)
@@ -119,7 +122,7 @@ fn mode(graph: &Graph, id: &NodeId) -> Option<Mode> {
     }
 }
 
-fn brief((id, mode): (&NodeId, Option<Mode>), question: String, reins: Reins) -> Brief {
+fn brief(base: &Oid, (id, mode): (&NodeId, Option<Mode>), question: String, reins: Reins) -> Brief {
     let tools = ["read", "read_many", "glob", "grep", "tree", "outline", "git"];
     let tools = tools.iter().chain(&["report_finding", "finish"]);
     let work = Work::Agent(AgentWork {
@@ -142,6 +145,7 @@ fn brief((id, mode): (&NodeId, Option<Mode>), question: String, reins: Reins) ->
         takes: Vec::new(),
         gives: BTreeMap::new(),
         when: None,
+        limits: None,
         on_failure: None,
         optional: true,
     };
@@ -156,6 +160,10 @@ fn brief((id, mode): (&NodeId, Option<Mode>), question: String, reins: Reins) ->
         carries: serde_json::Map::new(),
         candidate: None,
         commit: None,
+        ground: base.clone(),
+        begin: base.clone(),
+        part: None,
+        parts: Vec::new(),
         context: None,
         base_report: None,
         earlier: Vec::new(),
@@ -182,7 +190,8 @@ mod tests {
         assert_eq!(mode("b~1f3a9c00"), None);
         let token = CancellationToken::new();
         let reins = Reins::new(&token, &token);
-        let brief = brief((&NodeId::new("a.1~x"), mode("a.1~x")), String::new(), reins);
+        let brief =
+            brief(&Oid::new("b"), (&NodeId::new("a.1~x"), mode("a.1~x")), String::new(), reins);
         assert!(matches!(&brief.node.work, Work::Agent(a) if a.mode == Some(Mode::Default)));
     }
 }

@@ -46,6 +46,7 @@ use crate::{
         outcome::Outcome,
         report::RunEnd,
         request::{self, Approval, Request, Reservation},
+        usage::Micros,
     },
 };
 
@@ -256,17 +257,24 @@ impl Dispatcher {
         Ok(())
     }
 
+    fn reserve(&mut self, (agent, cost, tokens): (&AgentId, Micros, u64)) -> Reservation {
+        if self.busy.stop.is_some() {
+            return Reservation::Refused("the run is stopping".to_owned());
+        }
+        let share = self.state.share(&self.shared.graph(), agent);
+        let within = |share| self.reserved.within(&share, &self.state, (agent, cost));
+        if let Some(Err(why)) = share.map(within) {
+            return Reservation::Spent(why);
+        }
+        let granted = self.reserved.take(&self.shared.options, &self.state, (agent, cost, tokens));
+        granted.map_or_else(Reservation::Refused, |()| Reservation::Granted)
+    }
+
     fn request(&mut self, request: Request) {
         match request {
             Request::Reserve { agent, cost, tokens, reply } => {
                 let ask = (&agent, cost, tokens);
-                let granted = if self.busy.stop.is_some() {
-                    Err("the run is stopping".to_owned())
-                } else {
-                    self.reserved.take(&self.shared.options, &self.state, ask)
-                };
-                let _ = reply
-                    .send(granted.map_or_else(Reservation::Refused, |()| Reservation::Granted));
+                let _ = reply.send(self.reserve(ask));
             }
             Request::Release { agent } => self.reserved.release(&agent),
             Request::Approve { question, reply } => match &self.wires.asks {
@@ -373,6 +381,10 @@ impl Dispatcher {
             }
             Effect::Skip(id, why) => {
                 journal.append(Some(&id), None, What::NodeSkipped { why }).await?;
+            }
+            Effect::Park(id, why) => {
+                let what = brief::parked(&self.shared, &self.state, &id, &why);
+                journal.append(Some(&id), None, what).await?;
             }
             Effect::Run(id) => self.run_unit(id),
             Effect::Begin(job) => self.begin(job),

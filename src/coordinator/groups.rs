@@ -6,14 +6,17 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::{
-    coordinator::state::{NodeRun, RunState, is_terminal},
+    coordinator::{
+        budget::Share,
+        state::{NodeRun, RunState, is_terminal},
+    },
     graph::{
         dag::Graph,
-        node::{Each, MAX_INSTANCES, Node},
+        node::{Each, Node},
         ready::NodeState,
     },
     protocol::{
-        ids::NodeId,
+        ids::{AgentId, NodeId},
         outcome::{Finding, Review},
         task::Phase,
     },
@@ -27,7 +30,7 @@ impl RunState {
             Some(Each::Number(count)) => *count,
             Some(Each::Items(items)) => items.len(),
             Some(Each::Carry { node: from, name }) => match self.carry(graph, from, name)? {
-                Value::Array(items) => items.len().min(MAX_INSTANCES),
+                Value::Array(items) => items.len().min(node.most()),
                 _ => 0,
             },
         };
@@ -75,7 +78,11 @@ impl RunState {
             return NodeState::Skipped;
         }
         let Some(ids) = self.instances(graph, node) else { return NodeState::Waiting };
-        let states: Vec<NodeState> = ids.iter().map(|id| self.state_of(id)).collect();
+        let stands = |id: &NodeId| match self.state_of(id) {
+            NodeState::Succeeded if node.is_split() && !self.is_joined(id) => NodeState::Running,
+            state => state,
+        };
+        let states: Vec<NodeState> = ids.iter().map(stands).collect();
         let is = |state| move |other: &NodeState| *other == state;
         if states.iter().all(is(NodeState::Waiting)) && !states.is_empty() {
             NodeState::Waiting
@@ -91,6 +98,14 @@ impl RunState {
     /// Returns where all nodes stand, by node id.
     pub fn groups(&self, graph: &Graph) -> BTreeMap<String, NodeState> {
         graph.nodes.iter().map(|node| (node.id.clone(), self.group(graph, node))).collect()
+    }
+
+    /// Returns what an agent may use of its node's limits, if these are set.
+    pub fn share(&self, graph: &Graph, agent: &AgentId) -> Option<Share> {
+        let owner = agent.spends_of();
+        let node = graph.get(owner.place().0)?;
+        let count = self.instances(graph, node)?.len();
+        Some(Share::of(node.limits?, count))
     }
 
     /// Returns the reviews of the current candidate; none when the graph has no reviewers.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     coordinator::{
-        key,
+        joining, key,
         plan::Job,
         shared::{self, Ended, Shared, blocking, broken},
         state::{Candidate, RunState},
@@ -15,9 +15,9 @@ use crate::{
     },
     protocol::{
         cause::chain,
-        event::{CheckedTree, Level, What},
+        event::{Level, What},
         ids::{AgentId, NodeId, Oid},
-        report::{CheckEnd, CheckReport, RunEnd},
+        report::{CheckEnd, CheckReport, CheckedTree, RunEnd},
     },
     sandbox::{grants::Grants, place::Place},
     subagent::housing::Wish,
@@ -32,6 +32,7 @@ pub(super) async fn run(shared: Arc<Shared>, state: RunState, job: Job) -> Ended
     let result = match job {
         Job::CheckBase => check_base(&shared).await,
         Job::CheckCandidate => check_candidate(&shared, &state).await,
+        Job::Join => joining::join(&shared, &state).await,
         Job::MakeCandidate => make_candidate(&shared, &state).await,
         Job::Land => land(&shared, &state).await,
     };
@@ -207,11 +208,25 @@ fn gone(target: &str, at: &Oid) -> RunEnd {
 /// Returns the message of the commit that lands.
 pub(super) fn message(shared: &Shared) -> String {
     let text = shared.started.task.text.trim();
-    let title: String = text.lines().next().unwrap_or("change").chars().take(72).collect();
+    let title = title(text);
     let rest = if text.len() > title.len() { format!("\n\n{text}") } else { String::new() };
+    format!("{title}{rest}\n\n{}", trailers(shared))
+}
+
+/// Returns the message of a commit that holds a part.
+pub(super) fn part_message(shared: &Shared, headline: &str) -> String {
+    let headline = if headline.is_empty() { &shared.started.task.text } else { headline };
+    format!("{}\n\n{}", title(headline), trailers(shared))
+}
+
+fn title(text: &str) -> String {
+    text.trim().lines().next().unwrap_or("change").chars().take(72).collect()
+}
+
+fn trailers(shared: &Shared) -> String {
     let helpers: String =
         shared.workers.keys().map(|name| format!("Assisted-by: {name}\n")).collect();
-    format!("{title}{rest}\n\nGrafter-Run: {}\n{TRAILER}\n{helpers}", shared.run)
+    format!("Grafter-Run: {}\n{TRAILER}\n{helpers}", shared.run)
 }
 
 async fn land(shared: &Shared, state: &RunState) -> Result<(), RunEnd> {

@@ -110,16 +110,17 @@ impl Member<'_> {
 
     /// The commit the agent's tree stands at when it begins.
     ///
-    /// A repair goes on from the work that failed; a model that answers in text begins at the base
-    /// again, because a fresh sample beats mending what a weak one left.
+    /// A repair goes on from the work that failed; a model that answers in text begins where it
+    /// began before, because a fresh sample beats mending what a weak one left. A part begins on
+    /// what is joined of the others.
     fn start(&self) -> Oid {
-        let base = &self.shared.started.base;
-        match (self.brief.node.phase, &self.brief.candidate, &self.brief.commit) {
+        let brief = self.brief;
+        let goes_on = self.format() == EditFormat::Tools && brief.part.is_none();
+        match (brief.node.phase, &brief.candidate, &brief.commit) {
             (Phase::Verification, Some(made), _) => made.candidate.clone(),
-            (Phase::Implementation, _, Some(commit)) if self.format() == EditFormat::Tools => {
-                commit.clone()
-            }
-            _ => base.clone(),
+            (Phase::Implementation, _, Some(commit)) if goes_on => commit.clone(),
+            (Phase::Implementation, ..) => brief.begin.clone(),
+            _ => self.shared.started.base.clone(),
         }
     }
 
@@ -188,10 +189,14 @@ impl Member<'_> {
         let lodging = match brief.node.phase {
             Phase::Research | Phase::Synthesis => shared.housing.reader(&base).await,
             Phase::Implementation => {
-                let branch = Some(shared.branch());
+                let branch = Some(brief.branch(shared));
                 let grants = self.worker()?.map(|worker| worker.grants.clone());
                 let grants = grants.unwrap_or_default();
-                let wish = Wish { name: "writer".into(), commit: base, branch, grants };
+                let name = match brief.part {
+                    Some(_) => format!("writer-{}", brief.id),
+                    None => "writer".to_owned(),
+                };
+                let wish = Wish { name, commit: brief.ground.clone(), branch, grants };
                 shared.housing.writer(who, &wish).await
             }
             Phase::Verification => {
@@ -241,6 +246,7 @@ impl Member<'_> {
                 phase: brief.node.phase,
                 gives: gives.collect(),
                 findings: brief.findings.clone(),
+                continues: brief.part.is_none() && brief.begin != shared.started.base,
             },
             edit_format: self.format(),
             limits: Limits {
@@ -249,7 +255,7 @@ impl Member<'_> {
             },
             temperature: self.agent.temperature(brief.attempt),
             base: self.start(),
-            branch: self.writes().then(|| shared.branch()),
+            branch: self.writes().then(|| brief.branch(shared)),
             earlier: brief.earlier.clone(),
         }
     }
@@ -275,11 +281,12 @@ impl Member<'_> {
             phase: brief.node.phase,
             interactive: shared.interactive,
             rules: shared.rules.clone(),
+            scope: brief.part.as_ref().map(|part| part.scope.clone()).unwrap_or_default(),
         };
         Desk {
             place: lodging.place.clone(),
             repo: shared.repo.clone(),
-            base: shared.started.base.clone(),
+            base: brief.root(shared).clone(),
             at: self.start(),
             tracker: lodging.tracker.clone(),
             checks: shared.options.checks.clone(),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     guard::tripwire::Tripwire,
     protocol::{
+        ids::Oid,
         report::Check,
         task::{EditFormat, Mode},
         usage::Micros,
@@ -49,6 +50,9 @@ pub struct Options {
     /// settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
+    /// The commit since which agents that only read see what has changed, up to the base.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Oid>,
     /// What gives an alarm in this run; nothing unless a user wants that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tripwire: Option<Tripwire>,
@@ -92,6 +96,7 @@ impl Default for Options {
             share: vec![".venv".to_owned(), "node_modules".to_owned()],
             sign: false,
             worker: None,
+            since: None,
             tripwire: None,
         }
     }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     coordinator::{
         options::{Options, Unverified},
+        parts::Basis,
         schedule,
         state::{CHECKS, NodeRun, RunState, is_delegate, is_terminal},
     },
@@ -34,6 +35,8 @@ pub enum Job {
     CheckBase,
     /// Checks run on a candidate that no node of the workflow has checked.
     CheckCandidate,
+    /// A part is being joined with the others.
+    Join,
     /// A candidate is being built.
     MakeCandidate,
     /// The target is being moved.
@@ -60,6 +63,8 @@ pub enum Effect {
     Start(NodeId),
     /// Journal that a node's condition does not hold.
     Skip(NodeId, String),
+    /// Journal that a part is given up.
+    Park(NodeId, String),
     /// Begin the unit of an instance that the journal says is running.
     Run(NodeId),
     /// Begin a job.
@@ -89,6 +94,7 @@ pub fn step(graph: &Graph, options: &Options, state: &RunState, busy: &Busy) -> 
         return end;
     }
     let mut effects = orphans(state, busy);
+    effects.extend(state.settle_clashes());
     effects.extend(jobs(graph, options, state, busy));
     effects.extend(starts(graph, options, state, busy));
     if effects.is_empty() && busy.units.is_empty() && busy.jobs.is_empty() {
@@ -144,6 +150,7 @@ fn jobs(graph: &Graph, options: &Options, state: &RunState, busy: &Busy) -> Vec<
     };
     let writes = graph.nodes.iter().any(Node::writes);
     begin(writes && !options.checks.is_empty() && state.base_report.is_none(), Job::CheckBase);
+    begin(state.next_part(graph).is_some(), Job::Join);
     begin(wants_candidate(graph, state), Job::MakeCandidate);
     let interrupted = state.landing.is_some() && !state.landed;
     begin(interrupted, Job::Land);
@@ -174,8 +181,16 @@ fn starts(graph: &Graph, options: &Options, state: &RunState, busy: &Busy) -> Ve
         }
         for id in state.instances(graph, node).unwrap_or_default() {
             let waiting = state.state_of(&id) == NodeState::Waiting && !busy.units.contains(&id);
-            if waiting && behind(state, node, &id).is_none() && slots.take(node.phase) {
-                effects.push(Effect::Start(id));
+            match state.basis(graph, &id) {
+                Basis::Lost(other) if waiting => {
+                    effects.push(Effect::Park(id, format!("it builds on {other}, which failed")));
+                }
+                Basis::Joined
+                    if waiting && behind(state, node, &id).is_none() && slots.take(node) =>
+                {
+                    effects.push(Effect::Start(id));
+                }
+                _ => {}
             }
         }
     }
@@ -302,6 +317,9 @@ fn unstartable(state: &RunState) -> Option<String> {
 }
 
 fn judged(graph: &Graph, options: &Options, state: &RunState) -> Effect {
+    if graph.is_report() {
+        return Effect::Finish(RunEnd::Reported);
+    }
     if state.commit.is_none() {
         return Effect::Finish(RunEnd::NotResolved("the workflow made no commit".to_owned()));
     }

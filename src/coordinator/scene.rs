@@ -61,14 +61,18 @@ pub(super) async fn scene(
     vars.insert("fork_tools".into(), json!(if fork { &agent.tools[..] } else { &[] }));
     vars.insert("feedback".into(), json!(cleaned(&feedback(shared, brief)?)));
     vars.insert("base_failures".into(), json!(""));
-    let (repo, base) = (shared.repo.clone(), shared.started.base.clone());
-    let change = change(brief);
-    let focus = (format != EditFormat::Tools).then(|| shared.started.task.text.clone());
+    vars.insert("parts".into(), json!(brief.parts));
+    let (repo, base) = (shared.repo.clone(), brief.ground.clone());
+    let change = change(shared, brief);
+    let text = brief.part.as_ref().map_or(&shared.started.task.text, |part| &part.text);
+    let focus = (format != EditFormat::Tools).then(|| (brief.begin.clone(), text.clone()));
     let seen = blocking(move || look(&repo, &base, (change, focus)));
     let seen = seen.await.map_err(RunEnd::Infrastructure)?;
     vars.insert("repo_facts".into(), json!(seen.facts));
     vars.insert("tests_touched".into(), json!(touched::tests_touched(&seen.diff)));
     vars.insert("diff".into(), json!(cut(&cleaned(&seen.diff))));
+    let again = if brief.part.is_some() { cut(&cleaned(&seen.diff)) } else { String::new() };
+    vars.insert("again".into(), json!(again));
     let files = seen.files.iter().map(|(path, content)| json!({"path": path, "content": content}));
     vars.insert("files".into(), Value::Array(files.collect()));
     let mut scene =
@@ -88,11 +92,18 @@ fn feedback(shared: &Shared, brief: &Brief) -> Result<String, RunEnd> {
     Ok(fetched.map_err(|error| broken(&error))?.unwrap_or_default())
 }
 
-/// The commit whose difference to the base this agent is about, if there is one.
-fn change(brief: &Brief) -> Option<Oid> {
+/// A commit before and one after.
+type Change = (Oid, Oid);
+/// Where files are looked for that are about a text.
+type Focus = (Oid, String);
+
+/// The commits whose difference this agent is about, if there is one.
+fn change(shared: &Shared, brief: &Brief) -> Option<Change> {
+    let ground = brief.ground.clone();
     match (brief.node.phase, &brief.candidate) {
-        (Phase::Verification, Some(made)) => Some(made.candidate.clone()),
-        (Phase::Implementation, _) => brief.commit.clone(),
+        (Phase::Verification, Some(made)) => Some((ground, made.candidate.clone())),
+        (Phase::Implementation, _) => Some((ground, brief.commit.clone()?)),
+        (Phase::Research | Phase::Synthesis, _) => Some((shared.options.since.clone()?, ground)),
         _ => None,
     }
 }
@@ -114,16 +125,16 @@ struct Seen {
 fn look(
     repo: &crate::git::repo::Repo,
     base: &Oid,
-    (change, focus): (Option<Oid>, Option<String>),
+    (change, focus): (Option<Change>, Option<Focus>),
 ) -> Result<Seen, String> {
     let facts = facts::facts(repo, base).map_err(|error| chain(&error))?;
     let diff = match &change {
-        Some(commit) => diff::unified(repo, base, commit).map_err(|error| chain(&error))?,
+        Some((from, to)) => diff::unified(repo, from, to).map_err(|error| chain(&error))?,
         None => String::new(),
     };
     let files = match focus {
-        Some(task) => {
-            let all = facts::sources(repo, base).map_err(|error| chain(&error))?;
+        Some((begin, task)) => {
+            let all = facts::sources(repo, &begin).map_err(|error| chain(&error))?;
             focus::pick(&task, all)
         }
         None => Vec::new(),

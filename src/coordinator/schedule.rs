@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::{
     coordinator::state::{RunState, is_delegate},
-    graph::{dag::Graph, ready::NodeState},
-    protocol::{ids::NodeId, task::Phase},
+    graph::{dag::Graph, node::Node, ready::NodeState},
+    protocol::ids::NodeId,
 };
 
 /// Permits that are still free.
@@ -27,15 +27,15 @@ impl Slots {
         // others gives them its own.
         let works = |id: &&NodeId| is_running(id) && !is_delegate(id) && !waiting.contains(*id);
         let running = state.nodes.keys().filter(works).count();
-        let mut writers = graph.nodes.iter().filter(|node| node.phase == Phase::Implementation);
+        let mut writers = graph.nodes.iter().filter(|node| shares_tree(node));
         let writing = writers
             .any(|node| state.instances(graph, node).unwrap_or_default().iter().any(is_running));
         Self { agents: max_agents.max(1).saturating_sub(running), writer_free: !writing }
     }
 
-    /// Takes a permit for an instance of that phase, if there is one.
-    pub fn take(&mut self, phase: Phase) -> bool {
-        let writes = phase == Phase::Implementation;
+    /// Takes a permit for an instance of that node, if there is one.
+    pub fn take(&mut self, node: &Node) -> bool {
+        let writes = shares_tree(node);
         if self.agents == 0 || (writes && !self.writer_free) {
             return false;
         }
@@ -43,4 +43,9 @@ impl Slots {
         self.writer_free &= !writes;
         true
     }
+}
+
+/// Returns whether it writes the run's tree, which has one writer; each part has a tree of its own.
+fn shares_tree(node: &Node) -> bool {
+    node.writes() && !node.is_split()
 }

@@ -13,10 +13,11 @@ use crate::{
     },
     graph::ready::NodeState,
     protocol::{
-        event::{CheckedTree, Event, Level, What},
+        event::{Event, Level, What},
         ids::{AgentId, NodeId, Oid, RunId},
         outcome::Outcome,
-        report::RunEnd,
+        part::Parked,
+        report::{CheckedTree, RunEnd},
         task::{AgentKind, EditFormat, Phase},
     },
 };
@@ -32,8 +33,8 @@ fn a_writer_whose_model_answers_in_text_began_with_or_without_what_is_red_alread
 }
 
 #[test]
-fn with_luck_all_three_workflows_land() {
-    for workflow in ["resolve", "solo", "small"] {
+fn with_luck_all_workflows_land() {
+    for workflow in ["resolve", "solo", "small", "refactor"] {
         let mut world = World::new(workflow, Vec::new());
         assert!(matches!(world.play(0), RunEnd::Landed { .. }), "{workflow}");
     }
@@ -196,13 +197,57 @@ fn a_landing_that_ended_while_the_run_was_stopping_is_its_end() {
     assert_eq!(effects, [Effect::Finish(landed.expect("it has landed"))]);
 }
 
+/// Returns who was joined, given up or sent back, in order.
+fn parts(world: &World) -> Vec<String> {
+    let told = world.events.iter().filter_map(|event| {
+        let id = event.node.as_ref().map(NodeId::as_str).unwrap_or_default();
+        match &event.what {
+            What::PartJoined { .. } => Some(format!("{id} joined")),
+            What::PartParked(Parked { why }) => Some(format!("{id} parked: {why}")),
+            What::NodesReset { nodes, .. } => Some(format!("{} again", nodes[0])),
+            _ => None,
+        }
+    });
+    told.collect()
+}
+
+#[test]
+fn parts_are_joined_in_the_order_of_their_list_and_begin_on_what_they_build_on() {
+    let mut world = World::new("refactor", Vec::new());
+    assert!(matches!(world.play(0), RunEnd::Landed { .. }));
+    assert_eq!(parts(&world), ["write.0 joined", "write.1 joined", "write.2 joined"]);
+    let id = |n: u32| NodeId::new(format!("write.{n}"));
+    let ground = |n: u32| world.state.ground(&world.graph, &id(n)).expect("it begins somewhere");
+    assert_eq!((ground(0), ground(1)), (Oid::new("base"), Oid::new("base")));
+    assert_eq!(ground(2), world.state.joined[0].1, "on the first part, not on the second");
+}
+
+#[test]
+fn a_part_that_does_not_merge_is_done_once_more_and_then_given_up() {
+    // The planner and both first writers do well; joining the first part does not, twice.
+    let mut world = World::new("refactor", Vec::new());
+    world.options.max_agents = 1;
+    world.clash = vec![("write.0", 2), ("write.1", 1)];
+    assert!(matches!(world.play(0), RunEnd::Landed { .. }));
+    assert_eq!(
+        parts(&world),
+        [
+            "write.0 again",
+            "write.0 parked: does not merge, twice: conflict in a",
+            "write.2 parked: it builds on write.0, which failed",
+            "write.1 again",
+            "write.1 joined",
+        ]
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn every_luck_ends_and_every_record_folds(
         luck in prop::collection::vec(prop::bool::weighted(0.7), 0..40),
         dies_every in 0usize..6,
-        workflow in prop::sample::select(vec!["resolve", "solo", "small", "branching"]),
+        workflow in prop::sample::select(vec!["resolve", "solo", "small", "refactor", "review", "branching"]),
         risky in prop::collection::vec(any::<bool>(), 0..4),
     ) {
         let luck = luck.into_iter().map(|good| if good { Luck::Good } else { Luck::Bad });
@@ -212,7 +257,10 @@ proptest! {
         let end = world.play(if dies_every < 2 { 0 } else { dies_every + 2 });
         let known = matches!(
             end,
-            RunEnd::Landed { .. } | RunEnd::NotResolved(_) | RunEnd::Conflict(_)
+            RunEnd::Landed { .. }
+                | RunEnd::Reported
+                | RunEnd::NotResolved(_)
+                | RunEnd::Conflict(_)
         );
         prop_assert!(known, "ended otherwise");
     }

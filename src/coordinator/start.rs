@@ -314,6 +314,7 @@ fn over(past: &[Event]) -> Option<String> {
         Some(What::RunFinished { end: RunEnd::Landed { commit, branch, .. }, .. }) => {
             Some(format!("{} landed on {branch}", commit.short()))
         }
+        Some(What::RunFinished { end: RunEnd::Reported, .. }) => Some("it has reported".to_owned()),
         Some(What::RunFinished {
             end: RunEnd::NotResolved(why) | RunEnd::Conflict(why), ..
         }) => Some(why.clone()),

@@ -9,10 +9,11 @@ use crate::{
     coordinator::told::Told,
     graph::ready::NodeState,
     protocol::{
-        event::{CheckedTree, Event, Kept, What},
+        event::{Event, Kept, What},
         ids::{AgentId, NodeId, Oid},
-        outcome::{Outcome, Status},
-        report::{CheckReport, DiffStat, RunEnd, Verdict},
+        outcome::{Failure, Outcome, Status},
+        part::{Clashed, Joined, Parked},
+        report::{CheckReport, CheckedTree, DiffStat, RunEnd, Verdict},
         started::RunStarted,
         task::Phase,
         usage::{Micros, Usage},
@@ -35,6 +36,8 @@ pub struct NodeRun {
     pub attempt: u32,
     /// What it returned last.
     pub outcome: Option<Outcome>,
+    /// The last commit it made, whatever became of it.
+    pub commit: Option<Oid>,
     /// What sent it back, for the next or the running attempt.
     pub feedback: Option<Kept>,
     /// Whether the running attempt has had an answer of its model.
@@ -93,6 +96,10 @@ pub struct RunState {
     pub commit: Option<Oid>,
     /// Lines changed by that commit.
     pub stat: DiffStat,
+    /// Parts that are joined, in that order, each with the work joined so far.
+    pub joined: Vec<(NodeId, Oid)>,
+    /// Parts that do not merge with what is joined, with the paths in conflict.
+    pub clashes: BTreeMap<NodeId, Vec<String>>,
     /// The candidate made of it.
     pub candidate: Option<Candidate>,
     /// Paths in conflict with the tip, if the last commit does not merge.
@@ -115,6 +122,8 @@ pub struct RunState {
     pub cost: Micros,
     /// Model calls so far.
     pub turns: u32,
+    /// What each instance and its helpers have used or may have: money and model calls.
+    pub spent: BTreeMap<NodeId, (Micros, u32)>,
     /// Reservations of calls that have neither an answer nor a failure yet.
     pub open: BTreeMap<(AgentId, u32), (Micros, u64)>,
     /// What may have been paid besides: reservations of calls that were in flight when a process
@@ -157,7 +166,8 @@ impl RunState {
                 }
                 self.end = None;
                 self.cancelled = false;
-                std::mem::take(&mut self.open).into_values().for_each(|sent| self.lose(sent));
+                let open = std::mem::take(&mut self.open);
+                open.into_iter().for_each(|((agent, _), sent)| self.lose(&agent, sent));
             }
             What::CancelAsked => self.cancelled = true,
             What::RunFinished { end, .. } => self.end = Some(end.clone()),
@@ -168,6 +178,9 @@ impl RunState {
             What::ModelResult { turn, usage, cost, .. } => {
                 self.answered(event, *turn, (*usage, *cost));
                 self.turns += 1;
+                if let Some(agent) = &event.agent {
+                    self.charge(agent, Micros(0)).1 += 1;
+                }
                 if let Some(node) = event.node.as_ref().and_then(|id| self.nodes.get_mut(id)) {
                     node.answered = true;
                 }
@@ -176,14 +189,17 @@ impl RunState {
                 let (reserved, tokens) = self.answered(event, *turn, (*usage, *cost));
                 // What it used is a guess where an answer broke off; nobody knows what is billed.
                 if *usage != Usage::default() {
-                    let rest = tokens.saturating_sub(usage.total());
-                    self.maybe.0 += reserved.saturating_sub(*cost);
-                    self.maybe.1 = self.maybe.1.saturating_add(rest);
+                    let rest =
+                        (reserved.saturating_sub(*cost), tokens.saturating_sub(usage.total()));
+                    event.agent.iter().for_each(|agent| self.lose(agent, rest));
                 }
             }
             What::WorkerResult(end) => {
                 self.usage += end.usage;
                 self.cost += end.cost.unwrap_or_default();
+                event.agent.iter().for_each(|agent| {
+                    self.charge(agent, end.cost.unwrap_or_default());
+                });
             }
             What::NodesReset { nodes, feedback } => self.reset(nodes, feedback),
             What::NodesAdded { .. } => self.added.extend(Added::of(event)),
@@ -206,6 +222,9 @@ impl RunState {
     ) -> (Micros, u64) {
         self.usage += usage;
         self.cost += cost;
+        event.agent.iter().for_each(|agent| {
+            self.charge(agent, cost);
+        });
         let sent = event.agent.clone().and_then(|agent| self.open.remove(&(agent, turn)));
         sent.unwrap_or_default()
     }
@@ -215,10 +234,18 @@ impl RunState {
         let own = [agent.clone(), agent.classifier()];
         let left: Vec<_> =
             self.open.extract_if(.., |(agent, _), _| own.contains(agent)).map(|it| it.1).collect();
-        left.into_iter().for_each(|sent| self.lose(sent));
+        left.into_iter().for_each(|sent| self.lose(agent, sent));
     }
 
-    fn lose(&mut self, (cost, tokens): (Micros, u64)) {
+    /// Counts money on the share that an agent spends, and returns the share.
+    fn charge(&mut self, agent: &AgentId, cost: Micros) -> &mut (Micros, u32) {
+        let share = self.spent.entry(agent.spends_of()).or_default();
+        share.0 += cost;
+        share
+    }
+
+    fn lose(&mut self, agent: &AgentId, (cost, tokens): (Micros, u64)) {
+        self.charge(agent, cost);
         self.maybe.0 += cost;
         self.maybe.1 = self.maybe.1.saturating_add(tokens);
     }
@@ -255,10 +282,12 @@ impl RunState {
             // What ends after it was sent back, or twice, has nothing to say any more.
             What::NodeFinished { .. } if self.state_of(id) != NodeState::Running => {}
             What::NodeFinished { outcome, .. } => {
-                if let Some(commit) = &outcome.commit {
+                // A part counts once it is joined.
+                if let Some(commit) = outcome.commit.as_ref().filter(|_| !id.is_one_of_many()) {
                     self.set_commit(commit);
                 }
                 let node = self.nodes.entry(id.clone()).or_default();
+                node.commit = outcome.commit.clone().or(node.commit.take());
                 node.state = match outcome.status {
                     Status::Succeeded => NodeState::Succeeded,
                     Status::Failed => NodeState::Failed,
@@ -267,6 +296,20 @@ impl RunState {
             }
             What::NodeSkipped { .. } => {
                 self.nodes.entry(id.clone()).or_default().state = NodeState::Skipped;
+            }
+            What::PartJoined(Joined { commit, stat, .. }) => {
+                self.joined.push((id.clone(), commit.clone()));
+                self.set_commit(commit);
+                self.stat = stat.clone();
+            }
+            What::PartClashed(Clashed { paths, .. }) => {
+                self.clashes.insert(id.clone(), paths.clone());
+            }
+            What::PartParked(Parked { why }) => {
+                self.clashes.remove(id);
+                let node = self.nodes.entry(id.clone()).or_default();
+                node.state = NodeState::Failed;
+                node.outcome = Some(Outcome::failed(Failure::Conflict, why));
             }
             _ => {}
         }
@@ -289,7 +332,7 @@ impl RunState {
             What::ChecksFinished { on: CheckedTree::Candidate, report, .. } => {
                 self.candidate_report = Some(report.clone());
             }
-            What::CommitMade { stat, .. } => self.stat = stat.clone(),
+            What::CommitMade { stat, .. } if !of_part(event) => self.stat = stat.clone(),
             What::CandidateMade { candidate, tree, tip, commit } => {
                 self.conflict = None;
                 self.verdict = None;
@@ -340,8 +383,12 @@ impl RunState {
             node.outcome = None;
             if index == 0 {
                 node.feedback = Some(feedback.clone());
+            } else if node.phase == Some(Phase::Implementation) && id.is_one_of_many() {
+                self.loops.remove(id.as_str());
             }
+            self.clashes.remove(id);
         }
+        self.take_apart(nodes);
         let verifies = |id: &NodeId| {
             self.nodes.get(id).is_some_and(|node| node.phase == Some(Phase::Verification))
         };
@@ -362,6 +409,15 @@ impl RunState {
         self.added.iter().find(|added| added.ids.iter().any(|id| id == node))
     }
 
+    /// Parts that are made again are no longer in the work.
+    fn take_apart(&mut self, nodes: &[NodeId]) {
+        let before = self.joined.len();
+        self.joined.retain(|(part, _)| !nodes.contains(part));
+        if self.joined.len() < before {
+            self.commit = self.joined.last().map(|(_, stock)| stock.clone());
+        }
+    }
+
     /// Returns where an instance stands.
     pub fn state_of(&self, id: &NodeId) -> NodeState {
         self.nodes.get(id).map_or(NodeState::Waiting, |node| node.state)
@@ -371,6 +427,10 @@ impl RunState {
     pub fn took_ms(&self) -> u64 {
         u64::try_from(self.earlier_ms + self.clock.1 - self.clock.0).unwrap_or(0)
     }
+}
+
+fn of_part(event: &Event) -> bool {
+    event.node.as_ref().is_some_and(NodeId::is_one_of_many)
 }
 
 /// Returns whether an instance or a node has ended.

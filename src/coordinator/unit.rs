@@ -17,9 +17,9 @@ use crate::{
     },
     graph::node::Work,
     protocol::{
-        event::{CheckedTree, What},
+        event::What,
         outcome::{Failure, Outcome},
-        report::{RunEnd, Verdict},
+        report::{CheckedTree, RunEnd, Verdict},
     },
     verify::verdict,
 };

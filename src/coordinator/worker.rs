@@ -151,6 +151,7 @@ impl Call<'_> {
             answer = answer => match answer.map_err(|_| Stop::cancelled())? {
                 Reservation::Granted => Ok(()),
                 Reservation::Refused(why) => Err(Stop { failure: Failure::Budget, why }),
+                Reservation::Spent(why) => Err(Stop { failure: Failure::NotResolved, why }),
             },
             () = stop.cancelled() => Err(Stop::cancelled()),
         }

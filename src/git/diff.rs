@@ -36,7 +36,7 @@ pub struct FileStat {
 /// Counts what differs.
 pub fn stat(repo: &Repo, a: &Oid, b: &Oid) -> Result<DiffStat, GitError> {
     let library = repo.open()?;
-    let diff = between(&library, a, b)?;
+    let diff = changed(&library, a, b)?;
     let mut stat = DiffStat::default();
     for (index, delta) in diff.deltas().enumerate() {
         let patch = git2::Patch::from_diff(&diff, index).map_err(GitError::library("compare"))?;
@@ -52,7 +52,7 @@ pub fn stat(repo: &Repo, a: &Oid, b: &Oid) -> Result<DiffStat, GitError> {
 /// Returns the unified diff; bytes that are no UTF-8 are replaced.
 pub fn unified(repo: &Repo, a: &Oid, b: &Oid) -> Result<String, GitError> {
     let library = repo.open()?;
-    let diff = between(&library, a, b)?;
+    let diff = changed(&library, a, b)?;
     let mut bytes = Vec::new();
     diff.print(DiffFormat::Patch, |_, _, line| {
         if matches!(line.origin(), '+' | '-' | ' ') {
@@ -68,7 +68,7 @@ pub fn unified(repo: &Repo, a: &Oid, b: &Oid) -> Result<String, GitError> {
 /// Returns the paths that differ, sorted.
 pub fn changed_paths(repo: &Repo, a: &Oid, b: &Oid) -> Result<Vec<String>, GitError> {
     let library = repo.open()?;
-    Ok(between(&library, a, b)?.deltas().map(|delta| path_of(&delta)).collect())
+    Ok(changed(&library, a, b)?.deltas().map(|delta| path_of(&delta)).collect())
 }
 
 /// A file before and after a change; empty where it is not there.
@@ -89,7 +89,7 @@ pub fn each_changed(
     look: &mut dyn FnMut(&Pair),
 ) -> Result<(), GitError> {
     let library = repo.open()?;
-    for delta in between(&library, a, b)?.deltas() {
+    for delta in changed(&library, a, b)?.deltas() {
         let bytes = |file: git2::DiffFile<'_>| match file.mode() {
             git2::FileMode::Unreadable | git2::FileMode::Commit => Ok(Vec::new()),
             _ => library.find_blob(file.id()).map(|blob| blob.content().to_vec()),
@@ -101,7 +101,7 @@ pub fn each_changed(
     Ok(())
 }
 
-fn between<'r>(library: &'r Repository, a: &Oid, b: &Oid) -> Result<Diff<'r>, GitError> {
+pub(super) fn changed<'r>(library: &'r Repository, a: &Oid, b: &Oid) -> Result<Diff<'r>, GitError> {
     let (a, b) = (tree_in(library, a)?, tree_in(library, b)?);
     let mut options = DiffOptions::new();
     options.include_typechange(true);

@@ -26,6 +26,7 @@ pub mod join;
 pub mod large;
 pub mod lock;
 pub mod look;
+pub mod narrow;
 pub mod patch;
 pub mod private;
 pub mod program;

@@ -37,6 +37,7 @@ use crate::{
         tree,
     },
     protocol::ids::Oid,
+    sandbox::lock::{Pass, Writing},
 };
 
 /// A saved state of a tree.
@@ -68,6 +69,8 @@ pub struct Tracker {
     told: git2::Oid,
     skipped: BTreeSet<Vec<u8>>,
     derived: Vec<Vec<u8>>,
+    /// Its writer's.
+    pass: Option<Pass>,
 }
 
 impl Tracker {
@@ -89,13 +92,21 @@ impl Tracker {
             told: base,
             skipped: BTreeSet::new(),
             derived: Vec::new(),
+            pass: None,
             repo: repo.clone(),
             site,
         })
     }
 
+    /// Binds what is saved and restored to a writer's turn.
+    pub fn bound(self, pass: Pass) -> Self {
+        Self { pass: Some(pass), ..self }
+    }
+
     /// Saves the tree's files; none when nothing changed since the last snapshot.
     pub fn snapshot(&mut self) -> Result<Option<Snapshot>, GitError> {
+        let pass = self.pass.clone();
+        let _writing = enter(pass.as_ref())?;
         let tree = self.current()?;
         if self.tree == self.told {
             return Ok(None);
@@ -167,6 +178,7 @@ impl Tracker {
 
     /// Returns the tree of the last scan with the real content of large files in it.
     pub fn whole(&self) -> Result<Oid, GitError> {
+        let _writing = enter(self.pass.as_ref())?;
         let library = self.repo.open()?;
         let mut changes: BTreeMap<Vec<u8>, patch::Change> = BTreeMap::new();
         for (path, entry) in self.files.iter().filter(|(_, entry)| entry.large) {
@@ -183,6 +195,8 @@ impl Tracker {
     /// Makes the working tree equal to a snapshot's tree; files that its rules ignore are left
     /// alone. Nothing may run in the tree meanwhile.
     pub fn restore(&mut self, tree: &Oid) -> Result<(), GitError> {
+        let pass = self.pass.clone();
+        let _writing = enter(pass.as_ref())?;
         let wanted = self.repo.tree_of(tree)?;
         let mut current = self.current()?;
         // The second round takes what only the rules of the state left behind ignored.
@@ -352,6 +366,11 @@ impl Store<'_> {
 
 fn as_path(path: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(path))
+}
+
+/// Refuses a writer whose turn is over.
+fn enter(pass: Option<&Pass>) -> Result<Option<Writing<'_>>, GitError> {
+    pass.map(Pass::enter).transpose().map_err(|fenced| GitError::Odd(fenced.to_string()))
 }
 
 #[cfg(test)]

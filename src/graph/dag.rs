@@ -10,6 +10,9 @@ use petgraph::{
 
 use crate::{graph::node::Node, protocol::usage::Micros};
 
+/// The carry that a workflow which writes nothing comes to.
+const REPORT: &str = "report";
+
 /// A workflow that is correct: ids are unique, every edge leads to a node, there is no circle.
 #[derive(Clone, Debug)]
 pub struct Graph {
@@ -41,11 +44,23 @@ impl Graph {
         self.nodes.iter().find(|node| node.id == id)
     }
 
+    /// Returns whether it is there to say something, and writes nothing: a node gives a `report`.
+    pub fn is_report(&self) -> bool {
+        let reports = |node: &Node| node.gives.contains_key(REPORT);
+        !self.nodes.iter().any(Node::writes) && self.nodes.iter().any(reports)
+    }
+
     /// Returns the ids of a node and of all that depend on it, in the order of the file.
     pub fn downstream(&self, id: &str) -> Vec<String> {
         let Some(at) = self.nodes.iter().position(|node| node.id == id) else { return Vec::new() };
         let reached = self.edges.reached(at, Direction::Outgoing);
         reached.into_iter().map(|at| self.nodes[at].id.clone()).collect()
+    }
+
+    /// Returns the ids of all nodes that come before a node, in the order of the file.
+    pub fn upstream(&self, id: &str) -> Vec<String> {
+        let Some(at) = self.nodes.iter().position(|node| node.id == id) else { return Vec::new() };
+        self.edges.before(at).into_iter().map(|at| self.nodes[at].id.clone()).collect()
     }
 }
 

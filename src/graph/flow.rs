@@ -46,6 +46,10 @@ fn writes(node: &NodeSpec) -> bool {
     node.phase.value == Phase::Implementation
 }
 
+fn is_split(node: &NodeSpec) -> bool {
+    writes(node) && node.each.is_some()
+}
+
 fn gift(node: &NodeSpec, carry: &str) -> Option<CarryType> {
     let mut entries = node.gives.0.iter();
     entries.find(|(name, _)| name.value == carry).map(|(_, kind)| kind.value)
@@ -132,6 +136,12 @@ fn fan_out(spec: &Spec, node: &NodeSpec, before: &[&NodeSpec], problems: &mut Pr
     };
     let carry = &each.carry;
     match gift(giver, &carry.value) {
+        Some(CarryType::Parts) if writes(node) => {}
+        Some(kind) if writes(node) => {
+            let name = quoted(&carry.value);
+            let message = format!("{name} is {kind}; `each` of a writer needs parts, one for each");
+            problems.add(carry.at, message);
+        }
         Some(kind) if kind.joins() => {}
         Some(kind) => {
             let name = quoted(&carry.value);
@@ -150,6 +160,12 @@ fn failure_edge(spec: &Spec, node: &NodeSpec, before: &[&NodeSpec], problems: &m
         let (id, to_id) = (name(node), quoted(&to.value));
         problems
             .add(to.at, format!("`on_failure` leads back, and {to_id} does not come before {id}"));
+    } else if before.iter().any(|node| node.id.value == to.value && is_split(node)) {
+        let to_id = quoted(&to.value);
+        problems.add(
+            to.at,
+            format!("{to_id} has many writers: let one writer after it mend what they made"),
+        );
     }
 }
 

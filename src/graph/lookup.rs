@@ -8,8 +8,10 @@ use std::{
 use crate::{graph::load::MAX_BYTES, settings::nearest};
 
 /// Workflows in the binary, by name.
-const SHIPPED: [(&str, &str); 4] = [
+const SHIPPED: [(&str, &str); 6] = [
+    ("refactor", include_str!("../../workflows/refactor.yaml")),
     ("resolve", include_str!("../../workflows/resolve.yaml")),
+    ("review", include_str!("../../workflows/review.yaml")),
     ("small", include_str!("../../workflows/small.yaml")),
     ("solo", include_str!("../../workflows/solo.yaml")),
     ("coordinator", include_str!("../../workflows/coordinator.yaml")),
@@ -127,7 +129,7 @@ mod tests {
 
     #[test]
     fn unknown_names_and_paths() {
-        insta::assert_snapshot!(find("resolv", &[]).unwrap_err(), @"there is no workflow `resolv`; did you mean `resolve`? (known: coordinator, resolve, small, solo)");
+        insta::assert_snapshot!(find("resolv", &[]).unwrap_err(), @"there is no workflow `resolv`; did you mean `resolve`? (known: coordinator, refactor, resolve, review, small, solo)");
         insta::assert_snapshot!(find("./no.yaml", &[]).unwrap_err(), @"cannot read workflow ./no.yaml: No such file or directory (os error 2)");
     }
 

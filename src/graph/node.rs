@@ -6,12 +6,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    graph::condition::Condition,
-    protocol::task::{AgentKind, EditFormat, Mode, Phase},
+    graph::{condition::Condition, dag::Limits},
+    protocol::{
+        part::MAX_PARTS,
+        task::{AgentKind, EditFormat, Mode, Phase},
+    },
 };
 
-/// Most instances of one fan-out; a longer list of an earlier node is cut to it.
-pub const MAX_INSTANCES: usize = 8;
+/// Most instances of a fan-out that reads; a longer list of an earlier node is cut to it.
+const MAX_INSTANCES: usize = 8;
 
 /// One unit of a workflow; correct as it stands.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -38,6 +41,10 @@ pub struct Node {
     pub gives: BTreeMap<String, CarryType>,
     /// It runs only if this holds.
     pub when: Option<Condition>,
+    /// What its agents may use together, each the same part. Not in the content key: it changes no
+    /// answer.
+    #[serde(skip)]
+    pub limits: Option<Limits>,
     /// Where a failure sends the work.
     pub on_failure: Option<Back>,
     /// Whether its failure leaves those that need it alone.
@@ -56,6 +63,16 @@ impl Node {
     /// Returns whether it changes files.
     pub fn writes(&self) -> bool {
         self.phase == Phase::Implementation
+    }
+
+    /// Returns whether several writers make parts of one change, each in a tree of its own.
+    pub fn is_split(&self) -> bool {
+        self.writes() && self.each.is_some()
+    }
+
+    /// Returns the most instances that it may have.
+    pub fn most(&self) -> usize {
+        if self.writes() { MAX_PARTS } else { MAX_INSTANCES }
     }
 }
 
@@ -140,6 +157,8 @@ pub enum CarryType {
     List,
     /// Claims with evidence, reported one by one with `report_finding`.
     Findings,
+    /// Parts of a change, for a fan-out of writers.
+    Parts,
 }
 
 impl CarryType {
@@ -151,6 +170,7 @@ impl CarryType {
             Self::Bool => "bool",
             Self::List => "list",
             Self::Findings => "findings",
+            Self::Parts => "parts",
         }
     }
 
@@ -165,7 +185,7 @@ impl CarryType {
             Self::Text => value.is_string(),
             Self::Number => value.is_number(),
             Self::Bool => value.is_boolean(),
-            Self::List | Self::Findings => value.is_array(),
+            Self::List | Self::Findings | Self::Parts => value.is_array(),
         }
     }
 }

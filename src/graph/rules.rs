@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use crate::{
     graph::{
         condition::{Condition, Test},
-        node::{AgentWork, Back, CarryType, Each, MAX_INSTANCES, Node, Work},
-        spec::{BackSpec, EachSpec, NodeSpec, WhenSpec, WorkSpec},
-        validate::Problems,
+        dag::Limits,
+        node::{AgentWork, Back, CarryType, Each, Node, Work},
+        spec::{BackSpec, EachSpec, LimitsSpec, NodeSpec, WhenSpec, WorkSpec},
+        validate::{self, Problems},
     },
     protocol::{
+        part,
         task::{AgentKind, Mode, Phase},
         tool::{Catalogue, Class, ToolSpec},
     },
@@ -35,20 +37,24 @@ pub(crate) fn node(spec: &At<NodeSpec>, catalogue: &Catalogue, problems: &mut Pr
         Some(WorkSpec::Checks) => checks(written, problems),
         Some(WorkSpec::Agent) | None => agent(spec, catalogue, problems),
     };
-    Node {
+    let node = Node {
         id: written.id.value.clone(),
         phase,
         kind: kind(written, problems),
         work,
         needs: written.needs.iter().map(|need| need.value.clone()).collect(),
-        each: written.each.as_ref().and_then(|each| fan_out(written, each, problems)),
+        each: None,
         ask: ask(written, problems),
         takes: carries("takes", &written.takes, problems),
         gives: carries("gives", &written.gives, problems).into_iter().collect(),
         when: written.when.as_ref().and_then(|when| condition(when, problems)),
+        limits: written.limits.as_ref().map(|limits| share(limits, problems)),
         on_failure: written.on_failure.as_ref().and_then(|back| failure_edge(back, problems)),
         optional: written.optional,
-    }
+    };
+    let each = written.each.as_ref();
+    let each = each.and_then(|each| fan_out(written, (each, node.most()), problems));
+    Node { each, ..node }
 }
 
 /// Adds a problem unless the text can safely be part of a branch name and a path.
@@ -84,6 +90,7 @@ fn checks(spec: &NodeSpec, problems: &mut Problems) -> Work {
         ("temperature", spec.temperature.as_ref().map(|it| it.at)),
         ("edit_format", spec.edit_format.as_ref().map(|it| it.at)),
         ("worker", spec.worker.as_ref().map(|it| it.at)),
+        ("limits", spec.limits.as_ref().map(|it| it.at)),
     ];
     for (key, at) in given {
         if let Some(at) = at {
@@ -202,6 +209,13 @@ fn kind(spec: &NodeSpec, problems: &mut Problems) -> AgentKind {
     kind.value
 }
 
+fn share(written: &At<LimitsSpec>, problems: &mut Problems) -> Limits {
+    if let Some(minutes) = &written.value.minutes {
+        problems.add(minutes.at, "`minutes` are the whole run's; a node has `usd` and `turns`");
+    }
+    validate::limits(&written.value, problems)
+}
+
 fn ask(spec: &NodeSpec, problems: &mut Problems) -> Option<String> {
     let ask = spec.ask.as_ref()?;
     if spec.each.is_some() {
@@ -210,10 +224,11 @@ fn ask(spec: &NodeSpec, problems: &mut Problems) -> Option<String> {
     Some(ask.value.clone())
 }
 
-fn fan_out(spec: &NodeSpec, each: &At<EachSpec>, problems: &mut Problems) -> Option<Each> {
-    if spec.phase.value == Phase::Implementation {
-        problems.add(each.at, "`each` on an implementation node would make two writers at once");
-    }
+fn fan_out(
+    spec: &NodeSpec,
+    (each, most): (&At<EachSpec>, usize),
+    problems: &mut Problems,
+) -> Option<Each> {
     for (name, kind) in spec.gives.0.iter().filter(|(_, kind)| !kind.value.joins()) {
         let (name, kind) = (quoted(&name.value), (kind.at, kind.value));
         problems.add(
@@ -221,7 +236,11 @@ fn fan_out(spec: &NodeSpec, each: &At<EachSpec>, problems: &mut Problems) -> Opt
             format!("{name}: with `each` only lists and findings can be joined, not a {}", kind.1),
         );
     }
-    let most = MAX_INSTANCES;
+    if let (EachSpec::Items(items), Phase::Implementation) = (&each.value, spec.phase.value)
+        && let Err(why) = part::read(items)
+    {
+        problems.add(each.at, why);
+    }
     match &each.value {
         EachSpec::Number(n) => match usize::try_from(*n) {
             Ok(n) if (1..=most).contains(&n) => return Some(Each::Number(n)),

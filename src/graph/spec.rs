@@ -26,21 +26,28 @@
 //! | `kind` | `worktree` for implementation (default there, and only there), else `teammate` (default) or `fork`: starts from the context of the one agent it needs, whose role, phase and tools it has |
 //! | `tools` | tools it may call; default: all of its phase. `finish` is always there |
 //! | `needs` | nodes that must have ended before it starts |
-//! | `each` | fan-out: a number of equal instances, a list with one instance per item, or `{ from: NODE, carry: NAME }` for a list that an earlier node gives; at most 8 instances |
+//! | `each` | fan-out: a number of equal instances, a list with one instance per item, or `{ from: NODE, carry: NAME }` for a list that an earlier node gives; at most 8 instances. On an implementation node at most 30 writers, each with a part of the change, a tree and a branch of its own: the list holds parts |
 //! | `ask` | what its one agent is asked, beside the task; with `each` that is the item |
-//! | `gives` | carries it hands on: `name: text, number, bool, list or findings`; with `each` only lists and findings, which are joined in order |
+//! | `gives` | carries it hands on: `name: text, number, bool, list, findings or parts`; with `each` only lists and findings, which are joined in order |
 //! | `takes` | carries it reads, which a node before it must give, with the same type |
 //! | `when` | runs only if `{ carry: NAME, equals / not_equals / exists / at_least: VALUE }` holds; a node that does not run counts as ended |
 //! | `on_failure` | `{ to: NODE, max: 1..5 }`: a failure sends the work back to an earlier node |
 //! | `optional` | its failure does not stop those that need it |
 //! | `mode` | permission mode of its agents and their helpers, where that is stricter than the run's: `default`, `allow-edits`, `auto` or `bypass` |
 //! | `max_turns` | most model answers of one agent |
+//! | `limits` | `{ usd: 2.0, turns: 90 }`: what its agents and their helpers may use together; in a fan-out each has the same part, and one that has used it up fails alone |
 //! | `temperature` | a number, or a list with one per attempt, the last for all later ones |
 //! | `edit_format` | `tools`, `blocks`, `whole-file` or `whole-function`; implementation only |
 //! | `worker` | a `[workers]` table of the user's settings: somebody else's agent does the work; implementation only |
 //!
 //! Several nodes may give a carry of the same name only if it is a list or findings (joined in the
-//! order of the file). Two implementation nodes must be in order by `needs`: one writer at a time.
+//! order of the file). Two implementation nodes must be in order by `needs`: one writer at a time on
+//! one tree.
+//!
+//! A part is a text, or a table of `id`, `text`, `title`, `scope` (globs of the files it may write)
+//! and `after` (ids of parts before it in the list, on whose work it builds). What the writers of the
+//! parts have made is joined in the order of the list. A part whose work does not merge is done once
+//! more on what the others made; if that does not merge either, it fails and its branch stays.
 
 use std::fmt;
 
@@ -108,6 +115,7 @@ pub struct NodeSpec {
     pub optional: bool,
     pub mode: Option<At<Mode>>,
     pub max_turns: Option<At<u32>>,
+    pub limits: Option<At<LimitsSpec>>,
     pub temperature: Option<At<Temperatures>>,
     pub edit_format: Option<At<EditFormat>>,
     pub worker: Option<At<String>>,

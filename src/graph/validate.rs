@@ -86,7 +86,8 @@ fn whole(spec: &Spec, problems: &mut Problems) {
     }
 }
 
-fn limits(spec: &LimitsSpec, problems: &mut Problems) -> Limits {
+/// Returns limits as written, in the units of the program.
+pub(crate) fn limits(spec: &LimitsSpec, problems: &mut Problems) -> Limits {
     if let Some(usd) = spec.usd.as_ref().filter(|usd| !(usd.value > 0.0 && usd.value <= 1e6)) {
         problems.add(usd.at, "`usd` must be above 0 and at most 1000000");
     }

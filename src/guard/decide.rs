@@ -14,7 +14,7 @@ use crate::{
         gate::Judgement,
         modes::{self, Cell, Row},
         options::Options,
-        ordinary, rules,
+        ordinary, rules, scope,
         taint::{self, Taint},
     },
     protocol::{
@@ -64,6 +64,8 @@ pub struct Policy {
     pub interactive: bool,
     /// The user's rules.
     pub rules: Arc<Options>,
+    /// The files it may write, as globs; empty for all.
+    pub scope: Vec<String>,
 }
 
 /// What the decision needs of the call's arguments.
@@ -73,6 +75,8 @@ pub struct Facts {
     pub outside: Option<String>,
     /// The first path that no tool may write to.
     pub protected: Option<String>,
+    /// All paths of the arguments that lie in the tree, in normal form.
+    pub paths: Vec<String>,
     /// What the gate says of the command, where there is one.
     pub judgement: Option<Judgement>,
     /// The tree as commands see it.
@@ -358,9 +362,26 @@ fn forbidden(
         }
         _ => {}
     }
+    if let Some(path) = strayed(spec, facts, policy) {
+        let scope = policy.scope.join(", ");
+        let why = format!(
+            "`{path}` is outside your part of the change, which is {scope}; others write it: leave \
+             it, and say in your summary what it needs"
+        );
+        return Some((scope::OUT_OF_SCOPE, why));
+    }
     let judgement = facts.judgement.as_ref()?;
     let rule = rules::denied(&policy.rules, judgement)?;
     Some((DENIED, format!("a rule of the user denies `{rule}`")))
+}
+
+/// Returns the first path that the call would write outside the agent's scope.
+fn strayed<'f>(spec: &ToolSpec, facts: &'f Facts, policy: &Policy) -> Option<&'f str> {
+    let (own, writes) = (&policy.scope, spec.class == Class::Write);
+    let named = facts.paths.iter().filter(|_| writes).map(String::as_str);
+    let told = facts.judgement.iter().flat_map(|judgement| &judgement.writes);
+    let mut named = named.filter(|path| !scope::holds(own, path));
+    named.next().or_else(|| scope::first_outside(own, &facts.root, told))
 }
 
 /// Why nobody could say yes to a call.

@@ -22,6 +22,7 @@ pub mod redact;
 pub mod rules;
 pub mod sanitise;
 pub mod scene;
+pub mod scope;
 pub mod shell;
 pub mod taint;
 pub mod tripwire;

@@ -8,14 +8,19 @@ macro_rules! file {
 }
 
 /// Every file of `prompts/` that is a prompt; a test holds the table against the folder.
-pub(crate) const FILES: [(&str, &str); 27] = [
+pub(crate) const FILES: [(&str, &str); 34] = [
     file!("formats/blocks.md"),
     file!("formats/whole-file.md"),
     file!("formats/whole-function.md"),
     file!("roles/coordinator.md"),
+    file!("roles/critic.md"),
     file!("roles/delegate.md"),
+    file!("roles/editor.md"),
     file!("roles/implementer.md"),
+    file!("roles/joiner.md"),
     file!("roles/lead.md"),
+    file!("roles/part.md"),
+    file!("roles/planner.md"),
     file!("roles/researcher.md"),
     file!("roles/reviewer.md"),
     file!("roles/solo.md"),
@@ -28,6 +33,8 @@ pub(crate) const FILES: [(&str, &str); 27] = [
     file!("sections/70-session.md"),
     file!("sections/78-fork.md"),
     file!("sections/80-handover.md"),
+    file!("sections/82-parts.md"),
+    file!("sections/83-range.md"),
     file!("sections/84-candidate.md"),
     file!("sections/86-base.md"),
     file!("sections/88-feedback.md"),

@@ -19,7 +19,8 @@ pub enum Kind {
 }
 
 /// Every variable by name.
-pub const VARS: [(&str, Kind); 15] = [
+pub const VARS: [(&str, Kind); 17] = [
+    ("again", Kind::Text),
     ("base_failures", Kind::Text),
     ("carries", Kind::Map),
     ("checks", Kind::List),
@@ -31,6 +32,7 @@ pub const VARS: [(&str, Kind); 15] = [
     ("gives", Kind::Map),
     ("index", Kind::Any),
     ("item", Kind::Any),
+    ("parts", Kind::List),
     ("repo_facts", Kind::Text),
     ("task", Kind::Text),
     ("tests_touched", Kind::List),

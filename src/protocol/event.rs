@@ -36,6 +36,9 @@
 //! | `worker_result` | `worker`, `end`, `summary`, `error?`, `output`, `usage`, `cost?`, `snapshot?`, `took_ms` |
 //! | `commit_intent` | `branch` |
 //! | `commit_made` | `commit`, `branch`, `stat`, `tests_touched?`, `left_out?` |
+//! | `part_joined` | `commit`, `branch`, `stat` |
+//! | `part_clashed` | `paths` |
+//! | `part_parked` | `why` |
 //! | `candidate_made` | `candidate`, `tree`, `tip`, `commit` |
 //! | `candidate_conflict` | `paths`, `tip` |
 //! | `checks_finished` | `on`, `report`, `commit`, `reused` |
@@ -63,6 +66,7 @@
 //! | `end`, `message`, `exit_code` | how it ended: for programs, in words, as the process's code |
 //! | `commit`, `branch`, `landed`, `files` | the work: what landed, else what stands on its branch |
 //! | `verdict`, `checks` | what speaks for it, before and after |
+//! | `report` | what a workflow that writes nothing has to say |
 //! | `tests_touched` | files in which the work edits, deletes or silences tests |
 //! | `left_out` | what stayed out of the work because programs leave it behind while they run |
 //! | `missed` | candidates that did not land because the target had moved: its name, and where it stood |
@@ -88,7 +92,8 @@ use crate::protocol::{
     ids::{AgentId, NodeId, Oid, RunId},
     message::StopReason,
     outcome::Outcome,
-    report::{CheckReport, DiffStat, RunEnd, Verdict},
+    part::{Clashed, Joined, Parked},
+    report::{CheckReport, CheckedTree, DiffStat, RunEnd, Verdict},
     started::RunStarted,
     task::{AgentKind, Phase},
     usage::{Micros, Usage},
@@ -136,16 +141,6 @@ pub enum Level {
     Info,
     /// Something is weaker or different than expected.
     Warning,
-}
-
-/// Which tree a check ran on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CheckedTree {
-    /// The base commit, for comparison.
-    Base,
-    /// The candidate.
-    Candidate,
 }
 
 /// How a model answer was come by.
@@ -380,6 +375,12 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         left_out: Vec<String>,
     },
+    /// A part was merged, in memory, into what is joined of the others.
+    PartJoined(Joined),
+    /// A part does not merge with what is joined.
+    PartClashed(Clashed),
+    /// A part is given up; what was made of it stays on its branch.
+    PartParked(Parked),
     /// A candidate was built on the target's tip, in memory.
     CandidateMade {
         /// The candidate commit.

@@ -68,10 +68,22 @@ impl NodeId {
     }
 }
 
+impl NodeId {
+    /// Returns whether this is one instance of a fan-out.
+    pub fn is_one_of_many(&self) -> bool {
+        self.place().0 != self.0
+    }
+}
+
 impl AgentId {
     /// Returns the agent that works for a node instance in its nth attempt.
     pub fn of(node: &NodeId, attempt: u32) -> Self {
         Self(format!("{node}@{attempt}"))
+    }
+
+    /// Returns the instance whose share it spends: its own, or that of the agent it helps.
+    pub fn spends_of(&self) -> NodeId {
+        NodeId::new(self.0.split(['~', '@']).next().unwrap_or_default())
     }
 
     /// Returns the name under which the classifier's model is asked about this agent's calls.

@@ -10,6 +10,7 @@ pub mod event;
 pub mod ids;
 pub mod message;
 pub mod outcome;
+pub mod part;
 pub mod plan;
 pub mod report;
 pub mod request;

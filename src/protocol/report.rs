@@ -146,6 +146,16 @@ pub struct DiffStat {
     pub files: Vec<(String, u64, u64)>,
 }
 
+/// Which tree a check ran on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckedTree {
+    /// The base commit, for comparison.
+    Base,
+    /// The candidate.
+    Candidate,
+}
+
 /// How a run ended; the exit code follows from it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -159,6 +169,8 @@ pub enum RunEnd {
         /// What speaks for it.
         grade: Grade,
     },
+    /// A workflow that writes nothing has said what it had to say.
+    Reported,
     /// No commit could be verified; work stays on its branch.
     NotResolved(String),
     /// Refused by a rule, or an approval is needed.
@@ -174,11 +186,11 @@ pub enum RunEnd {
 }
 
 impl RunEnd {
-    /// Returns the process exit code: 0 landed, 1 not resolved, 3 refused, 4 budget, 5 conflict,
+    /// Returns the process exit code: 0 landed or reported, 1 not resolved, 3 refused, 4 budget, 5 conflict,
     /// 6 infrastructure, 130 interrupted.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Landed { .. } => 0,
+            Self::Landed { .. } | Self::Reported => 0,
             Self::NotResolved(_) => 1,
             Self::Refused(_) => 3,
             Self::Budget(_) => 4,

@@ -109,8 +109,10 @@ pub enum Led {
 pub enum Reservation {
     /// Reserved until the call's result is journaled.
     Granted,
-    /// The budget does not hold it; the text says which.
+    /// The run's budget does not hold it; the text says which.
     Refused(String),
+    /// The agent's own share does not hold it; the run goes on.
+    Spent(String),
 }
 
 /// The hash of a call, its arguments, its directory and the tree it would run on.

@@ -131,7 +131,7 @@ pub(super) fn outer(words: &[OsString]) -> Result<ExitCode, String> {
     let (words, _texts) = with_texts(words).map_err(failed)?;
     let mut command = Command::new(PathBuf::from(program));
     // Its own environment can be read from inside, as that of process 1.
-    command.args(words).env_clear().stdin(Stdio::inherit());
+    command.args(words).env_clear().stdin(Stdio::inherit()).stderr(Stdio::null());
     let status = command.status().map_err(failed)?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -110,6 +110,8 @@ fn outer() -> Result<ExitCode, String> {
     // The link leads to this very program, even if its file has been replaced meanwhile.
     let mut inside = Command::new("/proc/self/exe");
     inside.args([NAME, INSIDE]).env_clear().stdin(Stdio::inherit());
+    // What the first process holds open is no business of the inside.
+    inside.stderr(Stdio::null());
     let status = inside.status().map_err(|error| format!("cannot start inside: {error}"))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

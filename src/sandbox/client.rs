@@ -23,6 +23,7 @@ use crate::sandbox::{
     bubblewrap,
     kin::Reach,
     launch::{self, Launched},
+    lock::Pass,
     outlet,
     place::PlaceSpec,
     probe, proxy,
@@ -49,10 +50,12 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Starts a sandbox; returns it with the notes about what is weaker than asked for.
+    /// Starts a sandbox, which holds its writer's lock until the last of it has ended; returns it
+    /// with the notes about what is weaker than asked for.
     pub(super) async fn start(
         spec: &PlaceSpec,
         setup: Setup,
+        pass: Option<&Pass>,
     ) -> Result<(Self, Vec<String>), RunError> {
         let failed = |error: io::Error| RunError::Start { why: error.to_string() };
         if matches!(setup.confine, Confine::Nothing) {
@@ -63,7 +66,7 @@ impl Client {
                 Confine::Bubblewrap(view) => bubblewrap::covered(view),
                 _ => Vec::new(),
             };
-            let started = Self::attempt(spec, &setup).await;
+            let started = Self::attempt(spec, &setup, pass).await;
             // It is over when nothing goes away any more; nothing is added.
             if started.is_ok() || covered.iter().all(|path| path.exists()) {
                 return started;
@@ -71,10 +74,15 @@ impl Client {
         }
     }
 
-    async fn attempt(spec: &PlaceSpec, setup: &Setup) -> Result<(Self, Vec<String>), RunError> {
+    async fn attempt(
+        spec: &PlaceSpec,
+        setup: &Setup,
+        pass: Option<&Pass>,
+    ) -> Result<(Self, Vec<String>), RunError> {
         let failed = |error: io::Error| RunError::Start { why: error.to_string() };
         let (ours, theirs) = outlet(setup).map_err(failed)?;
-        let helper = launch::start(&spec.helper, setup, theirs).map_err(failed)?;
+        let hold = pass.map(Pass::hold).transpose().map_err(failed)?.unwrap_or_else(Stdio::null);
+        let helper = launch::start(&spec.helper, setup, (theirs, hold)).map_err(failed)?;
         let socket = helper.socket.try_clone().map_err(failed)?;
         let mut client = Self::on(socket, Some(helper)).map_err(failed)?;
         let ready = timeout(START, client.line()).await.unwrap_or_else(|late| Err(late.into()));

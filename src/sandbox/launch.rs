@@ -33,14 +33,19 @@ pub(super) struct Launched {
 
 /// Starts the helper and tells it what to build; does not wait for its answer.
 ///
-/// `outlet` is where the helper hands out the socket that commands reach the proxy through.
-pub(super) fn start(helper: &Path, setup: &Setup, outlet: Stdio) -> io::Result<Launched> {
+/// `outlet` is where the helper hands out the socket that commands reach the proxy through, `hold` is
+/// kept open, in the place of a standard error that nobody reads, until all inside has ended.
+pub(super) fn start(
+    helper: &Path,
+    setup: &Setup,
+    (outlet, hold): (Stdio, Stdio),
+) -> io::Result<Launched> {
     refuse_self(helper)?;
     let (ours, theirs) = UnixStream::pair()?;
     let mut command = Command::new(helper);
     // No variable at all: the environment of the helper can be read from inside.
     command.arg(child::NAME).args(mode(helper, setup)?).env_clear();
-    command.stdin(OwnedFd::from(theirs)).stdout(outlet).stderr(Stdio::null());
+    command.stdin(OwnedFd::from(theirs)).stdout(outlet).stderr(hold);
     let child = command.spawn()?;
     let mut launched = Launched { socket: ours, child };
     launched.socket.write_all(&setup_line(setup)?)?;
@@ -115,7 +120,7 @@ mod tests {
             limits,
             no_proxy: None,
         };
-        let error = start(&own, &setup, Stdio::null()).unwrap_err();
+        let error = start(&own, &setup, (Stdio::null(), Stdio::null())).unwrap_err();
         assert!(error.to_string().contains("child::dispatch()"), "{error}");
     }
 }

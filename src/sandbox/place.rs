@@ -28,6 +28,7 @@ use crate::sandbox::{
     file_error::{FileError, broken},
     files::{Entry, Files, Meta},
     layout,
+    lock::{Pass, Writing},
     options::Options,
     pipes::{self, Pipes},
     probe::{self, Backend},
@@ -136,6 +137,8 @@ pub struct Place {
     no_space: OnceLock<String>,
     closed: CancellationToken,
     home_seen: OnceLock<PathBuf>,
+    /// Its writer's; none where nobody's changes are kept.
+    pass: OnceLock<Pass>,
 }
 
 impl Place {
@@ -161,6 +164,7 @@ impl Place {
             no_space: OnceLock::new(),
             closed: CancellationToken::new(),
             home_seen: OnceLock::new(),
+            pass: OnceLock::new(),
         }))
     }
 
@@ -206,7 +210,14 @@ impl Place {
     /// Opens the same place once more: the same tree and home, with a sandbox of its own, for what
     /// runs beside a command that does not end.
     pub async fn beside(&self) -> Result<Arc<Self>, PlaceError> {
-        Self::open(self.spec.clone()).await
+        let beside = Self::open(self.spec.clone()).await?;
+        self.pass.get().iter().for_each(|pass| beside.bind((*pass).clone()));
+        Ok(beside)
+    }
+
+    /// Binds everything that writes here to a writer's turn; only the first one counts.
+    pub fn bind(&self, pass: Pass) {
+        let _ = self.pass.set(pass);
     }
 
     /// Starts the sandbox, if it is not running.
@@ -224,6 +235,9 @@ impl Place {
         if way.is_absolute() || way.components().any(|part| part.as_os_str() == "..") {
             let why = format!("`{}` is not a directory in the tree", cmd.cwd);
             return Err(RunError::Refused { why });
+        }
+        if let Some(Err(fenced)) = self.pass.get().map(|pass| pass.enter().map(drop)) {
+            return Err(RunError::Refused { why: fenced.to_string() });
         }
         let ran = tokio::select! {
             biased;
@@ -272,7 +286,7 @@ impl Place {
         let spec = self.spec.clone();
         let setup = spawn_blocking(move || layout::setup(&spec, &Host::from_env())).await;
         let setup = setup.map_err(|error| RunError::Start { why: error.to_string() })?;
-        let (client, notes) = Client::start(&self.spec, setup).await?;
+        let (client, notes) = Client::start(&self.spec, setup, self.pass.get()).await?;
         if let Ok(mut known) = self.notes.lock() {
             *known = notes;
         }
@@ -319,6 +333,7 @@ impl Place {
 
     /// Replaces or makes a file, with the folders above it; an old file's mode is kept.
     pub fn write(&self, path: &str, bytes: &[u8]) -> Result<(), FileError> {
+        let _writing = self.writing(path)?;
         let written = self.files.write(path, bytes);
         if let Err(error) = &written
             && error.is_no_space()
@@ -330,6 +345,7 @@ impl Place {
 
     /// Lets everybody who may read a file execute it.
     pub fn make_executable(&self, path: &str) -> Result<(), FileError> {
+        let _writing = self.writing(path)?;
         self.files.make_executable(path)
     }
 
@@ -340,12 +356,20 @@ impl Place {
 
     /// Removes a file, a link or an empty folder.
     pub fn remove(&self, path: &str) -> Result<(), FileError> {
+        let _writing = self.writing(path)?;
         self.files.remove(path)
     }
 
     /// Moves a file or folder to where nothing is yet, and makes the folders above.
     pub fn rename(&self, from: &str, to: &str) -> Result<(), FileError> {
+        let _writing = self.writing(to)?;
         self.files.rename(from, to)
+    }
+
+    /// Begins a write, unless the writer's turn is over.
+    fn writing(&self, path: &str) -> Result<Option<Writing<'_>>, FileError> {
+        let writing = self.pass.get().map(Pass::enter).transpose();
+        writing.map_err(|fenced| broken("write", path)(io::Error::other(fenced)))
     }
 
     /// Returns what is known about a path, following links that stay in the tree.

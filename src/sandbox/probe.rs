@@ -236,7 +236,8 @@ fn small_view() -> View {
 
 fn attempt(helper: &Path, confine: Confine, limits: Limits) -> Result<Standing, String> {
     let setup = Setup { confine, base: "/".into(), env: Vec::new(), limits, no_proxy: None };
-    let helper = launch::start(helper, &setup, Stdio::null()).map_err(|error| error.to_string())?;
+    let helper = launch::start(helper, &setup, (Stdio::null(), Stdio::null()))
+        .map_err(|error| error.to_string())?;
     let mut line = String::new();
     let answered = helper
         .socket

@@ -9,7 +9,7 @@ use std::{
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use thiserror::Error;
@@ -50,6 +50,9 @@ use crate::{
         sweep::{self, Writer},
     },
 };
+
+/// How long a writer waits for its turn; what holds a tree that nobody works in ends within seconds.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What all places of a run have in common.
 #[derive(Clone, Debug)]
@@ -114,6 +117,9 @@ pub struct Housing {
     shared: OnceCell<Arc<Place>>,
     /// Places that are being given up, which nobody waits for before the run's end.
     leaving: TaskTracker,
+    /// Held while somebody waits for these; one who reopened the tracker meanwhile would leave the
+    /// others waiting for ever.
+    settling: tokio::sync::Mutex<()>,
     /// Throw-away trees that were given up, from which the next ones are made.
     spares: Arc<Mutex<Vec<PathBuf>>>,
 }
@@ -135,7 +141,8 @@ impl Housing {
     /// Returns the housing of one run.
     pub fn new(site: Site, journal: Journal) -> Self {
         let (leaving, spares) = (TaskTracker::new(), Arc::default());
-        Self { site, journal, shared: OnceCell::new(), leaving, spares }
+        let settling = tokio::sync::Mutex::default();
+        Self { site, journal, shared: OnceCell::new(), leaving, settling, spares }
     }
 
     /// Returns the place that all readers share, at the base.
@@ -191,14 +198,16 @@ impl Housing {
         // What an earlier attempt left running ends before anybody goes on in its tree.
         self.settle().await;
         let place = self.open(Some(who), wish).await?;
-        let lock = TreeLock::acquire(place.root()).map_err(|error| HousingError::Place {
-            path: place.root().to_path_buf(),
-            cause: chain(&error),
+        let lock = TreeLock::acquire(place.root(), PATIENCE).await.map_err(|error| {
+            HousingError::Place { path: place.root().to_path_buf(), cause: chain(&error) }
         })?;
+        let pass = lock.pass();
+        place.bind(pass.clone());
         let (repo, base) = (self.site.repo.clone(), wish.commit.clone());
         let path = place.root().to_path_buf();
         let tracker = task::spawn_blocking(move || {
             Tracker::new(&repo, &path, &base)
+                .map(|tracker| tracker.bound(pass))
                 .map_err(|error| HousingError::Tree { path, cause: chain(&error) })
         });
         let tracker = tracker.await.expect("the tracker does not panic")?;
@@ -305,6 +314,7 @@ impl Housing {
     }
 
     async fn settle(&self) {
+        let _turn = self.settling.lock().await;
         self.leaving.close();
         self.leaving.wait().await;
         self.leaving.reopen();

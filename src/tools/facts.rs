@@ -68,6 +68,7 @@ fn note(facts: &mut Facts, path: &mut String, seen_as: &str) {
             if is_protected(&normal) {
                 facts.protected = facts.protected.take().or_else(|| Some(path.clone()));
             }
+            facts.paths.push(normal.clone());
             *path = normal;
         }
     }
@@ -82,7 +83,9 @@ mod tests {
     #[test]
     fn paths_are_found_wherever_they_stand() {
         let mut input = json!({"paths": ["/repo/a", "b/../c"], "limit": 3});
-        assert_eq!(gather("read_many", &mut input, "/repo"), Facts::default());
+        let paths = vec!["a".to_owned(), "c".to_owned()];
+        let wanted = Facts { paths, ..Facts::default() };
+        assert_eq!(gather("read_many", &mut input, "/repo"), wanted);
         assert_eq!(input, json!({"paths": ["a", "c"], "limit": 3}));
         let mut input = json!({"from": "a", "to": ".git/x"});
         assert_eq!(gather("move", &mut input, "/repo").protected.as_deref(), Some(".git/x"));

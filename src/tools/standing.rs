@@ -98,6 +98,7 @@ mod tests {
             phase: Phase::Implementation,
             interactive: true,
             rules: Arc::default(),
+            scope: Vec::new(),
         };
         let standing = Standing::default();
         let now = |mode| standing.policy(&policy(mode)).mode;
@@ -119,7 +120,8 @@ mod tests {
         standing.clone().learn(std::slice::from_ref(&rule));
         standing.clone().grant("bash K29");
         let (mode, phase) = (Mode::Default, Phase::Implementation);
-        let policy = Policy { mode, phase, interactive: false, rules: Arc::default() };
+        let (rules, scope) = (Arc::default(), Vec::new());
+        let policy = Policy { mode, phase, interactive: false, rules, scope };
         assert_eq!(standing.policy(&policy).rules.allow, [rule]);
         assert!(standing.granted("bash K29") && !standing.granted("bash"));
     }

@@ -67,6 +67,7 @@ impl Bench {
                 phase: Phase::Implementation,
                 interactive: false,
                 rules: Arc::default(),
+                scope: Vec::new(),
             },
             standing: Standing::default(),
             taint: None,

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::protocol::{
-    event::{CheckedTree, Event, Kept, Level, Paid, What},
+    event::{Event, Kept, Level, Paid, What},
     ids::{NodeId, Oid, RunId},
     message::StopReason,
     outcome::{Failure, Outcome},
     report::{
-        Check, CheckEnd, CheckReport, CheckRun, DiffStat, Grade, Origin, RunEnd, TestResult,
-        TestStatus, Verdict,
+        Check, CheckEnd, CheckReport, CheckRun, CheckedTree, DiffStat, Grade, Origin, RunEnd,
+        TestResult, TestStatus, Verdict,
     },
     started::RunStarted,
     task::{AgentKind, Phase, Task},

@@ -83,6 +83,7 @@ pub fn object(view: &View) -> Value {
         "commit": landing.map(|l| &l.to).or(work.map(|w| &w.commit)),
         "branch": landing.map(|l| &l.branch).or(work.map(|w| &w.branch)),
         "landed": landing.is_some(),
+        "report": view.report,
         "verdict": view.verdict,
         "tests_touched": work.map(|work| &work.tests_touched),
         "left_out": work.map(|work| &work.left_out),

@@ -48,7 +48,9 @@ fn is_open(view: &View) -> bool {
         None | Some(RunEnd::Interrupted | RunEnd::Budget(_) | RunEnd::Infrastructure(_)) => true,
         // What stands in the way of a finished commit can be put right; a rule cannot.
         Some(RunEnd::Refused(_)) => view.work.is_some(),
-        Some(RunEnd::Landed { .. } | RunEnd::NotResolved(_) | RunEnd::Conflict(_)) => false,
+        Some(
+            RunEnd::Landed { .. } | RunEnd::Reported | RunEnd::NotResolved(_) | RunEnd::Conflict(_),
+        ) => false,
     }
 }
 

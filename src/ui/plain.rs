@@ -2,10 +2,11 @@
 
 use crate::{
     protocol::{
-        event::{CheckedTree, Event, Kept, Level, Paid, What},
+        event::{Event, Kept, Level, Paid, What},
         ids::{NodeId, Oid},
         outcome::{Outcome, Status},
-        report::{CheckReport, Grade, RunEnd, Verdict},
+        part::{Clashed, Joined, Parked},
+        report::{CheckReport, CheckedTree, Grade, RunEnd, Verdict},
         started::RunStarted,
         worker::WorkerEnd,
     },
@@ -59,6 +60,7 @@ fn words(view: &View, event: &Event) -> Option<String> {
         What::WorkerIntent(call) => format!("worker {} begins", escape(&call.worker)),
         What::WorkerResult(end) => worker_ended(end),
         What::CommitMade { commit, branch, .. } => committed(commit, branch),
+        What::PartJoined(_) | What::PartClashed(_) | What::PartParked(_) => part(event),
         What::CandidateConflict { paths, .. } => format!("does not merge: {}", some(paths, 5)),
         What::ChecksFinished { on, report, reused, .. } => checks(view, *on, report, *reused),
         What::VerdictGiven { verdict, .. } => format!("verdict: {}", verdict_words(verdict)),
@@ -112,6 +114,20 @@ fn asked((host, port): (&str, u16), refused: Option<&str>) -> String {
     }
 }
 
+/// Says what became of a part of a change.
+fn part(event: &Event) -> String {
+    match &event.what {
+        What::PartJoined(Joined { commit, .. }) => {
+            format!("joined with the others as {}", commit.short())
+        }
+        What::PartClashed(Clashed { paths, .. }) => {
+            format!("does not merge with the others: {}", some(paths, 5))
+        }
+        What::PartParked(Parked { why }) => format!("given up: {}", escape(why)),
+        _ => String::new(),
+    }
+}
+
 /// Says what the user told an agent, or all of them.
 fn steered(event: &Event) -> String {
     let who = if event.node.is_some() { "" } else { "all agents: " };
@@ -136,6 +152,7 @@ fn kept(text: &Kept) -> String {
 pub fn end_words(end: &RunEnd) -> String {
     let what = match end {
         RunEnd::Landed { grade, .. } => return format!("landed ({})", grade.words()),
+        RunEnd::Reported => "reported",
         RunEnd::Interrupted => "interrupted",
         RunEnd::NotResolved(_) => "not resolved",
         RunEnd::Refused(_) => "refused",
@@ -150,7 +167,7 @@ pub fn end_words(end: &RunEnd) -> String {
 /// Returns why a run did not land; what the user can do may stand on a line of its own.
 pub fn why(end: &RunEnd) -> &str {
     match end {
-        RunEnd::Landed { .. } | RunEnd::Interrupted => "",
+        RunEnd::Landed { .. } | RunEnd::Reported | RunEnd::Interrupted => "",
         RunEnd::NotResolved(why)
         | RunEnd::Refused(why)
         | RunEnd::Budget(why)

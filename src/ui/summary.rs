@@ -36,6 +36,7 @@ pub fn render(view: &View, columns: usize, colour: Colour) -> String {
         page.checks(),
         page.changes(),
         page.touched(),
+        page.report(),
         page.audit(),
         page.next(),
     ];
@@ -89,6 +90,7 @@ impl Page<'_> {
     fn end(&self) -> (&'static str, Ink, &'static str) {
         match &self.view.end {
             Some(RunEnd::Landed { .. }) => ("✓", Ink::Good, "landed"),
+            Some(RunEnd::Reported) => ("✓", Ink::Good, "reported"),
             Some(RunEnd::NotResolved(_)) => ("✗", Ink::Bad, "not resolved"),
             Some(RunEnd::Refused(_)) => ("✗", Ink::Warn, "refused"),
             Some(RunEnd::Budget(_)) => ("◼", Ink::Warn, "budget reached"),
@@ -132,6 +134,18 @@ impl Page<'_> {
             }
         }
         notes.iter().map(|note| format!("  {} {note}", self.colour.paint(Ink::Warn, "!"))).collect()
+    }
+
+    /// Returns what a run that lands nothing has to say.
+    fn report(&self) -> Vec<String> {
+        let Some(report) = &self.view.report else { return Vec::new() };
+        let lines = report.trim().lines().flat_map(|line| match line.trim().is_empty() {
+            true => vec![String::new()],
+            // What fits keeps its indentation.
+            false if width(line) + 2 <= self.room => vec![format!("  {}", escape(line))],
+            false => wrap(line, self.room),
+        });
+        [self.colour.paint(Ink::Strong, "Report")].into_iter().chain(lines).collect()
     }
 
     fn checks(&self) -> Vec<String> {

@@ -5,10 +5,11 @@
 
 use crate::{
     protocol::{
-        event::{CheckedTree, Event, Kept, Level, Paid, What},
+        event::{Event, Kept, Level, Paid, What},
         ids::{NodeId, Oid, RunId},
         outcome::{Failure, Outcome, Status},
-        report::{CheckReport, DiffStat, RunEnd, Verdict},
+        part::{Joined, Parked},
+        report::{CheckReport, CheckedTree, DiffStat, RunEnd, Verdict},
         started::RunStarted,
         task::{Mode, Phase},
         usage::{Micros, Usage},
@@ -34,6 +35,10 @@ pub struct View {
     pub after: Option<CheckReport>,
     /// The newest commit of an agent's work.
     pub work: Option<Work>,
+    /// What a node has handed on as the run's `report`.
+    pub report: Option<String>,
+    /// Tests that the parts of a change touch, and what stayed out of their commits.
+    of_parts: (Vec<String>, Vec<String>),
     /// Paths that do not merge, if the newest candidate has such.
     pub conflict: Vec<String>,
     /// The decision over the newest candidate.
@@ -208,7 +213,7 @@ impl View {
             }
             what => {
                 self.apply_to_node(event.node.as_ref(), what);
-                self.apply_to_work(what);
+                self.apply_to_work(event);
             }
         }
     }
@@ -275,6 +280,9 @@ impl View {
                 node.since = Some(clock);
             }
             What::NodeFinished { outcome, reused, .. } => self.finish(id, outcome, *reused),
+            What::PartParked(Parked { why }) => {
+                self.finish(id, &Outcome::failed(Failure::Conflict, why), false);
+            }
             What::NodeSkipped { why } => {
                 self.node(id).stop(NodeState::Skipped(why.clone()), clock);
             }
@@ -309,6 +317,8 @@ impl View {
     }
 
     fn finish(&mut self, id: &NodeId, outcome: &Outcome, reused: bool) {
+        let report = outcome.carries.get("report").and_then(|value| value.as_str());
+        self.report = report.map(str::to_owned).or(self.report.take());
         let clock = self.clock;
         let node = self.node(id);
         let state = match (outcome.status, reused) {
@@ -323,9 +333,18 @@ impl View {
         node.reason = if asked.is_empty() { outcome.summary.clone() } else { asked.join("; ") };
     }
 
-    fn apply_to_work(&mut self, what: &What) {
-        match what.clone() {
+    fn apply_to_work(&mut self, event: &Event) {
+        let is_part = event.node.as_ref().is_some_and(NodeId::is_one_of_many);
+        match event.what.clone() {
+            What::CommitMade { tests_touched, left_out, .. } if is_part => {
+                self.of_parts.0.extend(tests_touched);
+                self.of_parts.1.extend(left_out);
+            }
             What::CommitMade { commit, branch, stat, tests_touched, left_out } => {
+                self.work = Some(Work { commit, branch, stat, tests_touched, left_out });
+            }
+            What::PartJoined(Joined { commit, branch, stat }) => {
+                let (tests_touched, left_out) = self.of_parts.clone();
                 self.work = Some(Work { commit, branch, stat, tests_touched, left_out });
             }
             What::CandidateMade { .. } => {

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
-use grafter::protocol::event::{CheckedTree, Event, What};
+use grafter::protocol::{
+    event::{Event, What},
+    report::CheckedTree,
+};
 use rustix::process::Signal;
 
 use crate::story::{FIXED, RIGHT, Story, kind, paid_once, script};

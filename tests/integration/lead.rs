@@ -180,8 +180,8 @@ fn what_cannot_be_is_told_and_changes_nothing() {
     ];
     story.run_with(&FLAGS, &script(&bad)).code(1);
     let said: Vec<_> = told(&story).into_values().take(10).collect();
-    insta::assert_snapshot!(said.join("\n"), @r"
-    there is no role `resaercher`; did you mean `researcher`? (known: coordinator, delegate, implementer, lead, researcher, reviewer, solo)
+    insta::assert_snapshot!(said.join("\n"), @"
+    there is no role `resaercher`; did you mean `researcher`? (known: coordinator, critic, delegate, editor, implementer, joiner, lead, part, planner, researcher, reviewer, solo)
     node id `../x` must be 1 to 40 lower-case letters, digits and inner hyphens
     node id `lead` is already used in line 11
     there is no node `nobody`
@@ -190,7 +190,7 @@ fn what_cannot_be_is_told_and_changes_nothing() {
     you have not asked for any `lok`
     there is no worktree agent `fix`
     there is no finding `look#9`: `wait` shows those that there are
-    there is no workflow `solva`; did you mean `solo`? (known: resolve, small, solo)
+    there is no workflow `solva`; did you mean `solo`? (known: refactor, resolve, review, small, solo)
     ");
     assert!(!story.kinds().contains(&"nodes_added".to_owned()));
 }

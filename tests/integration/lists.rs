@@ -14,7 +14,9 @@ fn shipped_workflows_are_listed_checked_and_drawn() {
     let env = world();
     insta::assert_snapshot!(env.grafter(["workflow", "ls"]).ok().stdout, @"
     coordinator      shipped/coordinator.yaml
+    refactor         shipped/refactor.yaml
     resolve          shipped/resolve.yaml
+    review           shipped/review.yaml
     small            shipped/small.yaml
     solo             shipped/solo.yaml
     ");
@@ -75,7 +77,7 @@ fn a_workflow_with_a_wrong_tool_or_role_is_refused() {
       |                   ^
     ");
     insta::assert_snapshot!(flow("implementor", "write"), @"
-    error: mine.yaml: node `solve` has the role `implementor`, for which there is no prompt; did you mean `implementer`? (known: coordinator, delegate, implementer, lead, researcher, reviewer, solo)
+    error: mine.yaml: node `solve` has the role `implementor`, for which there is no prompt; did you mean `implementer`? (known: coordinator, critic, delegate, editor, implementer, joiner, lead, part, planner, researcher, reviewer, solo)
       hint: write roles/implementor.md into the prompts folder of your configuration or of a trusted .grafter
     ");
 }

@@ -35,24 +35,24 @@ fn every_role_and_format_has_a_prompt_of_known_size() {
     coordinator  whole-file      4.4 KB
     coordinator  whole-function  4.4 KB
     implementer  tools           4.3 KB
-    implementer  blocks          0.6 KB
-    implementer  whole-file      0.4 KB
-    implementer  whole-function  0.3 KB
+    implementer  blocks          0.7 KB
+    implementer  whole-file      0.5 KB
+    implementer  whole-function  0.4 KB
     reviewer     tools           3.8 KB
     reviewer     blocks          3.8 KB
     reviewer     whole-file      3.8 KB
     reviewer     whole-function  3.8 KB
     solo         tools           4.3 KB
-    solo         blocks          0.6 KB
-    solo         whole-file      0.4 KB
-    solo         whole-function  0.3 KB
+    solo         blocks          0.7 KB
+    solo         whole-file      0.5 KB
+    solo         whole-function  0.4 KB
     delegate     tools           3.3 KB
     delegate     blocks          3.3 KB
     delegate     whole-file      3.3 KB
     delegate     whole-function  3.3 KB
     ");
     let said = env.grafter(["prompt", "show", "--role", "implementor"]).code(2).stderr;
-    insta::assert_snapshot!(said, @"error: there is no role `implementor`; did you mean `implementer`? (known: coordinator, delegate, implementer, lead, researcher, reviewer, solo)");
+    insta::assert_snapshot!(said, @"error: there is no role `implementor`; did you mean `implementer`? (known: coordinator, critic, delegate, editor, implementer, joiner, lead, part, planner, researcher, reviewer, solo)");
     assert_eq!(env.grafter(["prompt", "lint"]).ok().stdout, "all prompts are sound\n");
 }
 

@@ -12,7 +12,7 @@ fn missing(contract: &Contract, done: Done<'_>, input: &FinishInput) -> Vec<Stri
 const NOTHING: Done<'_> = Done { findings: &[], read: &[], changed: false };
 
 fn contract(phase: Phase) -> Contract {
-    Contract { phase, gives: BTreeMap::new(), findings: Vec::new() }
+    Contract { phase, gives: BTreeMap::new(), findings: Vec::new(), continues: false }
 }
 
 fn finish(input: Value) -> FinishInput {

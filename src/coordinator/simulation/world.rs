@@ -15,10 +15,11 @@ use crate::{
     },
     graph::{dag::Graph, load, lookup, node::Work, ready::NodeState},
     protocol::{
-        event::{CheckedTree, Event, Kept, What},
+        event::{Event, Kept, What},
         ids::{NodeId, Oid, RunId},
         outcome::{Evidence, Failure, Finding, Outcome, Review},
-        report::{Check, CheckEnd, CheckReport, CheckRun, DiffStat, Origin, RunEnd},
+        part::{Clashed, Joined, Parked},
+        report::{Check, CheckEnd, CheckReport, CheckRun, CheckedTree, DiffStat, Origin, RunEnd},
         started::RunStarted,
         task::{AgentKind, Phase, Task},
         usage::{Micros, Usage},
@@ -46,6 +47,8 @@ pub(super) struct World {
     pub(super) luck: std::vec::IntoIter<Luck>,
     pub(super) commits: u32,
     pub(super) candidates: u32,
+    /// How often parts shall not merge.
+    pub(super) clash: Vec<(&'static str, u32)>,
 }
 
 /// A graph with what the shipped ones do not have: a fan-out over a carry, and a condition.
@@ -105,6 +108,7 @@ impl World {
             luck: luck.into_iter(),
             commits: 0,
             candidates: 0,
+            clash: Vec::new(),
         };
         let kept = || Kept::Inline(String::new());
         world.record(
@@ -141,10 +145,11 @@ impl World {
         assert_eq!(RunState::fold(&self.events), self.state, "the fold is the state");
     }
 
+    /// Writers of the run's own tree; each part has a tree to itself.
     fn writers(&self) -> usize {
         let writes = |id: &NodeId| {
             let name = id.as_str().split('.').next().unwrap_or_default();
-            self.graph.get(name).is_some_and(|node| node.phase == Phase::Implementation)
+            self.graph.get(name).is_some_and(|node| node.writes() && !node.is_split())
         };
         let running = |id: &NodeId| self.state.state_of(id) == NodeState::Running;
         self.state.nodes.keys().filter(|id| writes(id) && running(id)).count()
@@ -188,6 +193,7 @@ impl World {
                 self.record(Some(&id), started);
             }
             Effect::Skip(id, why) => self.record(Some(&id), What::NodeSkipped { why }),
+            Effect::Park(id, why) => self.record(Some(&id), What::PartParked(Parked { why })),
             Effect::Run(id) => assert!(self.busy.units.insert(id), "one unit an instance"),
             Effect::Begin(job) => assert!(self.busy.jobs.insert(job), "one job of a kind"),
             Effect::SendBack { nodes, .. } => {
@@ -228,6 +234,30 @@ impl World {
                 let on = CheckedTree::Candidate;
                 let report = report(0);
                 self.record(None, What::ChecksFinished { on, report, commit, reused: false });
+            }
+            Job::Join => {
+                let id = self.state.next_part(&self.graph).expect("a part whose turn it is");
+                let bound = self.clash.iter_mut().find(|(part, n)| *part == id.as_str() && *n > 0);
+                let luck = match bound {
+                    Some((_, left)) => {
+                        *left -= 1;
+                        Luck::Bad
+                    }
+                    None => self.luck.next().unwrap_or(Luck::Good),
+                };
+                match luck {
+                    Luck::Good => {
+                        self.commits += 1;
+                        let (commit, stat) =
+                            (Oid::new(format!("j{}", self.commits)), DiffStat::default());
+                        let branch = "b".to_owned();
+                        self.record(Some(&id), What::PartJoined(Joined { commit, branch, stat }));
+                    }
+                    Luck::Bad => {
+                        let paths = vec!["a".to_owned()];
+                        self.record(Some(&id), What::PartClashed(Clashed { paths }));
+                    }
+                }
             }
             Job::MakeCandidate => {
                 self.candidates += 1;
@@ -280,6 +310,11 @@ impl World {
         let Some(node) = self.graph.get(name) else { return BTreeMap::new() };
         let value = |kind: &str| match kind {
             "list" => json!(vec!["x"; self.events.len() % 4]),
+            "parts" => json!([
+                { "id": "a", "text": "x" },
+                { "id": "b", "text": "x" },
+                { "id": "c", "text": "x", "after": ["a"] },
+            ]),
             "bool" => json!(self.risky.get(attempt as usize - 1).copied().unwrap_or(false)),
             _ => json!("text"),
         };

@@ -308,3 +308,28 @@ fn fork_of_two() {
       |                                              ^
     ");
 }
+
+#[test]
+fn writers_of_parts() {
+    let text = r"
+  - { id: plan, phase: synthesis, role: r, gives: { parts: parts, names: list } }
+  - { id: a, phase: implementation, role: r, needs: [plan], each: { from: plan, carry: names } }
+  - { id: b, phase: implementation, role: r, needs: [a], each: { from: plan, carry: parts } }
+  - { id: c, phase: implementation, role: r, needs: [plan] }
+  - { id: d, phase: verification, work: checks, needs: [b, c], on_failure: { to: b, max: 1 } }
+";
+    insta::assert_snapshot!(problems(text), @"
+    w.yaml:5:88: `names` is list; `each` of a writer needs parts, one for each
+    5 |   - { id: a, phase: implementation, role: r, needs: [plan], each: { from: plan, carry: names } }
+      |                                                                                        ^
+    w.yaml:7:11: `a` and `c` could write at once; let one of them need the other
+    7 |   - { id: c, phase: implementation, role: r, needs: [plan] }
+      |           ^
+    w.yaml:7:11: `b` and `c` could write at once; let one of them need the other
+    7 |   - { id: c, phase: implementation, role: r, needs: [plan] }
+      |           ^
+    w.yaml:8:82: `b` has many writers: let one writer after it mend what they made
+    8 |   - { id: d, phase: verification, work: checks, needs: [b, c], on_failure: { to: b, max: 1 } }
+      |                                                                                  ^
+    ");
+}

@@ -140,13 +140,20 @@ fn worktree_in_a_read_phase() {
 #[test]
 fn fan_out_of_writers() {
     let text = r"
-  - { id: a, phase: implementation, role: r, each: 2 }
+  - { id: a, phase: implementation, role: r, each: 31 }
+  - { id: b, phase: implementation, role: r, needs: [a], each: [{ id: x, text: y, after: [z] }] }
 ";
-    insta::assert_snapshot!(problems(text), @r"
-    w.yaml:4:52: `each` on an implementation node would make two writers at once
-    4 |   - { id: a, phase: implementation, role: r, each: 2 }
+    insta::assert_snapshot!(problems(text), @"
+    w.yaml:4:52: `each` makes 1 to 30 instances, not 31
+    4 |   - { id: a, phase: implementation, role: r, each: 31 }
       |                                                    ^
+    w.yaml:5:64: part 1: no part before it is called `z`; `after` names ids of parts that stand before this one
+    5 |   - { id: b, phase: implementation, role: r, needs: [a], each: [{ id: x, text: y, after: [z] }] }
+      |                                                                ^
     ");
+    let flow =
+        "name: w\nversion: 1\nnodes:\n  - { id: a, phase: implementation, role: r, each: 30 }\n";
+    assert!(crate::graph::fixture::graph(flow).nodes[0].is_split());
 }
 
 #[test]
@@ -280,8 +287,8 @@ fn unknown_carry_type() {
     let text = r"
   - { id: a, phase: research, role: r, gives: { plan: txt } }
 ";
-    insta::assert_snapshot!(problems(text), @r"
-    w.yaml:4:55: unknown value `txt`; did you mean `text`? (known: text, number, bool, list, findings)
+    insta::assert_snapshot!(problems(text), @"
+    w.yaml:4:55: unknown value `txt`; did you mean `text`? (known: text, number, bool, list, findings, parts)
     4 |   - { id: a, phase: research, role: r, gives: { plan: txt } }
       |                                                       ^
     ");

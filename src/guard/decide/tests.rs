@@ -31,7 +31,8 @@ pub(super) fn call(name: &str) -> ToolCall {
 }
 
 pub(super) fn policy(mode: Mode, interactive: bool) -> Policy {
-    Policy { mode, phase: Phase::Implementation, interactive, rules: Arc::default() }
+    let (rules, scope) = (Arc::default(), Vec::new());
+    Policy { mode, phase: Phase::Implementation, interactive, rules, scope }
 }
 
 pub(super) fn command(text: &str) -> Facts {

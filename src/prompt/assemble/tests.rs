@@ -240,7 +240,7 @@ fn unknown_role_and_variable() {
     let set = PromptSet::load(&[]).unwrap();
     let scene_of = |role, value| scene(role, Phase::Research, EditFormat::Tools, value);
     let role = assemble(&set, &scene_of("resaercher", json!({}))).unwrap_err();
-    insta::assert_snapshot!(role, @"there is no role `resaercher`; did you mean `researcher`? (known: coordinator, delegate, implementer, lead, researcher, reviewer, solo)");
+    insta::assert_snapshot!(role, @"there is no role `resaercher`; did you mean `researcher`? (known: coordinator, critic, delegate, editor, implementer, joiner, lead, part, planner, researcher, reviewer, solo)");
     let var = assemble(&set, &scene_of("researcher", json!({ "tasks": "t" }))).unwrap_err();
     insta::assert_snapshot!(var, @"there is no prompt variable `tasks`");
 }
