@@ -6,7 +6,7 @@
 //! one instance of a node, told by a `brief`; for an agent that is a `member` (its prompt from
 //! `scene`, its files from `focus`), and what it wrote becomes a commit in `commits`,
 //! after `redact` has looked for words that must not get out; a `worker` may do a member's work.
-//! `jobs` are the
+//! Where several writers make `parts` of one change, `joining` merges what each has made. `jobs` are the
 //! scaffold's own: checks on the base, the candidate, the landing. `delegate` adds the helpers that
 //! agents ask for, and `lead` the nodes that an agent adds which leads the run. `key` names results for later runs, and `control` is how others stop a run.
 //! What users tell single agents is `told` in the state; `team` holds the agents at work to it, `roll`

@@ -5,6 +5,7 @@ use crate::{
     coordinator::{
         control::Live,
         options::Options,
+        parts::Basis,
         plan, roll,
         roll::Who,
         state::{RunState, is_delegate, is_terminal},
@@ -137,7 +138,7 @@ impl Scene<'_> {
             node.needs.iter().filter_map(|need| self.needed(need)).collect();
         if reasons.is_empty() {
             let lacking = || self.behind(node, id).or_else(|| self.permit(node));
-            reasons.extend(self.gate(node).or_else(lacking));
+            reasons.extend(self.gate(node).or_else(|| self.basis(id)).or_else(lacking));
         }
         if reasons.is_empty() {
             reasons.push("nothing: it begins with the next step of the run".to_owned());
@@ -169,6 +170,14 @@ impl Scene<'_> {
             _ => "the checks on the base, which run first",
         };
         Some(text.to_owned())
+    }
+
+    /// Says which part this one builds on that is not joined yet.
+    fn basis(&self, id: &NodeId) -> Option<String> {
+        match self.state.basis(self.graph, id) {
+            Basis::Open(other) => Some(format!("{other}, on whose work it builds, to be joined")),
+            Basis::Joined | Basis::Lost(_) => None,
+        }
     }
 
     /// Says which fork goes ahead of this one.

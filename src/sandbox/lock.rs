@@ -32,7 +32,9 @@ use tokio::{
 const AGAIN: Duration = Duration::from_millis(2);
 
 /// Trees that have been locked, by device and file number.
-static TREES: LazyLock<Mutex<HashMap<(u64, u64), Weak<Turn>>>> = LazyLock::new(Mutex::default);
+static TREES: LazyLock<Mutex<Trees>> = LazyLock::new(Mutex::default);
+
+type Trees = HashMap<(u64, u64), Weak<Turn>>;
 
 /// The write lock of trees.
 #[derive(Debug)]
@@ -119,8 +121,8 @@ impl TreeLock {
 }
 
 fn turn(tree: (u64, u64)) -> Arc<Turn> {
-    let mut trees: MutexGuard<'_, _> = TREES.lock().unwrap_or_else(PoisonError::into_inner);
-    trees.retain(|_, turn: &mut Weak<Turn>| turn.strong_count() > 0);
+    let mut trees: MutexGuard<'_, Trees> = TREES.lock().unwrap_or_else(PoisonError::into_inner);
+    trees.retain(|_, turn| turn.strong_count() > 0);
     if let Some(turn) = trees.get(&tree).and_then(Weak::upgrade) {
         return turn;
     }

@@ -186,6 +186,7 @@ mod tests {
         commit: "cccccccccccccccccccccccccccccccccccccccc"
         branch: "grafter/1122-1741-9f3a/landed"
         landed: true
+        report: null
         verdict: {"green":{"grade":"fixed","fixed":["median::even"]}}
         tests_touched: []
         left_out: []

@@ -80,3 +80,16 @@ fn the_published_rates_of_auto_mode_are_those_of_its_labelled_set() {
     assert!(always.contains("put to the model: "), "{always}");
     assert!(!always.contains(", without an answer: 1"), "{always}");
 }
+
+#[test]
+fn writers_at_once_neither_fail_nor_meet() {
+    let env = Env::new();
+    let output = run(&env, "agents_at_once", &["2", "20", "8"]).ok().stdout;
+    for text in [
+        "15 worktree agents at once, 2 times: 0 failed",
+        "tree free after kill -9 of its writer: ",
+        "20 agents x 8 calls on one tree: 40 writes, 0 times two writers, 0 lost updates",
+    ] {
+        assert!(output.contains(text), "{text} is missing in\n{output}");
+    }
+}

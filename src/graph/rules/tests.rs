@@ -10,8 +10,8 @@ fn unknown_key() {
     role: r
     nedes: [b]
 ";
-    insta::assert_snapshot!(problems(text), @r"
-    w.yaml:7:5: unknown key `nedes`; did you mean `needs`? (known: id, phase, work, role, kind, tools, needs, each, ask, gives, takes, when, on_failure, optional, mode, max_turns, temperature, edit_format, worker)
+    insta::assert_snapshot!(problems(text), @"
+    w.yaml:7:5: unknown key `nedes`; did you mean `needs`? (known: id, phase, work, role, kind, tools, needs, each, ask, gives, takes, when, on_failure, optional, mode, max_turns, limits, temperature, edit_format, worker)
     7 |     nedes: [b]
       |     ^
     ");
