@@ -6,7 +6,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    agent::{prefix::Prefix, reins::Reins},
+    agent::{prefix::Prefix, progress::Stuck, reins::Reins},
     guard::tripwire::Tripwire,
     journal::writer::Journal,
     prompt::words::Words,
@@ -91,11 +91,13 @@ pub struct Limits {
     pub max_turns: u32,
     /// Answers in a text edit format before the node fails.
     pub max_answers: u32,
+    /// When it gets nowhere.
+    pub stuck: Stuck,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_turns: 60, max_answers: 4 }
+        Self { max_turns: 60, max_answers: 4, stuck: Stuck::default() }
     }
 }
 

@@ -16,7 +16,6 @@ use crate::{
         fit, lead,
         memo::{Deed, Memo},
         permit::{Leave, Permit},
-        progress::{NUDGED, SWUNG},
         reading,
         reins::Doing,
         session::{Session, Stop},
@@ -185,8 +184,9 @@ impl Session {
         let streak = self.progress.streak(call, &memo.digest);
         let swings = self.progress.swings(memo);
         let words = &self.assignment.words;
-        let nudge = (streak >= NUDGED).then_some(words.nudge.as_str());
-        (repeated, nudge.or_else(|| (swings >= SWUNG).then_some(words.swing.as_str())))
+        let stuck = self.assignment.limits.stuck;
+        let nudge = stuck.repeats_much(streak).then_some(words.nudge.as_str());
+        (repeated, nudge.or_else(|| stuck.swings_much(swings).then_some(words.swing.as_str())))
     }
 
     /// Takes over what a call did, and what it showed.

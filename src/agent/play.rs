@@ -336,7 +336,7 @@ fn assignment(phase: Phase, repo: &Repo) -> Assignment {
             continues: false,
         },
         edit_format: EditFormat::Tools,
-        limits: Limits { max_turns: 12, max_answers: 3 },
+        limits: Limits { max_turns: 12, max_answers: 3, ..Limits::default() },
         temperature: None,
         base: repo.resolve("HEAD").unwrap(),
         branch: None,

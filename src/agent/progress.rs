@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     agent::memo::{self, Deed, Memo},
     protocol::{
@@ -13,14 +15,32 @@ use crate::{
     tools::finish::FinishInput,
 };
 
-/// Identical results in a row after which the agent is told.
-pub const NUDGED: u32 = 3;
-/// Identical results in a row after which the agent is stopped.
-pub const STUCK: u32 = 6;
-/// Edits in a row that give a file a content that it had before, after which the agent is told.
-pub const SWUNG: u32 = 2;
-/// Such edits in a row after which the agent is stopped.
-pub const SWINGING: u32 = 4;
+/// When an agent gets nowhere: it is told after half of either number, and ended after the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stuck {
+    /// Equal calls in a row with equal results.
+    pub repeats: u32,
+    /// Edits in a row that give a file a content that it had before.
+    pub swings: u32,
+}
+
+impl Default for Stuck {
+    fn default() -> Self {
+        Self { repeats: 6, swings: 4 }
+    }
+}
+
+impl Stuck {
+    /// Returns whether so many equal results are a reason to tell the agent.
+    pub fn repeats_much(self, streak: u32) -> bool {
+        streak >= self.repeats.div_ceil(2)
+    }
+
+    /// Returns whether so many edits back are a reason to tell the agent.
+    pub fn swings_much(self, swings: u32) -> bool {
+        swings >= self.swings.div_ceil(2)
+    }
+}
 
 /// The counters of one agent.
 #[derive(Debug)]
@@ -99,12 +119,12 @@ impl Progress {
     }
 
     /// Returns what the agent does over and over, if it does.
-    pub fn stuck(&self) -> Option<String> {
-        if self.streak >= STUCK {
+    pub fn stuck(&self, limits: Stuck) -> Option<String> {
+        if self.streak >= limits.repeats {
             return Some("the same call was repeated without any new result".to_owned());
         }
         let mut files = self.contents.iter();
-        let (path, (_, swings)) = files.find(|(_, (_, swings))| *swings >= SWINGING)?;
+        let (path, (_, swings)) = files.find(|(_, (_, swings))| *swings >= limits.swings)?;
         Some(format!("{swings} edits in a row gave {path} a content that it had before"))
     }
 
@@ -155,7 +175,7 @@ mod tests {
             let known = BTreeMap::from([("a".to_owned(), (*hash).to_owned())]);
             progress.swings(&Memo { deed, known, ..Memo::default() })
         });
-        (counts.collect(), progress.stuck())
+        (counts.collect(), progress.stuck(Stuck::default()))
     }
 
     #[test]

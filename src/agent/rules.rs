@@ -253,7 +253,7 @@ fn the_same_call_over_and_over_is_nudged_and_then_ended() {
         stage = stage.turn(calls(&[("read", json!({ "path": "absent.txt" }))]));
     }
     let played = stage.play();
-    assert_eq!(played.outcome.failure, Some(Failure::NotResolved));
+    assert_eq!(played.outcome.failure, Some(Failure::Stuck));
     assert_eq!(played.outcome.summary, "the same call was repeated without any new result");
     let nudged: Vec<_> =
         played.shown().iter().map(|text| text.contains(&Words::shipped().nudge)).collect();
@@ -392,7 +392,7 @@ fn edits_that_only_go_back_and_forth_are_nudged_and_then_ended() {
         stage = stage.turn(calls(&[("write", input)]));
     }
     let played = stage.play();
-    assert_eq!(played.outcome.failure, Some(Failure::NotResolved));
+    assert_eq!(played.outcome.failure, Some(Failure::Stuck));
     let why = "4 edits in a row gave a.txt a content that it had before";
     assert_eq!(played.outcome.summary, why);
     let nudged: Vec<_> =

@@ -123,8 +123,8 @@ impl Session {
         if silent > MAX_SILENT {
             return Err(Stop::unresolved(format!("{silent} answers in a row called no tool")));
         }
-        if let Some(why) = self.progress.stuck() {
-            return Err(Stop::unresolved(why));
+        if let Some(why) = self.progress.stuck(self.assignment.limits.stuck) {
+            return Err(Stop { failure: Failure::Stuck, why });
         }
         if self.progress.bounces > MAX_BOUNCES {
             let bounces = self.progress.bounces;

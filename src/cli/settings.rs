@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::{
+    agent::progress::Stuck,
     coordinator::options::{Options, Reuse, Unverified},
     protocol::{
         report::{Check, Origin},
@@ -43,6 +44,12 @@ pub(super) struct RunSettings {
     pub(super) check_seconds: u64,
     /// How many agents may work at once.
     pub(super) max_agents: usize,
+    /// Equal calls in a row with equal results after which an agent is ended.
+    #[serde(deserialize_with = "patience")]
+    pub(super) stuck_repeats: u32,
+    /// Edits in a row that bring an old content back after which an agent is ended.
+    #[serde(deserialize_with = "patience")]
+    pub(super) stuck_swings: u32,
     /// Ignored folders of the checkout that agents see read-only.
     pub(super) share: Vec<String>,
     /// Whether a commit may land that nothing verified.
@@ -66,6 +73,8 @@ impl Default for RunSettings {
             timeout_minutes: options.timeout_ms / 60_000,
             check_seconds: options.check_timeout_ms / 1000,
             max_agents: options.max_agents,
+            stuck_repeats: options.stuck.repeats,
+            stuck_swings: options.stuck.swings,
             share: options.share,
             allow_unverified: false,
             sign: options.sign,
@@ -83,6 +92,8 @@ impl Section for RunSettings {
         "max_turns",
         "timeout_minutes",
         "max_agents",
+        "stuck_repeats",
+        "stuck_swings",
         "share",
         "allow_unverified",
         "sign",
@@ -114,6 +125,7 @@ impl RunSettings {
                 false => Unverified::Refuse,
             },
             max_agents: self.max_agents,
+            stuck: Stuck { repeats: self.stuck_repeats, swings: self.stuck_swings },
             share: self.share.clone(),
             sign: self.sign,
             ..Options::default()
@@ -142,6 +154,14 @@ fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     match u64::deserialize(from)? {
         0 => Err(de::Error::custom("nothing ends in no time; give a number from 1 on")),
         seconds => Ok(seconds),
+    }
+}
+
+/// Once is no repetition.
+fn patience<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    match u32::deserialize(from)? {
+        0 | 1 => Err(de::Error::custom("one is no repetition; give a number from 2 on")),
+        times => Ok(times),
     }
 }
 

@@ -252,6 +252,7 @@ impl Member<'_> {
             limits: Limits {
                 max_turns: self.agent.max_turns.unwrap_or(shared.options.max_turns),
                 max_answers: self.agent.max_turns.unwrap_or(Limits::default().max_answers),
+                stuck: shared.options.stuck,
             },
             temperature: self.agent.temperature(brief.attempt),
             base: self.start(),

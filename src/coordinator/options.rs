@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    agent::progress::Stuck,
     guard::tripwire::Tripwire,
     protocol::{
         ids::Oid,
@@ -41,6 +42,9 @@ pub struct Options {
     pub unverified: Unverified,
     /// How many agents may work at once.
     pub max_agents: usize,
+    /// When an agent gets nowhere.
+    #[serde(default)]
+    pub stuck: Stuck,
     /// Ignored folders of the checkout that agents see read-only, such as `node_modules`.
     pub share: Vec<String>,
     /// Whether checkpoints of the run's record are signed.
@@ -93,6 +97,7 @@ impl Default for Options {
             reuse: Reuse::Known,
             unverified: Unverified::Refuse,
             max_agents: 8,
+            stuck: Stuck::default(),
             share: vec![".venv".to_owned(), "node_modules".to_owned()],
             sign: false,
             worker: None,

@@ -372,21 +372,24 @@ fn stuck(graph: &Graph, state: &RunState, node: &Node) -> String {
 }
 
 /// A reviewer that ended without a review says nothing about the work: it is asked once more
-/// before the writer pays for it.
+/// before the writer pays for it. Who got nowhere tries once more, and is told what it did.
 fn speechless(graph: &Graph, state: &RunState, failed: &[&Node]) -> Option<Effect> {
-    let reviewers = failed
-        .iter()
-        .filter(|node| node.phase == Phase::Verification && matches!(node.work, Work::Agent(_)));
-    let instances = reviewers.flat_map(|node| ids(graph, state, node));
-    let silent = |id: &NodeId| {
-        let outcome = state.nodes.get(id).and_then(|node| node.outcome.as_ref());
-        let is_silent = outcome.is_some_and(|outcome| outcome.review.is_none());
+    let agents = failed.iter().filter(|node| matches!(node.work, Work::Agent(_)));
+    let mut all = agents.flat_map(|node| ids(graph, state, node).into_iter().map(|id| (*node, id)));
+    let again = |(node, id): &(&Node, NodeId)| {
+        let Some(outcome) = state.nodes.get(id).and_then(|run| run.outcome.as_ref()) else {
+            return false;
+        };
+        let is_silent = node.phase == Phase::Verification && outcome.review.is_none();
+        let is_stuck = outcome.failure == Some(Failure::Stuck);
         let asked = state.loops.get(id.as_str()).copied().unwrap_or(0);
         let failed = state.state_of(id) == NodeState::Failed;
-        failed && is_silent && asked == 0 && retryable(state, id)
+        failed && (is_silent || is_stuck) && asked == 0 && retryable(state, id)
     };
-    let id = instances.into_iter().find(silent)?;
-    Some(Effect::SendBack { nodes: vec![id], failed: Vec::new() })
+    let (node, id) = all.find(again)?;
+    let told = node.phase != Phase::Verification;
+    let failed = told.then(|| id.clone()).into_iter().collect();
+    Some(Effect::SendBack { nodes: vec![id], failed })
 }
 
 fn loop_back(graph: &Graph, state: &RunState, failed: &[&Node]) -> Option<Effect> {
@@ -424,7 +427,7 @@ fn ids(graph: &Graph, state: &RunState, node: &Node) -> Vec<NodeId> {
 fn retryable(state: &RunState, id: &NodeId) -> bool {
     let outcome = state.nodes.get(id).and_then(|node| node.outcome.as_ref());
     let failure = outcome.and_then(|outcome| outcome.failure);
-    matches!(failure, None | Some(Failure::NotResolved))
+    matches!(failure, None | Some(Failure::NotResolved | Failure::Stuck))
 }
 
 fn failure(graph: &Graph, state: &RunState, failed: &[&Node]) -> RunEnd {
@@ -442,7 +445,9 @@ fn failure(graph: &Graph, state: &RunState, failed: &[&Node]) -> RunEnd {
         Some(Failure::Conflict) => RunEnd::Conflict(text),
         Some(Failure::Infrastructure) => RunEnd::Infrastructure(text),
         // A cancelled run ends elsewhere; this is an agent that its user ended.
-        Some(Failure::Cancelled | Failure::NotResolved) | None => RunEnd::NotResolved(text),
+        Some(Failure::Cancelled | Failure::NotResolved | Failure::Stuck) | None => {
+            RunEnd::NotResolved(text)
+        }
     }
 }
 

@@ -82,7 +82,7 @@ pub(super) fn unfinished(outcome: &Outcome, reins: &Reins) -> Option<RunEnd> {
         Failure::Budget => Some(RunEnd::Budget(text)),
         Failure::Infrastructure => Some(RunEnd::Infrastructure(text)),
         Failure::Cancelled => Some(RunEnd::Interrupted),
-        Failure::NotResolved | Failure::Refused | Failure::Conflict => None,
+        Failure::NotResolved | Failure::Stuck | Failure::Refused | Failure::Conflict => None,
     }
 }
 

@@ -75,6 +75,8 @@ impl Outcome {
 pub enum Failure {
     /// The agent gave up, reached its turn limit, or its work did not hold.
     NotResolved,
+    /// The agent did the same over and over.
+    Stuck,
     /// A permission was refused or an approval is needed.
     Refused,
     /// A budget is used up.

@@ -39,6 +39,7 @@ mod server;
 mod solo;
 mod steer;
 mod story;
+mod stuck;
 mod terminal;
 mod tripwire;
 mod trust;
