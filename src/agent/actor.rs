@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{self, BoxFuture};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -19,8 +19,12 @@ use crate::{
     },
 };
 
-/// What the fake model does when it is asked for one turn: the first item at the first time.
+/// What the fake model does when it is asked for one turn: the first item at the first time, the
+/// last one from then on; nothing for ever where there is none.
 pub type Lines = Vec<Result<Reply, ModelError>>;
+
+/// What happens while the fake model is asked for a turn.
+pub type Act = Box<dyn Fn(u32) + Send + Sync>;
 
 /// Returns a reply that calls these tools.
 pub fn calls(calls: &[(&str, Value)]) -> Reply {
@@ -55,14 +59,18 @@ pub struct Actor {
     info: ModelInfo,
     script: Vec<Lines>,
     asks: Mutex<Vec<Ask>>,
-    hang_up: Option<(u32, CancellationToken)>,
+    act: Act,
 }
 
 impl Actor {
-    /// Returns a model with a window that follows a script; the token, if any, is cancelled while
-    /// it is asked for that turn.
-    pub fn new(window: u64, script: Vec<Lines>, hang_up: Option<(u32, CancellationToken)>) -> Self {
-        Self { info: info(window), script, asks: Mutex::default(), hang_up }
+    /// Returns a model with a window that follows a script.
+    pub fn new(window: u64, script: Vec<Lines>) -> Self {
+        Self { info: info(window), script, asks: Mutex::default(), act: Box::new(|_| ()) }
+    }
+
+    /// Returns the model with something that happens while it is asked.
+    pub fn acting(self, act: Act) -> Self {
+        Self { act, ..self }
     }
 
     /// Returns what it was asked.
@@ -87,15 +95,15 @@ impl Model for Actor {
         _: &'a CancellationToken,
     ) -> BoxFuture<'a, Result<Reply, ModelError>> {
         let turn = ask.cue.turn;
-        if let Some((_, token)) = self.hang_up.as_ref().filter(|(at, _)| *at == turn) {
-            token.cancel();
-        }
+        (self.act)(turn);
         let mut asks = self.asks.lock().unwrap();
         let before = asks.iter().filter(|ask| ask.cue.turn == turn).count();
         asks.push(ask.clone());
         let lines = &self.script[turn as usize];
-        let line = lines[before.min(lines.len() - 1)].clone();
-        Box::pin(async move { line })
+        match lines.get(before).or(lines.last()).cloned() {
+            Some(line) => Box::pin(future::ready(line)),
+            None => Box::pin(future::pending()),
+        }
     }
 }
 

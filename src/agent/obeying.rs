@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use futures_util::future::BoxFuture;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -15,11 +14,11 @@ use crate::{
     prompt::words::{Words, fill},
     protocol::{
         event::{Event, Kept, What},
-        message::{Block, Message, Reply, Speaker},
+        message::{Block, Message, Speaker},
         outcome::Failure,
         task::{EditFormat, Phase},
     },
-    provider::model::{Ask, Model, ModelError, ModelInfo, Sink},
+    provider::model::Ask,
 };
 
 fn reins() -> Reins {
@@ -35,45 +34,19 @@ fn shown(text: &str) -> Block {
     Block::Text(fill(&Words::shipped().from_user, &[("text", text)]))
 }
 
-/// What a user does while the agent waits for the answer of a turn.
-type Act = Box<dyn Fn(u32) + Send + Sync>;
-
-/// A model whose user acts while it is asked.
-struct Watched(Actor, Act);
-
-impl Model for Watched {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    fn info(&self) -> &ModelInfo {
-        self.0.info()
-    }
-
-    fn ask<'a>(
-        &'a self,
-        ask: &'a Ask,
-        sink: Sink<'a>,
-        cancel: &'a CancellationToken,
-    ) -> BoxFuture<'a, Result<Reply, ModelError>> {
-        (self.1)(ask.cue.turn);
-        self.0.ask(ask, sink, cancel)
-    }
-}
-
 /// Returns what an agent does whose user acts, and what its model was asked.
 fn watched(
     stage: &mut Stage,
     reins: &Reins,
     act: impl Fn(u32) + Send + Sync + 'static,
 ) -> (Played, Vec<Ask>) {
-    let actor = Actor::new(stage.window, stage.script.clone(), None);
-    let model = Arc::new(Watched(actor, Box::new(act)));
+    let actor = Actor::new(stage.window, stage.script.clone());
+    let model = Arc::new(actor.acting(Box::new(act)));
     stage.model = Some(model.clone());
     stage.reins = Some(reins.clone());
     let played = stage.play();
     stage.model = None;
-    (played, model.0.asked())
+    (played, model.asked())
 }
 
 fn writer() -> Stage {

@@ -2,9 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use futures_util::future::{self, BoxFuture};
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     agent::{
@@ -19,7 +17,7 @@ use crate::{
         task::{Mode, Phase},
         usage::Micros,
     },
-    provider::model::{Ask, ErrorKind, Model, ModelError, ModelInfo, Sink},
+    provider::model::{ErrorKind, Model, ModelError},
 };
 
 /// A command that passes every check and is in no table.
@@ -47,7 +45,7 @@ fn stage(commands: &[&str], model: Option<Arc<dyn Model>>) -> Stage {
 
 /// Returns a model that says this to the first question of each turn, and the next to the second.
 fn model(turns: usize, lines: &Lines) -> Arc<Actor> {
-    Arc::new(Actor::new(10_000, vec![lines.clone(); turns], None))
+    Arc::new(Actor::new(10_000, vec![lines.clone(); turns]))
 }
 
 fn lines(texts: &[&str]) -> Lines {
@@ -67,28 +65,6 @@ fn judged(played: &Played) -> Vec<String> {
         _ => None,
     });
     judged.collect()
-}
-
-/// A model that never answers.
-struct Silent(Actor);
-
-impl Model for Silent {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    fn info(&self) -> &ModelInfo {
-        self.0.info()
-    }
-
-    fn ask<'a>(
-        &'a self,
-        _: &'a Ask,
-        _: Sink<'a>,
-        _: &'a CancellationToken,
-    ) -> BoxFuture<'a, Result<Reply, ModelError>> {
-        Box::pin(future::pending())
-    }
 }
 
 #[test]
@@ -116,7 +92,7 @@ fn only_a_clear_allow_runs_and_everything_else_asks() {
 
 #[test]
 fn no_answer_in_time_asks() {
-    let silent: Arc<dyn Model> = Arc::new(Silent(Actor::new(10_000, Vec::new(), None)));
+    let silent: Arc<dyn Model> = Arc::new(Actor::new(10_000, vec![Vec::new()]));
     let mut stage = stage(&[COMMAND], Some(silent));
     stage.rules.classifier_seconds = 0;
     let played = stage.play();

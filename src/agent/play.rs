@@ -225,7 +225,13 @@ impl Stage {
             HangUp::Stop => (turn, stop.clone()),
             HangUp::Cancel => (turn, cancel.clone()),
         });
-        let actor = Arc::new(Actor::new(self.window, self.script.clone(), hang_up));
+        let act = move |turn| {
+            if let Some((_, token)) = hang_up.as_ref().filter(|(at, _)| *at == turn) {
+                token.cancel();
+            }
+        };
+        let actor = Actor::new(self.window, self.script.clone()).acting(Box::new(act));
+        let actor = Arc::new(actor);
         let (requests, inbox) = mpsc::unbounded_channel();
         let bench = Bench {
             model: self.model.clone().unwrap_or_else(|| actor.clone()),

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::{
     env::Env,
-    external::{bare, calls, events, fails, run},
+    external::{bare, calls, events, fails, left, run},
     solo::{at_gate, newest, open_gate, report},
 };
 
@@ -248,10 +248,7 @@ end(message)
     );
     run(&env, "true", &["--mode", "bypass"]).ok();
     assert_eq!(env.git(["show", "fixed:a.txt"]), "two");
-    let processes = fs::read_dir("/proc").expect("/proc").flatten();
-    let left = processes.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
-    let left = left.filter(|line| line == format!("sleep\0{mark}\0").as_bytes()).count();
-    assert_eq!(left, 0);
+    assert_eq!(left(&["sleep", &mark]), 0);
 }
 
 #[test]

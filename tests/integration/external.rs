@@ -134,6 +134,14 @@ fn a_program_that_is_absent_is_said_before_anything_is_spent() {
     assert!(output.text().contains("cannot be started inside the sandbox"), "{}", output.text());
 }
 
+/// Returns how many processes run with just these arguments.
+pub(crate) fn left(arguments: &[&str]) -> usize {
+    let line: String = arguments.iter().map(|argument| format!("{argument}\0")).collect();
+    let processes = fs::read_dir("/proc").expect("/proc").flatten();
+    let lines = processes.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+    lines.filter(|own| own == line.as_bytes()).count()
+}
+
 #[test]
 fn a_daemon_that_a_worker_leaves_ends_with_it() {
     let mark = format!("98{}", std::process::id());
@@ -141,10 +149,7 @@ fn a_daemon_that_a_worker_leaves_ends_with_it() {
         world(&format!("setsid sleep {mark} & (sleep {mark} &); echo two > a.txt; echo done"), "");
     run(&env, "true", &[]).ok();
     assert_eq!(env.git(["show", "fixed:a.txt"]), "two");
-    let processes = fs::read_dir("/proc").expect("/proc").flatten();
-    let left = processes.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
-    let left = left.filter(|line| line == format!("sleep\0{mark}\0").as_bytes()).count();
-    assert_eq!(left, 0);
+    assert_eq!(left(&["sleep", &mark]), 0);
 }
 
 #[test]

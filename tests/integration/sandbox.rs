@@ -121,7 +121,7 @@ async fn run(place: &Place, script: &str) -> Result<Ran, RunError> {
 }
 
 async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    for _ in 0..500 {
+    for _ in 0..6000 {
         if holds() {
             return;
         }
