@@ -25,7 +25,7 @@ const STRIDE: usize = 18;
 const NEW: usize = 14;
 
 /// Plays all cases, some of them side by side.
-fn walk(cases: &[Vec<String>], play: impl Fn(&[String]) + Sync) {
+pub(crate) fn walk(cases: &[Vec<String>], play: impl Fn(&[String]) + Sync) {
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
         for _ in 0..AT_ONCE {
@@ -61,7 +61,7 @@ fn progress(story: &Story) -> usize {
 }
 
 /// Lets a process die at a point; returns whether it came that far.
-fn dies(run: Run<'_>, point: &str) -> bool {
+pub(crate) fn dies(run: Run<'_>, point: &str) -> bool {
     let output = run.env("GRAFTER_FAILPOINT", point).start().finish();
     let aborted = output.status.signal() == Some(Signal::ABORT.as_raw());
     assert!(aborted || output.status.success(), "{}", output.text());

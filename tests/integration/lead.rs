@@ -9,7 +9,10 @@ use grafter::{
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::story::{FIXED, Story, call, entry, finish, kind, paid_once};
+use crate::{
+    crash::{dies, walk},
+    story::{FIXED, Story, call, entry, finish, kind, paid_once},
+};
 
 const GATE: &str = "until [ -e node_modules/go ]; do sleep 0.01; done";
 
@@ -272,4 +275,27 @@ fn killed_in_the_middle_it_goes_on_with_the_same_team() {
     let added = read::read(&story.latest()).expect("a sound journal");
     let added = added.iter().filter(|event| kind(&event.what) == "nodes_added").count();
     assert_eq!(added, 6, "nobody was asked for twice");
+}
+
+/// Lets each process of a run die at a record of its own; the first one at another than the later.
+fn dies_on_and_on(first: &str, then: &str) {
+    let story = Story::new();
+    let mut died = dies(story.run_with(&FLAGS, &script(&turns())), first);
+    assert!(died, "it was over before {first}");
+    while died && story.kinds().last().is_none_or(|kind| kind != "run_finished") {
+        died = dies(story.grafter(&["resume"]), then);
+    }
+    lands(&story);
+    let added = story.kinds().iter().filter(|kind| *kind == "nodes_added").count();
+    assert_eq!(added, 6, "nobody was asked for twice");
+}
+
+#[test]
+fn a_led_run_that_dies_on_and_on_ends_with_the_same_team() {
+    let sides = |first: usize| {
+        ["before", "after"].map(|side| vec![format!("{side}:{first}"), format!("{side}:18")])
+    };
+    // The first record that a process of a resumed run writes brings nothing forward.
+    let cases: Vec<_> = (1..19).step_by(3).flat_map(sides).collect();
+    walk(&cases, |case| dies_on_and_on(&case[0], &case[1]));
 }

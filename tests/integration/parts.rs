@@ -65,9 +65,12 @@ fn session(parts: &Value, others: Vec<Value>) -> String {
 }
 
 fn run(env: &Env, script: &str, check: &str) -> Output {
-    let args = ["run", "rename area_of to area", "-w", "refactor", "--into", "main2"];
-    let args = args.into_iter().chain(["--mode", "bypass", "--verify", check]);
-    env.grafter(args).script(script).start().finish()
+    run_as(env, script, &["-w", "refactor", "--verify", check])
+}
+
+fn run_as(env: &Env, script: &str, flags: &[&str]) -> Output {
+    let args = ["run", "rename area_of to area", "--into", "main2", "--mode", "bypass"];
+    env.grafter([&args[..], flags].concat()).script(script).start().finish()
 }
 
 fn events(env: &Env) -> Vec<Event> {
@@ -93,16 +96,17 @@ fn three() -> Value {
     ])
 }
 
+/// What those do who write the three parts.
+fn writers() -> Vec<Value> {
+    let write = |(index, path)| plays(&at("write", index, 1), &[rename(path), done("renamed")]);
+    (0..).zip(["shapes.py", "report.py", "cli.py"]).flat_map(write).collect()
+}
+
 #[test]
 fn a_rename_over_three_modules_is_split_joined_checked_and_landed() {
     let env = package();
     let before = env.fingerprint();
-    let write = |index, path| plays(&at("write", index, 1), &[rename(path), done("renamed")]);
-    let script = session(
-        &three(),
-        [write(0, "shapes.py"), write(1, "report.py"), write(2, "cli.py")].concat(),
-    );
-    let output = run(&env, &script, RENAMED);
+    let output = run(&env, &session(&three(), writers()), RENAMED);
     assert_eq!(output.status.code(), Some(0), "{}", output.text());
     assert_eq!(
         env.git(["diff", "--name-only", "main", "main2"]),
@@ -164,6 +168,20 @@ fn rivals() -> Value {
 
 fn signs(index: u32, attempt: u32, command: &str) -> Vec<Value> {
     plays(&at("write", index, attempt), &[bash(command), done("signed")])
+}
+
+#[test]
+fn an_agent_that_leads_may_choose_to_split_the_task() {
+    let env = package();
+    let choose = ("plan_select", json!({ "workflow": "refactor" }));
+    let lead = [choose, ("wait", json!({})), done("three parts, one rename")];
+    let script = session(&three(), [plays(&json!({ "node": "lead" }), &lead), writers()].concat());
+    let output = run_as(&env, &script, &["--coordinator", "--verify", RENAMED]);
+    assert_eq!(output.status.code(), Some(0), "{}", output.text());
+    assert_eq!(
+        env.git(["diff", "--name-only", "main", "main2"]),
+        "pkg/cli.py\npkg/report.py\npkg/shapes.py"
+    );
 }
 
 #[test]
