@@ -255,3 +255,33 @@ fn attach_shows_an_agent_and_sends_what_is_typed() {
     assert!(output.stdout.contains("── solve@1 has ended"), "{}", output.stdout);
     assert_eq!(run.finish().status.code(), Some(0));
 }
+
+#[test]
+fn the_agents_of_two_live_runs_are_told_apart() {
+    let env = world();
+    let begin = || solo(&env, &tale(), &["true"], &[]).start();
+    let begun = |run: usize| {
+        let end = Instant::now() + Duration::from_secs(60);
+        while says(&env, &["ps"]).matches("running bash").count() < run {
+            assert!(Instant::now() < end, "{}", says(&env, &["ps"]));
+            thread::sleep(Duration::from_millis(20));
+        }
+        newest(&env)
+    };
+    let (one, older) = (begin(), begun(1));
+    let first = at_gate(&env, "writer");
+    let (two, newer) = (begin(), begun(2));
+    let list = says(&env, &["ps"]);
+    assert!(list.contains(&format!("run {older}\n")), "{list}");
+    assert!(list.contains(&format!("run {newer}\n")), "{list}");
+    says(&env, &["send", "solve", "only you", "--run", &older]);
+    open_gate(&first);
+    assert_eq!(one.finish().status.code(), Some(0));
+    open_gate(&at_gate(&env, "writer"));
+    assert_eq!(two.finish().status.code(), Some(0));
+    let told = RunDir::list(&env.path(".git/grafter")).expect("the runs").into_iter().map(|run| {
+        let events = read::read(&run.path).expect("a sound journal");
+        (run.id.to_string(), events.iter().filter(|e| kind(&e.what) == "message_delivered").count())
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [(newer, 0), (older, 1)]);
+}
