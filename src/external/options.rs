@@ -215,6 +215,10 @@ impl Worker {
             let key = place.trim_matches(['{', '}']);
             return Err(format!("its command names {place}, and `{key}` is not set"));
         }
+        if let Some((place, _)) = values.iter().find(|(at, set)| set.is_some() && !names(at)) {
+            let key = place.trim_matches(['{', '}']);
+            return Err(format!("`{key}` has no effect: its command does not name {place}"));
+        }
         self.told(&names)?;
         let fill = |word: String| {
             values.iter().fold(word, |word, (place, value)| match value {
@@ -280,6 +284,8 @@ mod tests {
             ("", "it needs a `command`, or a `preset`"),
             ("command = ['x']", "it never sees the task"),
             ("command = ['x', '{prompt}', '{model}']", "names {model}, and `model` is not set"),
+            ("command = ['x', '{prompt}']\nmodel = 'm'", "`model` has no effect"),
+            ("preset = 'claude'\nbase_url = 'http://x'", "`base_url` has no effect"),
             ("preset = 'aider'\nread = ['relative']", "must be an absolute path"),
             ("preset = 'aider'\nread = ['~/nowhere']", "cannot grant `~/nowhere`"),
             ("preset = 'aider'\nwrite = ['~/']", "holds your whole home"),

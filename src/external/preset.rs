@@ -61,6 +61,10 @@ struct Row {
     env: &'static [(&'static str, &'static str)],
 }
 
+/// How codex is told of a model server of the user's own.
+const CODEX_MODELS: &str = "model_providers.own={name='own', base_url='{base_url}', \
+                            env_key='OPENAI_API_KEY', wire_api='responses'}";
+
 const TABLE: [Row; 7] = [
     // code.claude.com/docs/en/headless
     Row {
@@ -84,6 +88,7 @@ const TABLE: [Row; 7] = [
             &["codex", "exec", "--json", "--skip-git-repo-check"],
             &["--dangerously-bypass-approvals-and-sandbox"],
             &["--model", "{model}"],
+            &["-c", "model_provider=own", "-c", CODEX_MODELS],
             &["{prompt}"],
         ],
         // github.com/zed-industries/codex-acp; a sandbox of its own does not start in another one, and
@@ -92,6 +97,7 @@ const TABLE: [Row; 7] = [
             &["codex-acp", "-c", "sandbox_mode=danger-full-access"],
             &["-c", "approval_policy=untrusted"],
             &["-c", "model={model}"],
+            &["-c", "model_provider=own", "-c", CODEX_MODELS],
         ],
         env: &[],
     },
@@ -235,7 +241,7 @@ mod tests {
     }
     #[test]
     fn agents_that_speak_acp_are_told_no_task_on_their_command_line() {
-        let speaks = |preset: Preset| preset.command(Protocol::Acp, &["{model}"]);
+        let speaks = |preset: Preset| preset.command(Protocol::Acp, &["{model}", "{base_url}"]);
         let all = Preset::names().filter_map(Preset::named);
         let lines: Vec<String> = all.filter_map(speaks).map(|line| line.join(" ")).collect();
         insta::assert_snapshot!(lines.join("\n"), @r"

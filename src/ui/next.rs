@@ -4,7 +4,7 @@ use crate::{
     protocol::report::RunEnd,
     ui::{
         text::{escape, shell_word},
-        view::View,
+        view::{NodeState, View},
     },
 };
 
@@ -38,7 +38,12 @@ pub fn commands(view: &View) -> Vec<(&'static str, String)> {
     } else if view.has_snapshot {
         next.push(("rescue", format!("grafter rescue {run}")));
     }
-    next.push(("log", format!("grafter logs {run}")));
+    // Where one agent is to blame, what it said and did tells more than what the run did.
+    let failed =
+        view.nodes.iter().find(|node| node.state == NodeState::Failed && node.role != "checks");
+    let whose = failed.and_then(|node| node.id.as_ref());
+    let whose = whose.map(|node| format!(" --agent {}", escape(node.as_str())));
+    next.push(("log", format!("grafter logs {run}{}", whose.unwrap_or_default())));
     next
 }
 

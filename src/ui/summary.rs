@@ -361,7 +361,7 @@ mod tests {
         Next
           go on     grafter resume 1122-1741-9f3a
           rescue    grafter rescue 1122-1741-9f3a
-          log       grafter logs 1122-1741-9f3a
+          log       grafter logs 1122-1741-9f3a --agent implement
         ");
     }
 
