@@ -19,6 +19,7 @@ use crate::{
         context::Context,
         exit::{Failure, Kind, OrFail},
         journal,
+        panes::Panes,
         run_args::Output,
     },
     coordinator::{
@@ -201,12 +202,22 @@ pub(super) struct Watch {
     pub(super) budget: Option<Micros>,
     /// Questions for the person at the terminal.
     pub(super) asks: Option<Inbox>,
+    /// Where agents are shown beside the run, if the user wants that.
+    pub(super) panes: Option<Panes>,
 }
 
 /// Shows a run until it ends, and returns its exit code.
 pub(super) async fn follow(handle: Handle, watch: Watch) -> Result<ExitCode, Failure> {
     let Handle { run, events, control, done } = handle;
     let screen = Screen::new(style(watch.output, watch.budget));
+    let (events, panes) = match watch.panes {
+        Some(panes) => {
+            let (events, closed) =
+                panes.follow((run.clone(), screen.clone()), watch.past.clone(), events);
+            (events, Some(closed))
+        }
+        None => (events, None),
+    };
     let shown = screen.show(watch.past, events);
     let signals = tokio::spawn(stop_on_signal(control));
     let answers = watch
@@ -216,6 +227,10 @@ pub(super) async fn follow(handle: Handle, watch: Watch) -> Result<ExitCode, Fai
     signals.abort();
     if let Some(answers) = answers {
         answers.abort();
+    }
+    if let Some(panes) = panes {
+        // The summary stands where they stood.
+        panes.await.or_fail(Kind::Infrastructure)?;
     }
     // The events' sender is gone with the dispatcher, so the screen has an end.
     let mut view = shown.await.or_fail(Kind::Infrastructure)?;

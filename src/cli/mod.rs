@@ -28,6 +28,7 @@ mod journal;
 mod land;
 mod lists;
 mod live;
+mod panes;
 mod policy;
 mod resume;
 mod review;

@@ -8,6 +8,7 @@ use crate::{
         exit::Failure,
         history,
         live::{self, Watch},
+        panes::Panes,
         run_args::{CapArgs, ResumeArgs},
         settings::RunSettings,
         workers, workflows,
@@ -63,5 +64,6 @@ async fn begin(context: Context, args: &ResumeArgs) -> Result<(Handle, Watch), F
     let budget = stored.options.max_cost;
     let past = View::of(stored.past());
     let handle = start::resume(ground, graph, stored).await.map_err(failed)?;
-    Ok((handle, Watch { output: args.output, past, budget, asks }))
+    let panes = Panes::wanted(&context, args.panes)?;
+    Ok((handle, Watch { output: args.output, past, budget, asks, panes }))
 }

@@ -35,6 +35,9 @@ pub(super) struct ReviewArgs {
     /// Run every node, even where the result of an earlier run would do.
     #[arg(long)]
     fresh: bool,
+    /// Inside tmux, show each agent in a pane of its own while it works.
+    #[arg(long)]
+    panes: bool,
     /// What to print.
     #[arg(long, value_name = "FORM", default_value = "text")]
     output: Output,
@@ -68,6 +71,7 @@ impl ReviewArgs {
             caps: self.caps,
             fresh: self.fresh,
             sign: false,
+            panes: self.panes,
             output: self.output,
         }
     }

@@ -12,6 +12,7 @@ use crate::{
         context::Context,
         exit::{Failure, Kind, OrFail},
         live::{self, Watch},
+        panes::Panes,
         run_args::{Format, ModeName, RunArgs},
         settings::RunSettings,
         workers, workflows,
@@ -106,7 +107,8 @@ async fn begin(context: Context, args: &RunArgs) -> Result<(Handle, Watch), Fail
     ground.workflows = choices;
     let started = start::start(ground, order).await;
     let handle = started.map_err(|error| live::start_failure(error, "latest"))?;
-    Ok((handle, Watch { output: args.output, past: View::default(), budget, asks }))
+    let panes = Panes::wanted(&context, args.panes)?;
+    Ok((handle, Watch { output: args.output, past: View::default(), budget, asks, panes }))
 }
 
 fn task(args: &RunArgs) -> Result<Task, Failure> {

@@ -15,6 +15,7 @@ use crate::cli::caps;
   grafter run --issue-file issue.md --model chat+http://127.0.0.1:8080/v1#qwen --workflow small
   grafter run --coordinator --issue-file issue.md --max-cost 5
   grafter run --issue-file issue.md --worker claude --workflow solo
+  grafter run --issue-file issue.md --panes       # in tmux: a pane for each agent
   grafter run \"…\" --verify 'cargo test' --verify 'cargo clippy -- -D warnings' --into main")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub(super) struct RunArgs {
@@ -73,6 +74,9 @@ pub(super) struct RunArgs {
     /// Sign checkpoints of the run's record with your key (`grafter journal key`).
     #[arg(long)]
     pub(super) sign: bool,
+    /// Inside tmux, show each agent in a pane of its own while it works.
+    #[arg(long)]
+    pub(super) panes: bool,
     /// What to print.
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(super) output: Output,
@@ -152,6 +156,9 @@ pub(super) struct ResumeArgs {
     /// What it may use up.
     #[command(flatten)]
     pub(super) caps: CapArgs,
+    /// Inside tmux, show each agent in a pane of its own while it works.
+    #[arg(long)]
+    pub(super) panes: bool,
     /// What to print.
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(super) output: Output,

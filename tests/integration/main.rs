@@ -24,6 +24,7 @@ mod letloose;
 mod lists;
 mod models;
 mod modes;
+mod panes;
 mod parts;
 mod poison;
 mod printed;

@@ -182,6 +182,6 @@ fn any_backend() -> Backend {
     probe_with(Path::new(HELPER), &Options::default()).backend
 }
 
-fn skip(why: &str) {
+pub(crate) fn skip(why: &str) {
     let _ = writeln!(std::io::stderr(), "not tested here: {why}");
 }
