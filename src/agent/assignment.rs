@@ -38,8 +38,6 @@ pub struct Assignment {
     /// What it takes over from the agent that it forks from, in place of `system` and the tools
     /// that the model is offered.
     pub fork: Option<Arc<Prefix>>,
-    /// Who takes over its own conversation.
-    pub heirs: Heirs,
     /// What it is told between its turns.
     pub words: Arc<Words>,
     /// The tools it may call, by name.
@@ -60,15 +58,6 @@ pub struct Assignment {
     pub branch: Option<String>,
     /// The records of this agent from an earlier process, in order, for a resume.
     pub earlier: Vec<Event>,
-}
-
-/// Who takes over the conversation of an agent that has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heirs {
-    /// Nobody.
-    None,
-    /// Agents that fork from it, so the outcome names it.
-    Forks,
 }
 
 /// What a node must hand in; checked by the scaffold when the agent calls `finish`.

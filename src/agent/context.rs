@@ -88,6 +88,14 @@ impl Context {
         self.prefix.as_ref().map_or(0, |prefix| prefix.messages.len())
     }
 
+    /// Returns the messages of the last request and the answer to it; nothing before the first one.
+    pub fn answered(&self) -> Option<(Vec<Arc<Message>>, Arc<Message>)> {
+        let said = self.turns.last()?.said.clone();
+        let mut messages = self.messages();
+        messages.truncate(messages.len().saturating_sub(2));
+        Some((messages, said))
+    }
+
     /// Adds a finished turn; arguments that no request could hold do not stay in it.
     pub fn push(&mut self, number: u32, mut said: Message, answered: Message) {
         let cap = usize::try_from(self.window.saturating_mul(2)).unwrap_or(usize::MAX);

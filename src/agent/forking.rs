@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use crate::{
     agent::{
         actor::{calls, done},
-        assignment::Heirs,
         context::Context,
         play::{Played, Stage},
         prefix::Prefix,
@@ -174,18 +173,16 @@ proptest! {
 fn parent() -> (Stage, Played) {
     let report = json!({ "claim": "one is wrong",
         "evidence": [{ "path": "a.txt", "from": 1, "to": 1 }] });
-    let mut stage = Stage::new(Phase::Research, &[("a.txt", "one\n"), ("b.txt", "two\n")])
+    let stage = Stage::new(Phase::Research, &[("a.txt", "one\n"), ("b.txt", "two\n")])
         .turn(calls(&[("read", json!({ "path": "a.txt" }))]))
         .turn(calls(&[("report_finding", report)]))
         .turn(calls(&[("finish", done())]));
-    stage.assignment.heirs = Heirs::Forks;
     let played = stage.play();
     (stage, played)
 }
 
 fn fork(mut stage: Stage, parent: &Played) -> Stage {
     stage.assignment.fork = Some(Arc::new(stage.context(parent)));
-    stage.assignment.heirs = Heirs::None;
     stage.assignment.tools = vec!["report_finding".into(), "finish".into()];
     stage.assignment.opening = "look at b.txt".into();
     let report = json!({ "claim": "two is right",

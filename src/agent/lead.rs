@@ -3,7 +3,7 @@
 //! An order to a writer is a synthesis, and is held to the same rules: every finding that was heard
 //! is weighed, what is used was read here after it came, and no finding is passed on as the plan.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -130,8 +130,8 @@ impl Session {
     }
 
     fn order(&self, spawn: Spawn) -> Result<Order, Stop> {
-        let said = self.saying.clone().filter(|_| spawn.kind == AgentKind::Fork);
-        let context = said.map(|said| self.context_after(Arc::new(said))).transpose()?;
+        let forks = spawn.kind == AgentKind::Fork;
+        let context = if forks { self.bequeath()? } else { None };
         let Spawn { name, kind, task, phase, role, after, max_turns, findings_used: _ } = spawn;
         Ok(Order { name, kind, phase, role, task, after, max_turns, context })
     }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     agent::{
         actor::{Actor, Lines},
-        assignment::{Assignment, Bench, Contract, Heirs, Limits},
+        assignment::{Assignment, Bench, Contract, Limits},
         prefix::Prefix,
         reins::Reins,
         work::work,
@@ -331,7 +331,6 @@ fn assignment(phase: Phase, repo: &Repo) -> Assignment {
         system: vec![Segment { id: "base".into(), cache: CacheScope::Static, text }],
         opening: "the task".into(),
         fork: None,
-        heirs: Heirs::None,
         words: Arc::new(Words::shipped().clone()),
         tools: ["read", "write", "edit", "bash", "report_finding"].map(str::to_owned).to_vec(),
         tripwire: None,

@@ -14,7 +14,7 @@ use crate::{
     guard::{sanitise::markers::suspicion_of_prompt, taint::Taint, tripwire::Tripwire},
     journal::writer::JournalError,
     protocol::{
-        event::What,
+        event::{Kept, What},
         ids::CallId,
         message::{Block, CacheScope, Message, Segment},
         outcome::{Failure, Outcome},
@@ -44,8 +44,8 @@ pub struct Session {
     pub progress: Progress,
     /// The snapshots of its tree, if it writes.
     pub chain: Option<Chain>,
-    /// What the model has just said, where others shall begin with it.
-    pub saying: Option<Message>,
+    /// What the model has just said, as long as the conversation does not hold it.
+    pub saying: Option<Arc<Message>>,
     /// What the user has said to it so far.
     pub told: Vec<Block>,
     /// Whether the replay is over and the tree is as the last record says.
@@ -152,6 +152,7 @@ impl Session {
         });
         let fixed = system.sum::<usize>() + tools.sum::<usize>();
         let window = self.bench.model.info().window;
+        self.saying = None;
         self.context = match &self.assignment.fork {
             None => Context::new(opening, fixed, window),
             Some(prefix) => {
@@ -196,9 +197,18 @@ impl Session {
         Ok(())
     }
 
-    /// Returns the outcome with what the scaffold counted.
-    pub fn outcome(self, ended: Result<Outcome, Stop>) -> Outcome {
+    /// Returns the outcome with what the scaffold counted, and what it keeps for forks.
+    pub fn outcome(
+        self,
+        ended: Result<Outcome, Stop>,
+        kept: Result<Option<Kept>, Stop>,
+    ) -> Outcome {
+        let (ended, context) = match kept {
+            Ok(context) => (ended, context),
+            Err(stop) => (ended.and(Err(stop)), None),
+        };
         let mut outcome = ended.unwrap_or_else(|stop| Outcome::failed(stop.failure, stop.why));
+        outcome.context = context;
         outcome.usage = self.progress.usage;
         outcome.findings = self.progress.findings;
         outcome

@@ -8,7 +8,6 @@ use serde_json::json;
 use crate::{
     agent::{
         actor::{calls, done},
-        assignment::Heirs,
         play::{Played, Stage},
     },
     protocol::{
@@ -107,11 +106,10 @@ fn orders_in_what_an_agent_is_given_count_as_well() {
 
 #[test]
 fn a_fork_knows_what_its_parent_has_read() {
-    let mut parent = Stage::new(Phase::Implementation, &[("README.md", POISON)])
+    let parent = Stage::new(Phase::Implementation, &[("README.md", POISON)])
         .turn(read("README.md"))
         .turn(bash("echo x > b.txt"))
         .turn(calls(&[("finish", done())]));
-    parent.assignment.heirs = Heirs::Forks;
     let prefix = parent.context(&parent.play());
     let mut stage = stage();
     stage.approval = Approval::No;

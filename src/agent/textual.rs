@@ -1,4 +1,5 @@
-//! The loop of a writer whose model hands in its change as text.
+//! The loop of a writer whose model hands in its change as text, and what it says when it is asked
+//! about that.
 //!
 //! No tools are offered: the prompt holds the files, the answer holds the change. Each answer is a
 //! fresh sample of the same question with a note on what was wrong with the one before, at a
@@ -45,6 +46,7 @@ impl Session {
 
     /// Asks until an answer can be applied and changes something.
     pub async fn write_as_text(&mut self) -> Result<Outcome, Stop> {
+        self.tools = Arc::default();
         let answers = self.assignment.limits.max_answers.max(1);
         let mut wrong = String::new();
         for answer in 0..answers {
@@ -54,16 +56,32 @@ impl Session {
                 opening.push_str(&format!("\n\n{told}\n"));
             }
             self.begin(&opening, &[]);
-            let reply = self.ask(answer, &self.sampled(answer)).await?;
-            if reply.stop == StopReason::Refusal {
-                return Err(Stop::unresolved(words::REFUSED));
-            }
+            let reply = self.say(answer, &self.sampled(answer)).await?;
             match self.taken(answer, &reply).await? {
                 Ok(what) => return Ok(self.written(&reply, &what)),
                 Err(why) => wrong = why,
             }
         }
         Err(Stop::unresolved(format!("no answer of {answers} could be used; the last: {wrong}")))
+    }
+
+    /// Asks once and takes the words for the result: who is offered no tool has none to finish with.
+    pub async fn answer_as_text(&mut self) -> Result<Outcome, Stop> {
+        let reply = self.say(0, &self.sampled(0)).await?;
+        match contract::capped(&reply.message.text()) {
+            said if said.is_empty() => Err(Stop::unresolved("the answer was empty")),
+            said => Ok(Outcome::succeeded(said)),
+        }
+    }
+
+    /// Returns an answer, which is the last word until the next one.
+    async fn say(&mut self, answer: u32, form: &Form) -> Result<Reply, Stop> {
+        let reply = self.ask(answer, form).await?;
+        if reply.stop == StopReason::Refusal {
+            return Err(Stop::unresolved(words::REFUSED));
+        }
+        self.saying = Some(Arc::new(reply.message.clone()));
+        Ok(reply)
     }
 
     fn sampled(&self, answer: u32) -> Form {

@@ -97,11 +97,17 @@ impl Session {
         let before = self.context.tokens();
         self.context.overflowed();
         if self.context.tokens() >= before {
-            return Err(first);
+            return Err(self.no_room(first));
         }
         self.send(turn, form).await.map_err(|error| match error {
-            Unanswered::Overflow(stop) | Unanswered::Stop(stop) => stop,
+            Unanswered::Overflow(stop) => self.no_room(stop),
+            Unanswered::Stop(stop) => stop,
         })
+    }
+
+    /// A fork whose parent has left it no room has failed alone; nobody else's means are broken.
+    fn no_room(&self, stop: Stop) -> Stop {
+        if self.assignment.fork.is_some() { Stop::unresolved(stop.why) } else { stop }
     }
 
     async fn send(&self, turn: u32, form: &Form) -> Result<Reply, Unanswered> {

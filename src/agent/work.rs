@@ -5,9 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use crate::{
     agent::{
         answer::{self, Hearer, Said},
-        assignment::{Assignment, Bench, Heirs},
+        assignment::{Assignment, Bench},
         contract,
-        lead::SPAWN,
         prefix::Prefix,
         session::{Session, Stop},
         turn::Form,
@@ -37,12 +36,18 @@ pub async fn work(assignment: Assignment, bench: Bench) -> Outcome {
         Ok(session) => session,
         Err(stop) => return Outcome::failed(stop.failure, stop.why),
     };
-    let ended =
-        if session.is_textual() { session.write_as_text().await } else { session.converse().await };
+    let ended = if session.is_textual() {
+        session.write_as_text().await
+    } else if session.tools.is_empty() {
+        session.answer_as_text().await
+    } else {
+        session.converse().await
+    };
     if session.bench.reins.is_cancelled() {
         session.keep_half().await;
     }
-    session.outcome(ended)
+    let kept = session.bequeath();
+    session.outcome(ended, kept)
 }
 
 impl Session {
@@ -52,35 +57,31 @@ impl Session {
         for turn in 0..=limit {
             let (said, mut answered) = self.turn(turn, &mut silent).await?;
             if let Some(input) = &self.progress.finish {
-                let outcome = self.handed_in(input);
-                return Ok(Outcome { context: self.bequeath(said)?, ..outcome });
+                return Ok(self.handed_in(input));
             }
             self.must_go_on(silent)?;
             if turn + 1 == limit {
                 answered.push(Block::Text(self.assignment.words.last_turn.clone()));
             }
+            self.saying = None;
             self.context.push(turn, said, Message { speaker: Speaker::User, blocks: answered });
         }
         Err(Stop::unresolved(format!("not finished after {limit} turns, its limit")))
     }
 
-    /// Keeps the conversation for those that fork from this agent.
-    fn bequeath(&self, said: Message) -> Result<Option<Kept>, Stop> {
-        if self.assignment.heirs == Heirs::None {
+    /// Keeps the conversation up to the model's last answer, for those that fork from it; nothing
+    /// before the first one.
+    pub(super) fn bequeath(&self) -> Result<Option<Kept>, Stop> {
+        let open = self.saying.clone().map(|said| (self.context.messages(), said));
+        let Some((messages, said)) = open.or_else(|| self.context.answered()) else {
             return Ok(None);
-        }
-        self.context_after(Arc::new(said)).map(Some)
-    }
-
-    /// Keeps the conversation up to what the model has just said.
-    pub(super) fn context_after(&self, said: Arc<Message>) -> Result<Kept, Stop> {
+        };
         let (system, tools) = (self.assignment.system.clone(), self.tools.clone());
-        let messages = self.context.messages();
         let taint = self.bench.desk.taint.clone();
         let prefix = Prefix { system, tools, messages, said, taint };
         let json = serde_json::to_string(&prefix)
             .map_err(|error| Stop::broken(format!("a conversation cannot be kept: {error}")))?;
-        Ok(self.bench.journal.keep(json)?)
+        Ok(Some(self.bench.journal.keep(json)?))
     }
 
     /// Returns what the model said in a turn, and what it is answered.
@@ -99,11 +100,12 @@ impl Session {
         let names: Vec<_> = tools.iter().map(|spec| spec.name.as_str()).collect();
         let words = self.assignment.words.clone();
         let who = Hearer { turn, tools: &names, words: &words };
-        let (said, mut answered) = match answer::read(&reply, who, &mut self.ids) {
+        let read = answer::read(&reply, who, &mut self.ids);
+        let (Said::Calls(said, _) | Said::Nothing(said, _)) = &read;
+        self.saying = Some(Arc::new(said.clone()));
+        let (said, mut answered) = match read {
             Said::Calls(said, calls) => {
                 *silent = 0;
-                let spawns = calls.iter().any(|call| call.name == SPAWN);
-                self.saying = spawns.then(|| said.clone());
                 let results = self.calls(turn, &calls).await?;
                 (said, results.into_iter().map(Block::Result).collect())
             }

@@ -67,7 +67,7 @@ pub(super) enum Command {
     Cancel(CancelArgs),
     /// List the agents of live runs and what each does just now.
     Ps(PsArgs),
-    /// Give an agent at work a message, which it reads before its next model call.
+    /// Give an agent a message before its next model call, or ask one again that has ended.
     Send(SendArgs),
     /// Show an agent's transcript as it grows, and send it what you type, line by line.
     ///

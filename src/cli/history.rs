@@ -210,6 +210,16 @@ fn unknown_agent(run: &RunId, agent: &str, known: &BTreeSet<AgentId>) -> Failure
     }
 }
 
+/// Returns who answers the question that an event tells of.
+fn asked(event: &Event) -> Option<AgentId> {
+    match &event.what {
+        What::NodesAdded { ids, asked: Some(_), .. } => {
+            Some(AgentId::of(&NodeId::new(ids.first()?), 1))
+        }
+        _ => None,
+    }
+}
+
 /// Returns an agent's node, without the number of its attempt.
 fn node_of(agent: &str) -> &str {
     agent.split_once('@').map_or(agent, |(node, _)| node)
@@ -252,12 +262,15 @@ impl Printer {
     pub(super) fn show(&mut self, event: &Event) -> Result<(), Failure> {
         self.view.apply(event);
         self.known.extend(event.agent.clone());
-        let other = |name: &String| !event.agent.iter().any(|id| means(name, id.as_str()));
+        // A question stands with the words of who answers it.
+        let asked = asked(event);
+        let about = asked.as_ref().or(event.agent.as_ref());
+        let other = |name: &String| !about.is_some_and(|id| means(name, id.as_str()));
         if self.agent.as_ref().is_some_and(other) {
             return Ok(());
         }
         self.shown += 1;
-        self.heading(event)?;
+        self.heading(about)?;
         if self.json {
             say!("{}", json::event(event))
         } else if let (Some(_), Some(text)) = (&self.agent, self.words(event)) {
@@ -271,12 +284,11 @@ impl Printer {
     }
 
     /// Says whose words follow, where those of several agents were asked for.
-    fn heading(&mut self, event: &Event) -> Result<(), Failure> {
+    fn heading(&mut self, about: Option<&AgentId>) -> Result<(), Failure> {
         let several = self.agent.as_ref().is_some_and(|name| !name.contains('@')) && !self.json;
-        if several && self.last != event.agent {
-            self.last.clone_from(&event.agent);
-            let agent = event.agent.as_ref().map_or("", AgentId::as_str);
-            say!("── {}", escape(agent))?;
+        if several && self.last.as_ref() != about {
+            self.last = about.cloned();
+            say!("── {}", escape(about.map_or("", AgentId::as_str)))?;
         }
         Ok(())
     }
@@ -307,6 +319,9 @@ impl Printer {
             }
             What::WorkerResult(end) => {
                 Some(format!("← {} ({})\n{}", end.worker, end.end, self.fetch(&end.output)))
+            }
+            What::NodesAdded { asked: Some(asked), .. } => {
+                Some(format!("[{} is asked] » {}", asked.of, self.fetch(&asked.question)))
             }
             What::MessageDelivered { turn, text, .. } => {
                 Some(format!("[{turn}] » {}", self.fetch(text)))

@@ -72,7 +72,7 @@ pub(super) struct AgentName {
 /// Arguments of `send`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  grafter send implement \"leave the public names as they are\"\n  grafter send research.1 - < notes.md"
+    after_help = "An agent that has ended is asked again as long as its run goes on: another one, whose name is\nprinted, goes on from its conversation, sees the files as they were left, changes nothing and\nanswers. Ask the same name once more to go on from that answer.\n\nExamples:\n  grafter send implement \"leave the public names as they are\"\n  grafter send research.1 - < notes.md\n  grafter send orient \"which tests cover that?\"   # it has ended: orient-again answers"
 )]
 pub(super) struct SendArgs {
     #[command(flatten)]

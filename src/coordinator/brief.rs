@@ -11,6 +11,7 @@ use crate::{
     },
     graph::node::Node,
     protocol::{
+        asked::Asked,
         event::{Event, Kept, What},
         ids::{AgentId, NodeId, Oid},
         outcome::Finding,
@@ -43,6 +44,8 @@ pub(super) struct Brief {
     pub(super) parts: Vec<String>,
     /// The context that it forks from, if it is a fork.
     pub(super) context: Option<Kept>,
+    /// Whom it answers for, if it does.
+    pub(super) asked: Option<Box<Asked>>,
     /// Checks on the base, if they had ended when the instance started.
     pub(super) base_report: Option<CheckReport>,
     /// This agent's records of an earlier process.
@@ -91,6 +94,7 @@ impl Brief {
             candidate: state.candidate.clone(),
             commit,
             context,
+            asked: state.addition(name).and_then(|added| added.asked.clone()),
             base_report: state.base_report.clone().filter(|_| run.knows_base),
             earlier: Vec::new(),
             reins: Reins::new(&shared.stop, &shared.halt),
@@ -136,15 +140,15 @@ fn team(shared: &Shared, state: &RunState, node: &Node) -> Vec<String> {
 /// Returns a node and the context that it forks from. A fork whose parent left none, because it gave
 /// up, begins with a context of its own: a parent may be optional.
 fn rooted(state: &RunState, node: Node) -> (Node, Option<Kept>) {
-    if node.kind != AgentKind::Fork {
+    let given = state.addition(&node.id).and_then(|added| added.context.clone());
+    if node.kind != AgentKind::Fork && given.is_none() {
         return (node, None);
     }
     let parent = node.needs.first().and_then(|id| state.nodes.get(&NodeId::new(id)));
     let outcome = parent.and_then(|run| run.outcome.as_ref());
     let left = outcome.and_then(|outcome| outcome.context.clone());
-    let given = state.addition(&node.id).and_then(|added| added.context.clone());
     match given.or(left) {
-        Some(context) => (node, Some(context)),
+        Some(context) => (Node { kind: AgentKind::Fork, ..node }, Some(context)),
         None => (Node { kind: AgentKind::Teammate, ..node }, None),
     }
 }

@@ -9,7 +9,7 @@
 //! | `{"command":"cancel"}` | stops the run: no new calls, what runs gets ten seconds |
 //! | `{"command":"kill"}` | ends the run at once |
 //! | `{"command":"agents"}` | lists the agents at work |
-//! | `{"command":"send","agent":A,"text":T}` | gives the agent a message before its next model call |
+//! | `{"command":"send","agent":A,"text":T}` | gives the agent a message before its next model call; one that has ended is asked again, and `agent` of the answer is who goes on from its conversation |
 //! | `{"command":"pause","agent":A}` | lets nothing new begin in the agent; in all of them without `agent` |
 //! | `{"command":"unpause","agent":A}` | lets it go on |
 //! | `{"command":"cancel_agent","agent":A}` | ends the agent; its node fails, the run goes on |
@@ -58,7 +58,7 @@ pub enum Command {
     Kill,
     /// Who is at work?
     Agents,
-    /// A message to an agent.
+    /// A message to an agent, or a question to one that has ended.
     Send {
         /// Its name.
         agent: String,

@@ -165,6 +165,7 @@ fn brief(base: &Oid, (id, mode): (&NodeId, Option<Mode>), question: String, rein
         part: None,
         parts: Vec::new(),
         context: None,
+        asked: None,
         base_report: None,
         earlier: Vec::new(),
         reins,

@@ -57,7 +57,7 @@ pub(super) enum Change {
     Grown(Vec<String>, What, Box<Graph>),
 }
 
-/// Returns the graph of a run as its agents have made it grow.
+/// Returns the graph of a run as it has grown.
 pub(super) fn graph_of(
     journal: &Journal,
     started: &RunStarted,
@@ -68,12 +68,12 @@ pub(super) fn graph_of(
     grow::grown((&name, &text), added, catalogue()).map_err(|error| words(&error))
 }
 
-/// Returns what agents added, as their records say.
+/// Returns what was added, as the records say.
 pub(super) fn additions(journal: &Journal, added: &[Added]) -> Result<Vec<Addition>, String> {
     let read = |added: &Added| {
         let text = journal.fetch(&added.nodes).map_err(|error| error.to_string())?;
         let nodes = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-        Ok(Addition { by: added.by.to_string(), nodes })
+        Ok(Addition { by: added.by.as_ref().map(NodeId::to_string), nodes })
     };
     added.iter().map(read).collect()
 }
@@ -157,7 +157,7 @@ impl Ask<'_> {
             return Err("who was asked for cannot ask for others: do it yourself".to_owned());
         }
         let mut all = additions(&shared.journal, &state.added)?;
-        let addition = Addition { by: by.to_string(), nodes };
+        let addition = Addition { by: Some(by.to_string()), nodes };
         let ids: Vec<String> = addition.ids().map(str::to_owned).collect();
         if all.contains(&addition) {
             return Ok(Change::Known(ids));
@@ -167,7 +167,7 @@ impl Ask<'_> {
         let graph = graph_of(&shared.journal, &shared.started, &all)?;
         self.prompted(&graph, &ids)?;
         let kept = shared.journal.keep(json).map_err(|error| error.to_string())?;
-        let what = What::NodesAdded { ids: ids.clone(), nodes: kept, context };
+        let what = What::NodesAdded { ids: ids.clone(), nodes: kept, context, asked: None };
         Ok(Change::Grown(ids, what, Box::new(graph)))
     }
 
@@ -214,7 +214,7 @@ impl Ask<'_> {
 
     /// Returns the nodes that are waited for.
     pub(super) fn awaited(self, names: Vec<String>) -> Result<Vec<String>, String> {
-        let own = self.state.added.iter().filter(|added| added.by == *self.by);
+        let own = self.state.added.iter().filter(|added| added.by.as_ref() == Some(self.by));
         let own: Vec<String> = own.flat_map(|added| added.ids.clone()).collect();
         let unknown = names.iter().find(|name| !own.contains(name));
         if let Some(name) = unknown {

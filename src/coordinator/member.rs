@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use crate::{
     agent::{
-        assignment::{Assignment, Bench, Contract, Heirs, Limits},
+        assignment::{Assignment, Bench, Contract, Limits},
         prefix::Prefix,
         reins::Doing,
         work::work,
     },
     coordinator::{
         brief::Brief,
-        commits, key, scene,
+        commits, key,
+        scene::{self, Staged},
         shared::{Shared, blocking, broken},
         unit,
         worker::Call,
@@ -29,7 +30,7 @@ use crate::{
     },
     provider::model::Cue,
     sandbox::grants::Grants,
-    subagent::housing::{Lodging, Wish},
+    subagent::housing::{HousingError, Lodging, Wish},
     tools::{desk::Desk, reads::ReadSet},
 };
 
@@ -44,12 +45,12 @@ impl Member<'_> {
     /// Returns what the agent comes to, and whether a stored result was used.
     pub(super) async fn outcome(&self) -> Result<(Outcome, bool), RunEnd> {
         let worker = self.worker()?;
-        let scene = scene::scene(self.shared, self.brief, (self.agent, self.format())).await?;
+        let fork = self.fork()?;
+        let scene = self.staged(fork.as_deref()).await?;
         let key = self.key(&scene.sha);
         if let Some(outcome) = self.reuse(&key).await? {
             return Ok((outcome, true));
         }
-        let fork = self.fork()?;
         let lodging = self.lodge().await?;
         let reins = &self.brief.reins;
         let work = async {
@@ -87,6 +88,14 @@ impl Member<'_> {
         Ok((outcome, false))
     }
 
+    async fn staged(&self, fork: Option<&Prefix>) -> Result<Staged, RunEnd> {
+        let (shared, brief, agent) = (self.shared, self.brief, self.agent);
+        match (&brief.asked, fork) {
+            (Some(asked), Some(prefix)) => scene::question(shared, asked, (agent, prefix)),
+            _ => scene::scene(shared, brief, (agent, self.format())).await,
+        }
+    }
+
     fn writes(&self) -> bool {
         self.brief.node.writes()
     }
@@ -115,6 +124,9 @@ impl Member<'_> {
     /// what is joined of the others.
     fn start(&self) -> Oid {
         let brief = self.brief;
+        if let Some(asked) = &brief.asked {
+            return asked.at.clone();
+        }
         let goes_on = self.format() == EditFormat::Tools && brief.part.is_none();
         match (brief.node.phase, &brief.candidate, &brief.commit) {
             (Phase::Verification, Some(made), _) => made.candidate.clone(),
@@ -168,7 +180,7 @@ impl Member<'_> {
         let has_context = |kept: &Option<Kept>| {
             kept.as_ref().is_some_and(|kept| self.shared.journal.fetch(kept).is_ok())
         };
-        if self.heirs() == Heirs::Forks && !has_context(&outcome.context) {
+        if self.has_forks() && !has_context(&outcome.context) {
             return Ok(None);
         }
         let Some(commit) = outcome.commit.clone() else { return Ok(Some(outcome)) };
@@ -187,7 +199,10 @@ impl Member<'_> {
         let who = (&brief.id, &agent);
         let base = shared.started.base.clone();
         let lodging = match brief.node.phase {
-            Phase::Research | Phase::Synthesis => shared.housing.reader(&base).await,
+            Phase::Research | Phase::Synthesis if self.start() == base => {
+                shared.housing.reader(&base).await
+            }
+            Phase::Research | Phase::Synthesis => self.visit(brief.id.to_string()).await,
             Phase::Implementation => {
                 let branch = Some(brief.branch(shared));
                 let grants = self.worker()?.map(|worker| worker.grants.clone());
@@ -200,13 +215,16 @@ impl Member<'_> {
                 shared.housing.writer(who, &wish).await
             }
             Phase::Verification => {
-                let name = format!("review-{}", agent.as_str().replace('@', "-"));
-                let (commit, grants) = (self.start(), Grants::default());
-                let wish = Wish { name, commit, branch: None, grants };
-                shared.housing.visitor(who, &wish).await
+                self.visit(format!("review-{}", agent.as_str().replace('@', "-"))).await
             }
         };
         lodging.map_err(|error| broken(&error))
+    }
+
+    async fn visit(&self, name: String) -> Result<Lodging, HousingError> {
+        let (commit, grants) = (self.start(), Grants::default());
+        let wish = Wish { name, commit, branch: None, grants };
+        self.shared.housing.visitor((&self.brief.id, &self.brief.agent()), &wish).await
     }
 
     fn mode(&self) -> Mode {
@@ -219,13 +237,10 @@ impl Member<'_> {
         kept.map(|kept| self.shared.contexts.get(&self.shared.journal, kept)).transpose()
     }
 
-    fn heirs(&self) -> Heirs {
+    fn has_forks(&self) -> bool {
         let forks =
             |node: &Node| node.kind == AgentKind::Fork && node.needs.contains(&self.brief.node.id);
-        match self.shared.graph().nodes.iter().any(forks) {
-            true => Heirs::Forks,
-            false => Heirs::None,
-        }
+        self.shared.graph().nodes.iter().any(forks)
     }
 
     fn assignment(&self, scene: Assembled, fork: Option<Arc<Prefix>>) -> Assignment {
@@ -238,7 +253,6 @@ impl Member<'_> {
             system: scene.system,
             opening: scene.opening,
             fork,
-            heirs: self.heirs(),
             words: shared.prompts.words().clone(),
             tools: self.agent.tools.clone(),
             tripwire: shared.options.tripwire.clone(),
@@ -325,6 +339,9 @@ impl Member<'_> {
         match self.brief.node.phase {
             Phase::Verification => self.shared.housing.discard(lodging.place),
             Phase::Implementation => self.shared.housing.retire(lodging),
+            _ if self.start() != self.shared.started.base => {
+                self.shared.housing.discard(lodging.place);
+            }
             // The readers' place is shared and ends with the run.
             Phase::Research | Phase::Synthesis => {}
         }

@@ -13,6 +13,7 @@
 //! knows which of them a name means, and `why` says what one waits for.
 //! `audit` says at the end what of the user's side of the repository changed.
 
+mod again;
 mod audit;
 mod brief;
 pub mod budget;

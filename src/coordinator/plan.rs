@@ -257,7 +257,7 @@ pub fn finding_sources(graph: &Graph, node: &Node) -> Vec<String> {
 
 /// What a failed agent has asked for is of no use to anybody.
 fn abandoned(state: &RunState, node: &Node) -> Option<String> {
-    let by = &state.addition(&node.id)?.by;
+    let by = state.addition(&node.id)?.by.as_ref()?;
     (state.state_of(by) == NodeState::Failed).then(|| format!("`{by}`, which asked for it, failed"))
 }
 
@@ -348,7 +348,7 @@ fn judged(graph: &Graph, options: &Options, state: &RunState) -> Effect {
 
 /// What an agent had written lands only if that agent put it up for landing.
 fn unqueued(state: &RunState) -> Option<String> {
-    let by = &state.added.first()?.by;
+    let by = state.added.iter().find(|added| added.asked.is_none())?.by.as_ref()?;
     let queued = |run: &NodeRun| run.role == CHECKS && run.saw.is_some() && run.saw == state.commit;
     let is_queued = state.nodes.values().any(queued);
     (!is_queued).then(|| format!("`{by}` did not enqueue the commit (merge_enqueue)"))

@@ -60,7 +60,7 @@ pub fn find(state: &RunState, graph: &Graph, name: &str) -> Result<Who, Nobody> 
 }
 
 /// Returns the agent that works for a node that has begun, or did last.
-fn who(state: &RunState, id: &NodeId) -> Who {
+pub(super) fn who(state: &RunState, id: &NodeId) -> Who {
     let Some(run) = state.nodes.get(id) else { return Who::Waiting(id.clone()) };
     let agent = AgentId::of(id, run.attempt);
     match run.state {
@@ -88,9 +88,20 @@ pub fn live(state: &RunState) -> impl Iterator<Item = (NodeId, AgentId)> {
 
 fn several(state: &RunState, node: &str) -> Nobody {
     let named = live(state).filter(|(id, _)| id.place().0 == node);
-    let names: Vec<_> = named.map(|(_, agent)| agent.to_string()).collect();
+    too_many(node, named.map(|(_, agent)| agent).collect(), "at work")
+}
+
+/// Says that a name means several agents that have ended, if it does.
+pub(super) fn ambiguous(state: &RunState, name: &str) -> Option<Nobody> {
+    let named = state.nodes.iter().filter(|(id, _)| id.is_one_of_many() && id.place().0 == name);
+    let agents: Vec<_> = named.map(|(id, run)| AgentId::of(id, run.attempt)).collect();
+    (agents.len() > 1).then(|| too_many(name, agents, "that have ended"))
+}
+
+fn too_many(node: &str, agents: Vec<AgentId>, which: &str) -> Nobody {
+    let names: Vec<&str> = agents.iter().map(AgentId::as_str).collect();
     Nobody {
-        error: format!("`{node}` has {} agents at work", names.len()),
+        error: format!("`{node}` has {} agents {which}", names.len()),
         hint: format!("name one of them: {}", names.join(", ")),
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::{
+    agent::prefix::Prefix,
     coordinator::{
         brief::Brief,
         focus,
@@ -16,8 +17,12 @@ use crate::{
     },
     git::{diff, facts},
     graph::node::AgentWork,
-    prompt::assemble::{Assembled, Scene, assemble},
+    prompt::{
+        assemble::{Assembled, Scene, assemble},
+        words::fill,
+    },
     protocol::{
+        asked::Asked,
         cause::chain,
         ids::Oid,
         report::RunEnd,
@@ -85,6 +90,24 @@ pub(super) async fn scene(
         prompt = assemble(&shared.prompts, &scene).map_err(|error| broken(&error))?;
     }
     Ok(Staged { prompt, sha, offered: seen.files.into_iter().map(|(path, _)| path).collect() })
+}
+
+/// Returns the prompt of one that answers for an agent that has ended, and goes on from its context.
+pub(super) fn question(
+    shared: &Shared,
+    asked: &Asked,
+    (agent, prefix): (&AgentWork, &Prefix),
+) -> Result<Staged, RunEnd> {
+    let question = shared.journal.fetch(&asked.question).map_err(|error| broken(&error))?;
+    let words = shared.prompts.words();
+    let text = if prefix.tools.is_empty() { &words.asked_text } else { &words.asked };
+    let is_offered = |name: &&String| prefix.tools.iter().any(|spec| spec.name == **name);
+    let tools = agent.tools.iter().filter(is_offered).map(|name| format!("`{name}`"));
+    let tools: Vec<_> = tools.collect();
+    let opening = fill(text, &[("question", &cleaned(&question)), ("tools", &tools.join(", "))]);
+    let sha = blake3::hash(opening.as_bytes()).to_hex().to_string();
+    let prompt = Assembled { system: Vec::new(), opening, sha: sha.clone() };
+    Ok(Staged { prompt, sha, offered: Vec::new() })
 }
 
 fn feedback(shared: &Shared, brief: &Brief) -> Result<String, RunEnd> {

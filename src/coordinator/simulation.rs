@@ -1,6 +1,6 @@
 //! Runs without any effect, with all kinds of luck: how each of them ends.
 
-mod world;
+pub(super) mod world;
 
 use std::collections::BTreeMap;
 
@@ -11,15 +11,21 @@ use crate::{
         plan::{self, Effect},
         simulation::world::{Luck, World, branching, shipped},
     },
-    graph::ready::NodeState,
+    graph::{
+        grow::{self, Addition},
+        lookup,
+        ready::NodeState,
+    },
     protocol::{
-        event::{Event, Level, What},
+        asked::Asked,
+        event::{Event, Kept, Level, What},
         ids::{AgentId, NodeId, Oid, RunId},
         outcome::Outcome,
         part::Parked,
         report::{CheckedTree, RunEnd},
         task::{AgentKind, EditFormat, Phase},
     },
+    tools::catalogue::catalogue,
 };
 
 #[test]
@@ -195,6 +201,45 @@ fn a_landing_that_ended_while_the_run_was_stopping_is_its_end() {
     world.busy.stop = Some(RunEnd::Interrupted);
     let effects = plan::step(&world.graph, &world.options, &world.state, &world.busy);
     assert_eq!(effects, [Effect::Finish(landed.expect("it has landed"))]);
+}
+
+/// A question is part of the run: this does not end before it is answered, well or not, and nothing
+/// else comes out otherwise.
+#[test]
+fn no_run_ends_before_who_was_asked_has_answered() {
+    for (workflow, dies_every) in
+        [("resolve", 0), ("solo", 3), ("small", 0), ("refactor", 4), ("review", 3)]
+    {
+        let alone = World::new(workflow, Vec::new()).play(0);
+        for fails in [false, true] {
+            let mut world = World::new(workflow, Vec::new());
+            let node = serde_json::json!({ "id": "asked", "phase": "synthesis", "role": "r",
+                "tools": ["read"], "optional": true });
+            let text = lookup::find(workflow, &[]).expect("it is shipped").text;
+            let added = [Addition { by: None, nodes: vec![node] }];
+            world.graph = grow::grown((workflow, &text), &added, catalogue()).expect("valid");
+            world.bad = if fails { vec![("asked", 1)] } else { Vec::new() };
+            let kept = || Kept::Inline(String::new());
+            let asked = Asked { of: AgentId::new("x@1"), question: kept(), at: Oid::new("base") };
+            world.record(
+                None,
+                What::NodesAdded {
+                    ids: vec!["asked".into()],
+                    nodes: kept(),
+                    context: Some(kept()),
+                    asked: Some(Box::new(asked)),
+                },
+            );
+            let end = world.play(dies_every);
+            assert_eq!(
+                std::mem::discriminant(&end),
+                std::mem::discriminant(&alone),
+                "{workflow}: {end:?}"
+            );
+            let stands = if fails { NodeState::Failed } else { NodeState::Succeeded };
+            assert_eq!(world.state.state_of(&NodeId::new("asked")), stands, "{workflow}");
+        }
+    }
 }
 
 /// Returns who was joined, given up or sent back, in order.

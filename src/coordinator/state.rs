@@ -9,6 +9,7 @@ use crate::{
     coordinator::told::Told,
     graph::ready::NodeState,
     protocol::{
+        asked::Asked,
         event::{Event, Kept, What},
         ids::{AgentId, NodeId, Oid},
         outcome::{Failure, Outcome, Status},
@@ -48,23 +49,27 @@ pub struct NodeRun {
     pub saw: Option<Oid>,
 }
 
-/// Nodes that an agent added to the graph.
+/// Nodes that an agent or the user added to the graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Added {
-    /// The node of the agent.
-    pub by: NodeId,
+    /// The node of the agent; none of the user's.
+    pub by: Option<NodeId>,
     /// Their ids.
     pub ids: Vec<String>,
     /// The nodes as JSON.
     pub nodes: Kept,
     /// The context that they fork from, if they are forks.
     pub context: Option<Kept>,
+    /// Whom they answer for, if they do.
+    pub asked: Option<Box<Asked>>,
 }
 
 impl Added {
     fn of(event: &Event) -> Option<Self> {
-        let What::NodesAdded { ids, nodes, context } = event.what.clone() else { return None };
-        Some(Self { by: event.node.clone()?, ids, nodes, context })
+        let What::NodesAdded { ids, nodes, context, asked } = event.what.clone() else {
+            return None;
+        };
+        Some(Self { by: event.node.clone(), ids, nodes, context, asked })
     }
 }
 
@@ -88,7 +93,7 @@ pub struct RunState {
     pub started: Option<Box<RunStarted>>,
     /// Instances by id, those that have been touched.
     pub nodes: BTreeMap<NodeId, NodeRun>,
-    /// What agents added to the graph, in order.
+    /// What was added to the graph, in order.
     pub added: Vec<Added>,
     /// Checks on the base.
     pub base_report: Option<CheckReport>,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use crate::{
     agent::reins::{Letter, Reins},
     coordinator::{
+        again::{self, Question, ask_again},
         control::{Command, Live, Reply},
         roll::{self, Nobody, Who},
         shared::Shared,
@@ -76,16 +77,57 @@ impl Team {
                 Ok(Reply { ok: true, agents: self.at_work(stand), ..<_>::default() })
             }
             Command::Why { agent } => Ok(self.why(stand, &agent)),
-            Command::Send { agent, text } => match self.meant(stand, &agent) {
-                Ok(meant) => send(stand, meant, text).await,
-                Err(reply) => Ok(*reply),
-            },
+            Command::Send { agent, text } => self.say(stand, &agent, text).await,
             Command::CancelAgent { agent } => match self.meant(stand, &agent) {
                 Ok(meant) => self.cancel(stand, meant).await,
                 Err(reply) => Ok(*reply),
             },
             Command::Pause { agent } => self.hold(stand, agent, true).await,
             Command::Unpause { agent } => self.hold(stand, agent, false).await,
+        }
+    }
+
+    /// Says something to an agent; one that has ended is asked again, or whoever answers for it.
+    async fn say(&self, stand: Stand<'_>, name: &str, text: String) -> Result<Reply, JournalError> {
+        let found = roll::find(stand.state, &stand.shared.graph(), name);
+        let (node, agent) = match found {
+            Ok(Who::Ended(node, agent)) => match again::speaker(stand.state, (node, agent)) {
+                Who::Ended(node, agent) => (node, agent),
+                Who::Live(node, _) | Who::Waiting(node) | Who::Checks(node) => {
+                    return self.tell(stand, node.as_str(), text).await;
+                }
+            },
+            _ => return self.tell(stand, name, text).await,
+        };
+        let unfit = roll::ambiguous(stand.state, name).or_else(|| unfit(stand, &agent, &text));
+        if let Some(Nobody { error, hint }) = unfit {
+            return Ok(Reply::refused(error, hint));
+        }
+        let question = Question { of: (&node, &agent), text: &text, by: None };
+        Ok(match ask_again(stand, question).await? {
+            Ok(name) => Reply {
+                said: vec![
+                    format!(
+                        "{agent} has ended, so {name} goes on from its conversation and answers"
+                    ),
+                    format!("grafter attach {name} shows it, grafter logs --agent {name} later"),
+                ],
+                ..Reply::done(Some(AgentId::of(&name, 1)), "")
+            },
+            Err(Nobody { error, hint }) => Reply::refused(error, hint),
+        })
+    }
+
+    /// Gives an agent at work a message.
+    async fn tell(
+        &self,
+        stand: Stand<'_>,
+        name: &str,
+        text: String,
+    ) -> Result<Reply, JournalError> {
+        match self.meant(stand, name) {
+            Ok(meant) => send(stand, meant, text).await,
+            Err(reply) => Ok(*reply),
         }
     }
 
@@ -202,21 +244,31 @@ impl Team {
     }
 }
 
+/// Says why an agent does not take a text.
+fn unfit(stand: Stand<'_>, agent: &AgentId, text: &str) -> Option<Nobody> {
+    // What takes more than a quarter of the window would keep the agent from its work.
+    let most = stand.shared.model.info().window.min(MAX_TEXT);
+    let (error, hint) = match text.len() as u64 {
+        _ if text.trim().is_empty() => ("the message is empty".to_owned(), "say something"),
+        bytes if bytes > most => (
+            format!("the message has {bytes} bytes, {agent} takes {most}"),
+            "put it into a file of the repository, or send less",
+        ),
+        _ => return None,
+    };
+    Some(Nobody { error, hint: hint.to_owned() })
+}
+
 async fn send(
-    Stand { shared, state }: Stand<'_>,
+    stand: Stand<'_>,
     (node, agent, reins): Meant<'_>,
     text: String,
 ) -> Result<Reply, JournalError> {
-    // What takes more than a quarter of the window would keep the agent from its work.
-    let most = shared.model.info().window.min(MAX_TEXT);
+    let Stand { shared, state } = stand;
+    if let Some(Nobody { error, hint }) = unfit(stand, &agent, &text) {
+        return Ok(Reply::refused(error, hint));
+    }
     let waiting = state.told.mail(&agent).len();
-    if text.trim().is_empty() {
-        return Ok(Reply::refused("the message is empty", "say something"));
-    }
-    if text.len() as u64 > most {
-        let error = format!("the message has {} bytes, {agent} takes {most}", text.len());
-        return Ok(Reply::refused(error, "put it into a file of the repository, or send less"));
-    }
     if waiting >= MAX_MAIL {
         let error = format!("{agent} has {waiting} messages that it has not seen");
         return Ok(Reply::refused(error, "it reads them before its next model call"));

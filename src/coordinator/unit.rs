@@ -66,10 +66,11 @@ pub(super) async fn outcome(
     }
 }
 
-/// Returns the outcome of an agent that its user ended: what it found stays, the rest does not count.
+/// Returns the outcome of an agent that its user ended: what it found stays, and its conversation for
+/// who asks it about that; the rest does not count.
 pub(super) fn cancelled(outcome: Outcome) -> Outcome {
-    let Outcome { findings, usage, .. } = outcome;
-    Outcome { findings, usage, ..Outcome::failed(Failure::Cancelled, BY_USER) }
+    let Outcome { findings, usage, context, .. } = outcome;
+    Outcome { findings, usage, context, ..Outcome::failed(Failure::Cancelled, BY_USER) }
 }
 
 /// Returns why the run stops with this node unfinished; a resume takes it up again.

@@ -35,7 +35,6 @@ pub(crate) fn check(spec: &Spec, edges: &Edges, problems: &mut Problems) {
         }
     }
     writers(spec, edges, problems);
-    dead_ends(spec, edges, problems);
 }
 
 fn name(node: &NodeSpec) -> String {
@@ -205,7 +204,7 @@ fn writers(spec: &Spec, edges: &Edges, problems: &mut Problems) {
 const LEADS: &str = "spawn";
 
 /// Looking costs money: where something is written, what nobody uses is a slip.
-fn dead_ends(spec: &Spec, edges: &Edges, problems: &mut Problems) {
+pub(crate) fn dead_ends(spec: &Spec, edges: &Edges, problems: &mut Problems) {
     let nodes = &spec.nodes.value;
     let leads = |node: &At<NodeSpec>| {
         node.value.tools.iter().flat_map(|tools| &tools.value).any(|tool| tool.value == LEADS)

@@ -1,4 +1,4 @@
-//! A graph that grows while its run goes on: nodes that an agent adds to those of the workflow.
+//! A graph that grows while its run goes on: nodes that agents or the user add to the workflow's.
 //!
 //! What is added is written as a workflow writes it and validated with the whole, so that it can do
 //! nothing that a workflow could not. Pure: the same additions make the same graph in a resume.
@@ -8,17 +8,17 @@ use serde_json::Value;
 use crate::{
     graph::{
         dag::Graph,
-        load::{GraphError, load},
+        load::{GraphError, load, load_grown},
     },
     protocol::tool::Catalogue,
     settings::yaml,
 };
 
-/// Nodes that one agent added at once.
+/// Nodes that one agent added at once, or the user did.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Addition {
-    /// The node of the agent.
-    pub by: String,
+    /// The node of the agent; none of the user's.
+    pub by: Option<String>,
     /// The nodes, as a workflow would write them.
     pub nodes: Vec<Value>,
 }
@@ -44,12 +44,12 @@ pub fn grown(
     if let Some(nodes) = whole.get_mut("nodes").and_then(Value::as_array_mut) {
         nodes.extend(added.iter().flat_map(|addition| addition.nodes.clone()));
     }
-    let mut graph = load(name, &format!("{whole:#}"), catalogue)?;
+    let mut graph = load_grown(name, &format!("{whole:#}"), catalogue)?;
     // Who adds a node is at work already: nothing waits for its end.
     for addition in added {
         for id in addition.ids() {
             if let Some(node) = graph.nodes.iter_mut().find(|node| node.id == id) {
-                node.needs.retain(|need| *need != addition.by);
+                node.needs.retain(|need| Some(need) != addition.by.as_ref());
             }
         }
     }
@@ -77,7 +77,7 @@ mod tests {
                         \x20 - { id: lead, phase: synthesis, role: r, tools: [spawn] }\n";
 
     fn addition(node: Value) -> Addition {
-        Addition { by: "lead".into(), nodes: vec![node] }
+        Addition { by: Some("lead".into()), nodes: vec![node] }
     }
 
     fn grow(added: &[Addition]) -> Result<Graph, String> {
@@ -123,7 +123,7 @@ mod tests {
     fn every_shipped_workflow_can_be_added_to_one_that_leads() {
         for (name, text) in shipped().iter().filter(|(name, _)| *name != "coordinator") {
             let nodes = nodes_of(name, text).unwrap();
-            let added = [Addition { by: "lead".into(), nodes: nodes.clone() }];
+            let added = [Addition { by: Some("lead".into()), nodes: nodes.clone() }];
             assert_eq!(grow(&added).map(|graph| graph.nodes.len()), Ok(nodes.len() + 1), "{name}");
         }
     }

@@ -1,7 +1,11 @@
 //! The one way from text to graph.
 
 use crate::{
-    graph::{dag::Graph, spec::Spec, validate},
+    graph::{
+        dag::Graph,
+        spec::Spec,
+        validate::{self, Made},
+    },
     protocol::tool::Catalogue,
     settings::{
         spot::Spot,
@@ -29,6 +33,19 @@ impl GraphError {
 
 /// Returns the graph that a workflow's text describes; `name` is the file's name in messages.
 pub fn load(name: &str, text: &str, catalogue: &Catalogue) -> Result<Graph, GraphError> {
+    read((name, text), catalogue, Made::Written)
+}
+
+/// Returns the graph of a text to which nodes were added while the run went on.
+pub fn load_grown(name: &str, text: &str, catalogue: &Catalogue) -> Result<Graph, GraphError> {
+    read((name, text), catalogue, Made::Grown)
+}
+
+fn read(
+    (name, text): (&str, &str),
+    catalogue: &Catalogue,
+    made: Made,
+) -> Result<Graph, GraphError> {
     if text.len() > MAX_BYTES {
         let spot = Spot::new(name, "", (0, 0));
         let message = format!("{} bytes are too many: at most 256 KiB", text.len());
@@ -36,7 +53,7 @@ pub fn load(name: &str, text: &str, catalogue: &Catalogue) -> Result<Graph, Grap
     }
     let spec: Spec =
         yaml::from_str(name, text).map_err(|error| GraphError { problems: vec![error] })?;
-    validate::validate(&spec, catalogue).map_err(|problems| {
+    validate::validate(&spec, catalogue, made).map_err(|problems| {
         let located = problems.into_iter().map(|problem| YamlError {
             spot: Spot::new(name, text, problem.at),
             message: problem.message,

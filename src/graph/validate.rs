@@ -45,8 +45,17 @@ impl Problems {
     }
 }
 
+/// How a workflow came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// As its file says.
+    Written,
+    /// Nodes were added while it ran; who wants what they come to, no edge says.
+    Grown,
+}
+
 /// Returns the graph that a workflow describes, or every problem of the first pass that found any.
-pub fn validate(spec: &Spec, catalogue: &Catalogue) -> Result<Graph, Vec<Problem>> {
+pub fn validate(spec: &Spec, catalogue: &Catalogue, made: Made) -> Result<Graph, Vec<Problem>> {
     let mut problems = Problems::default();
     whole(spec, &mut problems);
     problems.check()?;
@@ -59,6 +68,9 @@ pub fn validate(spec: &Spec, catalogue: &Catalogue) -> Result<Graph, Vec<Problem
     circles(spec, &edges, &mut problems);
     problems.check()?;
     flow::check(spec, &edges, &mut problems);
+    if made == Made::Written {
+        flow::dead_ends(spec, &edges, &mut problems);
+    }
     problems.check()?;
     let (name, version) = (spec.name.value.clone(), spec.version.value);
     Ok(Graph { name, version, limits, nodes, edges })

@@ -53,6 +53,13 @@ pub struct Words {
     /// Stands for the results of the parent's last calls in the context of a fork.
     #[serde(default)]
     pub forked: String,
+    /// The orders of one that answers for an agent that has ended: the `question`, and the `tools`
+    /// that may be called.
+    #[serde(default = "asked")]
+    pub asked: String,
+    /// The same, where the model is offered no tools.
+    #[serde(default = "asked_text")]
+    pub asked_text: String,
     /// For calls beyond the number that one turn may have.
     pub too_many: String,
     /// Stands for an answer without any content.
@@ -100,6 +107,23 @@ fn from_user() -> String {
     Words::shipped().from_user.clone()
 }
 
+/// Runs that began before one that has ended could be asked have no text for it.
+fn asked() -> String {
+    Words::shipped().asked.clone()
+}
+
+/// As `asked`.
+fn asked_text() -> String {
+    Words::shipped().asked_text.clone()
+}
+
+/// Texts that must hold a value: without it they leave out what is said.
+const OWED: [(&str, &str, &str); 3] = [
+    ("from_user", "text", "what the user says"),
+    ("asked", "question", "what is asked"),
+    ("asked_text", "question", "what is asked"),
+];
+
 impl Words {
     /// Returns the texts in the binary.
     pub fn shipped() -> &'static Self {
@@ -124,9 +148,12 @@ impl Words {
                 let message = format!("`{}` has no value {}", name.value, quoted(value));
                 return Err(wrong(text.at, message));
             }
-            if name.value == "from_user" && !values(&text.value).contains(&"text") {
-                let message = "`from_user` leaves out `{text}`, and so what the user says";
-                return Err(wrong(text.at, message.to_owned()));
+            let leaves_out = |(of, value, _): &&(&str, &str, &str)| {
+                *of == name.value && !values(&text.value).contains(value)
+            };
+            if let Some((of, value, what)) = OWED.iter().find(leaves_out) {
+                let message = format!("`{of}` leaves out `{{{value}}}`, and so {what}");
+                return Err(wrong(text.at, message));
             }
             if text.value.trim().is_empty() || text.value.len() > MAX_BYTES {
                 let message = format!("`{}` must have 1 to {MAX_BYTES} bytes", name.value);

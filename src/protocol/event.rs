@@ -21,7 +21,7 @@
 //! | `node_finished` | `attempt`, `outcome`, `reused` |
 //! | `node_skipped` | `why` |
 //! | `nodes_reset` | `nodes`, `feedback` |
-//! | `nodes_added` | `ids`, `nodes`, `context?` |
+//! | `nodes_added` | `ids`, `nodes`, `context?`, `asked?` (`of`, `question`, `at`): to answer for one that has ended; without `node` the user asks |
 //! | `place_intent` | `branch`, `commit`, `path` |
 //! | `place_ready` | `path`, `sandbox`, `took_ms` |
 //! | `host_asked` | `host`, `port`, `refused?` |
@@ -88,6 +88,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::{
+    asked::Asked,
     audit::Audit,
     ids::{AgentId, NodeId, Oid, RunId},
     message::StopReason,
@@ -213,7 +214,7 @@ pub enum What {
         /// What the failed nodes said.
         feedback: Kept,
     },
-    /// An agent that leads the run adds nodes to the graph.
+    /// An agent adds nodes to the graph, or the user does.
     NodesAdded {
         /// Their ids.
         ids: Vec<String>,
@@ -222,6 +223,9 @@ pub enum What {
         /// The context that they fork from, if they are forks.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         context: Option<Kept>,
+        /// Whom they answer for, if they do.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asked: Option<Box<Asked>>,
     },
     /// A tree is about to be made.
     PlaceIntent {

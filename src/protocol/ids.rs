@@ -81,6 +81,11 @@ impl AgentId {
         Self(format!("{node}@{attempt}"))
     }
 
+    /// Returns the node instance that it works for.
+    pub fn node(&self) -> NodeId {
+        NodeId::new(self.0.split('@').next().unwrap_or_default())
+    }
+
     /// Returns the instance whose share it spends: its own, or that of the agent it helps.
     pub fn spends_of(&self) -> NodeId {
         NodeId::new(self.0.split(['~', '@']).next().unwrap_or_default())

@@ -4,6 +4,7 @@
 //! room; everything may import it. Where a type crosses a file or a socket its serde form is the
 //! format, so a change here is a change of format (see `event::FORMAT`).
 
+pub mod asked;
 pub mod audit;
 pub mod cause;
 pub mod event;

@@ -36,7 +36,7 @@ pub struct Outcome {
     /// What a reviewer said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<Review>,
-    /// The conversation it ended with, as JSON, where other nodes fork from it.
+    /// The conversation it ended with, as JSON, for those that fork from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<Kept>,
     /// Why it failed, if it did.

@@ -48,6 +48,11 @@ fn words(view: &View, event: &Event) -> Option<String> {
         What::NodeFinished { outcome, .. } => finished(view, event, outcome),
         What::NodeSkipped { why } => format!("skipped: {}", escape(why)),
         What::NodesReset { nodes, .. } => reset(nodes),
+        What::NodesAdded { ids, asked: Some(asked), .. } => {
+            let user = if event.node.is_some() { "" } else { "the user " };
+            let (of, name) = (escape(asked.of.as_str()), some(ids, 8));
+            format!("{user}asks {of} again, {name} answers: {}", kept(&asked.question))
+        }
         What::NodesAdded { ids, .. } => format!("asks for {}", some(ids, 8)),
         What::ModelResult { paid: Paid::MaybeTwice, turn, .. } => {
             format!("turn {turn} was in flight at the crash and may have been paid twice")

@@ -68,7 +68,7 @@ impl Dispatcher {
         }
         let shared = self.shared.clone();
         let stand = Stand { shared: &shared, state: &self.state };
-        for added in self.state.added.iter().filter(|added| added.by == *by) {
+        for added in self.state.added.iter().filter(|added| added.by.as_ref() == Some(by)) {
             for node in &added.ids {
                 self.team.dismiss(stand, node).await?;
             }

@@ -29,12 +29,12 @@ use crate::{
 
 /// What one agent or check does.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Luck {
+pub(in crate::coordinator) enum Luck {
     Good,
     Bad,
 }
 
-pub(super) struct World {
+pub(in crate::coordinator) struct World {
     /// What `risky` carries are, attempt by attempt; then false.
     pub(super) risky: Vec<bool>,
     /// Nodes and attempts that fail whatever the luck.
@@ -42,7 +42,7 @@ pub(super) struct World {
     pub(super) graph: Graph,
     pub(super) options: Options,
     pub(super) events: Vec<Event>,
-    pub(super) state: RunState,
+    pub(in crate::coordinator) state: RunState,
     pub(super) busy: Busy,
     pub(super) luck: std::vec::IntoIter<Luck>,
     pub(super) commits: u32,
@@ -90,7 +90,7 @@ fn report(end: i32) -> CheckReport {
 }
 
 impl World {
-    pub(super) fn new(workflow: &str, luck: Vec<Luck>) -> Self {
+    pub(in crate::coordinator) fn new(workflow: &str, luck: Vec<Luck>) -> Self {
         Self::of(shipped(workflow), luck)
     }
 
@@ -131,7 +131,7 @@ impl World {
         world
     }
 
-    pub(super) fn record(&mut self, node: Option<&NodeId>, what: What) {
+    pub(in crate::coordinator) fn record(&mut self, node: Option<&NodeId>, what: What) {
         let event = Event {
             seq: self.events.len() as u64,
             at: 1000 + self.events.len() as i64,
