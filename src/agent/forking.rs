@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     agent::{
-        actor::{calls, done},
+        actor::{calls, done, says},
         context::Context,
         play::{Played, Stage},
         prefix::Prefix,
@@ -16,11 +16,12 @@ use crate::{
     protocol::{
         ids::{CallId, RunId},
         message::{Block, CacheScope, Message, Segment, Speaker, ToolCall, ToolResult},
-        task::Phase,
+        outcome::Failure,
+        task::{EditFormat, Phase},
         tool::ToolSpec,
     },
     provider::{
-        model::{Ask, Cue},
+        model::{Ask, Cue, ErrorKind, ModelError},
         wire::{Protocol, Target},
     },
     tools::catalogue::catalogue,
@@ -214,6 +215,57 @@ fn a_fork_is_offered_what_its_parent_was_and_refused_what_it_may_not_use() {
     assert!(shown.iter().any(|text| text.starts_with("E_NOT_ALLOWED: `read`")), "{shown:?}");
     assert_eq!(played.outcome.failure, None, "{}", played.outcome.summary);
     assert_eq!(played.outcome.findings.len(), 1, "its parent's are not its own");
+}
+
+/// Returns the bytes of the last request of an agent, and how many of them who is asked about its
+/// work sends again before anything of its own, in each dialect.
+fn taken_over(stage: Stage, parent: &Played) -> Vec<(usize, usize)> {
+    let woken = fork(stage, parent).play();
+    let (last, first) = (parent.asks.last().unwrap(), &woken.asks[0]);
+    let taken = DIALECTS.map(|protocol| {
+        let (last, first) = (blocks(protocol, last), blocks(protocol, first));
+        let same = last.iter().zip(&first).take_while(|(a, b)| a == b);
+        (last.iter().map(String::len).sum(), same.map(|(block, _)| block.len()).sum())
+    });
+    taken.to_vec()
+}
+
+#[test]
+fn whoever_goes_on_from_a_conversation_sends_all_of_its_last_request_again() {
+    let read = |path: &str| calls(&[("read", json!({ "path": path }))]);
+    let gives_up = ("finish", json!({ "status": "failed", "summary": "it is not there" }));
+    let long = "a line of text\n".repeat(200);
+    let stage = |phase| Stage::new(phase, &[("a.txt", &*long), ("b.txt", "two\n")]);
+    let research = || stage(Phase::Research).turn(read("a.txt")).turn(read("b.txt"));
+    let (mut idle, mut writer) = (research(), stage(Phase::Implementation));
+    idle.assignment.limits.max_turns = 1;
+    writer.assignment.edit_format = EditFormat::WholeFile;
+    let writer = writer.turn(says("b.txt\n```\ntwo and more\n```\n"));
+    // One that has done its work, one that gave up, one whose turns were used up, one that wrote
+    // its answer as text.
+    for stage in [parent().0, research().turn(calls(&[gives_up])), idle, writer] {
+        let played = stage.play();
+        for (all, taken) in taken_over(stage, &played) {
+            assert!(all > 0 && taken == all, "{taken} of {all}: {}", played.outcome.summary);
+        }
+    }
+}
+
+#[test]
+fn a_conversation_without_an_answer_is_not_kept() {
+    let mut stage = Stage::new(Phase::Research, &[("a.txt", "one\n")]);
+    stage.grants = 0;
+    assert_eq!(stage.play().outcome.context, None);
+}
+
+#[test]
+fn a_fork_without_room_for_its_orders_fails_alone() {
+    let (stage, parent) = parent();
+    let mut stage = fork(stage, &parent);
+    let overflow = ErrorKind::ContextOverflow { used: None, window: None };
+    let too_long = || Err(ModelError::new(overflow.clone(), "too long"));
+    stage.script = vec![vec![too_long(), too_long()]];
+    assert_eq!(stage.play().outcome.failure, Some(Failure::NotResolved));
 }
 
 #[test]

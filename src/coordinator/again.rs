@@ -152,9 +152,9 @@ fn prepared(
         "optional": true, "max_turns": MAX_TURNS,
     });
     let addition = Addition { by: question.by.map(NodeId::to_string), nodes: vec![answers] };
-    let mut all = lead::additions(&shared.journal, &state.added).map_err(full)?;
+    let mut all = lead::additions(&shared.journal, &state.added).map_err(|why| full(&why))?;
     all.push(addition.clone());
-    let graph = lead::graph_of(&shared.journal, &shared.started, &all).map_err(full)?;
+    let graph = lead::graph_of(&shared.journal, &shared.started, &all).map_err(|why| full(&why))?;
     Ok((name, addition, graph, context))
 }
 
@@ -179,13 +179,12 @@ fn conversation(
         return Ok(kept);
     }
     let graph = shared.graph();
-    let of = graph.get(node.place().0);
-    let own = of.and_then(|node| match &node.work {
-        Work::Agent(agent) if node.writes() => agent.worker.as_ref(),
-        _ => None,
+    let writer = graph.get(node.place().0).filter(|node| node.writes());
+    let worker = writer.and_then(|node| match &node.work {
+        Work::Agent(agent) => shared.options.worker.as_ref().or(agent.worker.as_ref()),
+        Work::Checks => None,
     });
-    let all = shared.options.worker.as_ref().filter(|_| of.is_some_and(|node| node.writes()));
-    let why = match all.or(own) {
+    let why = match worker {
         Some(worker) => format!("its work was done by the worker {worker}, whom nobody can ask"),
         None => "it ended before its first answer, or was ended in the middle of a call".to_owned(),
     };
@@ -238,7 +237,7 @@ fn nobody(error: String, hint: impl Into<String>) -> Nobody {
     Nobody { error, hint: hint.into() }
 }
 
-fn full(why: String) -> Nobody {
+fn full(why: &str) -> Nobody {
     let error = format!("nobody that has ended can be asked any more in this run: {why}");
     nobody(error, "who is at work still hears `grafter send`")
 }

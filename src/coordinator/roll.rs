@@ -88,17 +88,17 @@ pub fn live(state: &RunState) -> impl Iterator<Item = (NodeId, AgentId)> {
 
 fn several(state: &RunState, node: &str) -> Nobody {
     let named = live(state).filter(|(id, _)| id.place().0 == node);
-    too_many(node, named.map(|(_, agent)| agent).collect(), "at work")
+    too_many(node, &named.map(|(_, agent)| agent).collect::<Vec<_>>(), "at work")
 }
 
 /// Says that a name means several agents that have ended, if it does.
 pub(super) fn ambiguous(state: &RunState, name: &str) -> Option<Nobody> {
     let named = state.nodes.iter().filter(|(id, _)| id.is_one_of_many() && id.place().0 == name);
     let agents: Vec<_> = named.map(|(id, run)| AgentId::of(id, run.attempt)).collect();
-    (agents.len() > 1).then(|| too_many(name, agents, "that have ended"))
+    (agents.len() > 1).then(|| too_many(name, &agents, "that have ended"))
 }
 
-fn too_many(node: &str, agents: Vec<AgentId>, which: &str) -> Nobody {
+fn too_many(node: &str, agents: &[AgentId], which: &str) -> Nobody {
     let names: Vec<&str> = agents.iter().map(AgentId::as_str).collect();
     Nobody {
         error: format!("`{node}` has {} agents {which}", names.len()),

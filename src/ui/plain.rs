@@ -2,6 +2,7 @@
 
 use crate::{
     protocol::{
+        asked::Asked,
         event::{Event, Kept, Level, Paid, What},
         ids::{NodeId, Oid},
         outcome::{Outcome, Status},
@@ -48,12 +49,7 @@ fn words(view: &View, event: &Event) -> Option<String> {
         What::NodeFinished { outcome, .. } => finished(view, event, outcome),
         What::NodeSkipped { why } => format!("skipped: {}", escape(why)),
         What::NodesReset { nodes, .. } => reset(nodes),
-        What::NodesAdded { ids, asked: Some(asked), .. } => {
-            let user = if event.node.is_some() { "" } else { "the user " };
-            let (of, name) = (escape(asked.of.as_str()), some(ids, 8));
-            format!("{user}asks {of} again, {name} answers: {}", kept(&asked.question))
-        }
-        What::NodesAdded { ids, .. } => format!("asks for {}", some(ids, 8)),
+        What::NodesAdded { ids, asked, .. } => added(event, ids, asked.as_deref()),
         What::ModelResult { paid: Paid::MaybeTwice, turn, .. } => {
             format!("turn {turn} was in flight at the crash and may have been paid twice")
         }
@@ -95,6 +91,15 @@ fn words(view: &View, event: &Event) -> Option<String> {
         | What::CandidateMade { .. }
         | What::LandIntent { .. } => return None,
     })
+}
+
+/// Says who is asked for, or who is to answer for one that has ended.
+fn added(event: &Event, ids: &[String], asked: Option<&Asked>) -> String {
+    let names = some(ids, 8);
+    let Some(asked) = asked else { return format!("asks for {names}") };
+    let user = if event.node.is_some() { "" } else { "the user " };
+    let of = escape(asked.of.as_str());
+    format!("{user}asks {of} again, {names} answers: {}", kept(&asked.question))
 }
 
 fn reset(nodes: &[NodeId]) -> String {
