@@ -147,7 +147,7 @@ fn one_agent_is_cancelled_and_the_others_go_on() {
     let why = says(env, &["why", "inspect"]);
     assert!(why.contains("inspect waits for implement, at which implement@1 works"), "{why}");
     assert!(refuses(env, &["send", "review", "x"]).contains("review has not begun"));
-    assert!(refuses(env, &["send", "research.0", "x"]).contains("research.0@1 has ended"));
+    assert!(refuses(env, &["send", "research", "x"]).contains("3 agents that have ended"));
     says(env, &["pause", "--all"]);
     says(env, &["unpause", "implement"]);
     story.open_gate();
