@@ -55,6 +55,12 @@ struct Wait {
 }
 
 #[derive(Debug, Deserialize)]
+struct Send {
+    to: String,
+    text: String,
+}
+
+#[derive(Debug, Deserialize)]
 struct Named {
     #[serde(alias = "id", alias = "workflow")]
     name: String,
@@ -62,7 +68,7 @@ struct Named {
 
 /// Returns whether a tool is an errand to the run.
 pub(super) fn is_errand(tool: &str) -> bool {
-    matches!(tool, SPAWN | "wait" | "read_finding" | "plan_select" | "merge_enqueue")
+    matches!(tool, SPAWN | "send" | "wait" | "read_finding" | "plan_select" | "merge_enqueue")
 }
 
 impl Session {
@@ -122,6 +128,10 @@ impl Session {
                 Ok(spawn) => Ok(Errand::Spawn(Box::new(self.order(spawn)?))),
                 Err(why) => Err(why),
             },
+            "send" => parsed::<Send>(input).map(|Send { to, text }| {
+                let call = call.id.clone();
+                Errand::Send { to, text, call }
+            }),
             "wait" => parsed::<Wait>(input).map(|wait| Errand::Wait(wait.names)),
             "read_finding" => parsed::<Named>(input).map(|it| Errand::Finding(it.name)),
             "plan_select" => parsed::<Named>(input).map(|it| Errand::Plan(it.name)),
@@ -154,6 +164,7 @@ fn told(led: Led) -> (String, Effect) {
             let findings = all.into_iter().flat_map(|(_, outcome)| outcome.findings);
             (text, Effect::Heard(findings.collect()))
         }
+        Led::Said(said) => (said, Effect::None),
         Led::Finding(finding) => {
             let text = format!("{}: {}\n{}\n", finding.id, finding.claim, lines(&finding));
             (text, Effect::Heard(vec![finding]))

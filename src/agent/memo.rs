@@ -14,6 +14,7 @@ use crate::{
     protocol::{
         event::{Event, Kept, What},
         ids::Oid,
+        mail::Delivered,
         message::ToolCall,
         outcome::{Evidence, Finding},
     },
@@ -108,8 +109,8 @@ pub struct Earlier {
     /// Turns that a request which was given up may have been paid for.
     uncertain: BTreeSet<u32>,
     snapshot: Option<Oid>,
-    /// What the user's messages said, by the turn that showed them.
-    told: BTreeMap<u32, Vec<Kept>>,
+    /// The messages, by the turn that showed them.
+    told: BTreeMap<u32, Vec<Delivered>>,
 }
 
 impl Earlier {
@@ -150,15 +151,15 @@ impl Earlier {
         self.snapshot.as_ref()
     }
 
-    /// Returns the user's messages that the request of a turn showed.
-    pub fn told(&self, turn: u32) -> &[Kept] {
+    /// Returns the messages that the request of a turn showed.
+    pub fn told(&self, turn: u32) -> &[Delivered] {
         self.told.get(&turn).map_or(&[], Vec::as_slice)
     }
 
     fn add(&mut self, what: What) {
         match what {
-            What::MessageDelivered { turn, text, .. } => {
-                self.told.entry(turn).or_default().push(text);
+            What::MessageDelivered(told) => {
+                self.told.entry(told.turn).or_default().push(told);
             }
             What::ModelIntent { turn, .. } => {
                 *self.unanswered.entry(turn).or_default() += 1;

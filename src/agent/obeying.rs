@@ -9,11 +9,12 @@ use crate::{
     agent::{
         actor::{Actor, calls, done, says},
         play::{Played, Stage},
-        reins::{Doing, Letter, Reins},
+        reins::{Doing, Reins},
     },
     prompt::words::{Words, fill},
     protocol::{
         event::{Event, Kept, What},
+        mail::{Delivered, Letter},
         message::{Block, Message, Speaker},
         outcome::Failure,
         task::{EditFormat, Phase},
@@ -27,7 +28,7 @@ fn reins() -> Reins {
 }
 
 fn post(reins: &Reins, message: u64, text: &str) {
-    reins.post(Letter { message, text: Kept::Inline(text.to_owned()) });
+    reins.post(Letter { message, text: Kept::Inline(text.to_owned()), from: None });
 }
 
 fn shown(text: &str) -> Block {
@@ -59,7 +60,7 @@ fn writer() -> Stage {
 
 fn delivered(events: &[Event]) -> Vec<(u32, u64)> {
     let told = events.iter().filter_map(|event| match event.what {
-        What::MessageDelivered { turn, message, .. } => Some((turn, message)),
+        What::MessageDelivered(Delivered { turn, message, .. }) => Some((turn, message)),
         _ => None,
     });
     told.collect()

@@ -17,19 +17,10 @@ use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::protocol::event::Kept;
+use crate::protocol::mail::Letter;
 
 /// What a cancelled agent gets to give up its calls in before it is dropped with all it runs.
 const DEADLINE: Duration = Duration::from_secs(5);
-
-/// A message that is not delivered yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Letter {
-    /// The number of the record of its sending.
-    pub message: u64,
-    /// What it says.
-    pub text: Kept,
-}
 
 /// What an agent does or waits for just now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

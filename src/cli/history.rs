@@ -25,6 +25,7 @@ use crate::{
     protocol::{
         event::{Event, Kept, What},
         ids::{AgentId, NodeId, RunId},
+        mail::Delivered,
         message::{Block, Reply},
         report::RunEnd,
         worker::About,
@@ -323,7 +324,7 @@ impl Printer {
             What::NodesAdded { asked: Some(asked), .. } => {
                 Some(format!("[{} is asked] » {}", asked.of, self.fetch(&asked.question)))
             }
-            What::MessageDelivered { turn, text, .. } => {
+            What::MessageDelivered(Delivered { turn, text, .. }) => {
                 Some(format!("[{turn}] » {}", self.fetch(text)))
             }
             _ => None,

@@ -50,8 +50,7 @@ pub(super) async fn ask_again(
     question: Question<'_>,
 ) -> Result<Result<NodeId, Nobody>, JournalError> {
     let Stand { shared, state } = stand;
-    let text = |asked: &Asked| shared.journal.fetch(&asked.question).unwrap_or_default();
-    if let Some(known) = known(state, question, text) {
+    if let Some(known) = known(stand, question) {
         return Ok(Ok(known));
     }
     let (name, addition, graph, context) = match prepared(stand, question) {
@@ -115,7 +114,12 @@ fn context(run: &NodeRun) -> Option<&Kept> {
 }
 
 /// Returns who was asked this by this agent before: one that is taken up again asks the same again.
-fn known(
+pub(super) fn known(Stand { shared, state }: Stand<'_>, question: Question<'_>) -> Option<NodeId> {
+    let text = |asked: &Asked| shared.journal.fetch(&asked.question).unwrap_or_default();
+    known_by(state, question, text)
+}
+
+fn known_by(
     state: &RunState,
     question: Question<'_>,
     text: impl Fn(&Asked) -> String,
@@ -318,7 +322,7 @@ mod tests {
         let find = |of: &str, text: &str, by: Option<&str>| {
             let (agent, by) = (AgentId::new(of), by.map(NodeId::new));
             let question = Question { of: (&agent.node(), &agent), text, by: by.as_ref() };
-            known(&world.state, question, |asked| match &asked.question {
+            known_by(&world.state, question, |asked| match &asked.question {
                 Kept::Inline(text) => text.clone(),
                 Kept::Blob(..) => String::new(),
             })

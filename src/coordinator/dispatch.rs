@@ -328,7 +328,7 @@ impl Dispatcher {
         let Some(agent) = self.team.leave(node) else { return Ok(()) };
         self.reserved.release(&agent);
         self.reserved.release(&agent.classifier());
-        let unseen = self.state.told.mail(&agent).len();
+        let unseen = self.state.told.of_user(&agent);
         if unseen == 0 || !is_terminal(self.state.state_of(node)) {
             return Ok(());
         }

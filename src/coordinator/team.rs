@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    agent::reins::{Letter, Reins},
+    agent::reins::Reins,
     coordinator::{
         again::{self, Question, ask_again},
         control::{Command, Live, Reply},
@@ -15,11 +15,15 @@ use crate::{
         state::RunState,
         why,
     },
+    graph::node::Work,
     journal::writer::JournalError,
+    prompt::words::fill,
     protocol::{
         event::What,
         ids::{AgentId, NodeId},
+        mail::{Letter, Sender, Sent},
     },
+    tools::clean::shown,
     verify::slots::slots,
 };
 
@@ -39,6 +43,12 @@ pub(super) struct Stand<'a> {
     pub(super) state: &'a RunState,
 }
 
+/// A message, and the agent that it is from; the user where there is none.
+struct Mail {
+    text: String,
+    from: Option<Sender>,
+}
+
 /// An agent that a command means.
 type Meant<'t> = (NodeId, AgentId, &'t Reins);
 
@@ -48,8 +58,8 @@ impl Team {
         let (shared, told) = (stand.shared, &stand.state.told);
         let reins = Reins::new(&shared.stop, &shared.halt);
         reins.pause(told.is_paused(agent));
-        for (message, text) in told.mail(agent).iter().cloned() {
-            reins.post(Letter { message, text });
+        for (message, sent) in told.mail(agent).iter().cloned() {
+            reins.post(letter(message, sent));
         }
         if told.is_cancelled(agent) {
             reins.cancel();
@@ -77,7 +87,9 @@ impl Team {
                 Ok(Reply { ok: true, agents: self.at_work(stand), ..<_>::default() })
             }
             Command::Why { agent } => Ok(self.why(stand, &agent)),
-            Command::Send { agent, text } => self.say(stand, &agent, text).await,
+            Command::Send { agent, text } => {
+                self.say(stand, &agent, Mail { text, from: None }).await
+            }
             Command::CancelAgent { agent } => match self.meant(stand, &agent) {
                 Ok(meant) => self.cancel(stand, meant).await,
                 Err(reply) => Ok(*reply),
@@ -88,22 +100,22 @@ impl Team {
     }
 
     /// Says something to an agent; one that has ended is asked again, or whoever answers for it.
-    async fn say(&self, stand: Stand<'_>, name: &str, text: String) -> Result<Reply, JournalError> {
+    async fn say(&self, stand: Stand<'_>, name: &str, mail: Mail) -> Result<Reply, JournalError> {
         let found = roll::find(stand.state, &stand.shared.graph(), name);
         let (node, agent) = match found {
             Ok(Who::Ended(node, agent)) => match again::speaker(stand.state, (node, agent)) {
                 Who::Ended(node, agent) => (node, agent),
                 Who::Live(node, _) | Who::Waiting(node) | Who::Checks(node) => {
-                    return self.tell(stand, node.as_str(), text).await;
+                    return self.tell(stand, node.as_str(), mail).await;
                 }
             },
-            _ => return self.tell(stand, name, text).await,
+            _ => return self.tell(stand, name, mail).await,
         };
-        let unfit = roll::ambiguous(stand.state, name).or_else(|| unfit(stand, &agent, &text));
+        let unfit = roll::ambiguous(stand.state, name).or_else(|| unfit(stand, &agent, &mail.text));
         if let Some(Nobody { error, hint }) = unfit {
             return Ok(Reply::refused(error, hint));
         }
-        let question = Question { of: (&node, &agent), text: &text, by: None };
+        let question = Question { of: (&node, &agent), text: &mail.text, by: None };
         Ok(match ask_again(stand, question).await? {
             Ok(name) => Reply {
                 said: vec![
@@ -118,15 +130,44 @@ impl Team {
         })
     }
 
-    /// Gives an agent at work a message.
-    async fn tell(
+    /// Says something to an agent for another one; only an agent that can wait for the answer asks
+    /// one that has ended. What is said once more, because its sender was taken up again, is known.
+    pub(super) async fn pass_on(
         &self,
         stand: Stand<'_>,
-        name: &str,
-        text: String,
+        (name, text): (&str, String),
+        sender: Sender,
     ) -> Result<Reply, JournalError> {
+        if stand.state.told.has_sent(&sender) {
+            return Ok(Reply::done(None, "it was sent before"));
+        }
+        let by = sender.agent.node();
+        let to = match roll::find(stand.state, &stand.shared.graph(), name) {
+            Ok(Who::Ended(node, agent)) if waits(stand, &by) => {
+                let question = Question { of: (&node, &agent), text: &text, by: Some(&by) };
+                if let Some(name) = again::known(stand, question) {
+                    return Ok(Reply::done(None, format!("{name} has been asked that already")));
+                }
+                match again::speaker(stand.state, (node.clone(), agent.clone())) {
+                    Who::Ended(node, agent) => {
+                        let question = Question { of: (&node, &agent), ..question };
+                        return asked(stand, question).await;
+                    }
+                    Who::Live(node, _) | Who::Waiting(node) | Who::Checks(node) => node.to_string(),
+                }
+            }
+            Ok(Who::Live(_, agent)) if agent == sender.agent => {
+                return Ok(Reply::refused("that is you", "name another agent"));
+            }
+            _ => name.to_owned(),
+        };
+        self.tell(stand, &to, Mail { text, from: Some(sender) }).await
+    }
+
+    /// Gives an agent at work a message.
+    async fn tell(&self, stand: Stand<'_>, name: &str, mail: Mail) -> Result<Reply, JournalError> {
         match self.meant(stand, name) {
-            Ok(meant) => send(stand, meant, text).await,
+            Ok(meant) => send(stand, meant, mail).await,
             Err(reply) => Ok(*reply),
         }
     }
@@ -154,7 +195,7 @@ impl Team {
                 doing,
                 for_ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
                 paused: reins.is_paused(),
-                mail: stand.state.told.mail(agent).len(),
+                mail: stand.state.told.of_user(agent),
             }
         });
         live.collect()
@@ -244,6 +285,22 @@ impl Team {
     }
 }
 
+/// Asks one that has ended for another agent.
+async fn asked(stand: Stand<'_>, question: Question<'_>) -> Result<Reply, JournalError> {
+    let agent = question.of.1;
+    let asked = match unfit(stand, agent, question.text) {
+        Some(nobody) => Err(nobody),
+        None => ask_again(stand, question).await?,
+    };
+    Ok(match asked {
+        Ok(name) => Reply::done(
+            None,
+            format!("{agent} has ended: {name} goes on from its conversation and answers you"),
+        ),
+        Err(Nobody { error, hint }) => Reply::refused(error, hint),
+    })
+}
+
 /// Says why an agent does not take a text.
 fn unfit(stand: Stand<'_>, agent: &AgentId, text: &str) -> Option<Nobody> {
     // What takes more than a quarter of the window would keep the agent from its work.
@@ -262,7 +319,7 @@ fn unfit(stand: Stand<'_>, agent: &AgentId, text: &str) -> Option<Nobody> {
 async fn send(
     stand: Stand<'_>,
     (node, agent, reins): Meant<'_>,
-    text: String,
+    Mail { text, from }: Mail,
 ) -> Result<Reply, JournalError> {
     let Stand { shared, state } = stand;
     if let Some(Nobody { error, hint }) = unfit(stand, &agent, &text) {
@@ -273,15 +330,34 @@ async fn send(
         let error = format!("{agent} has {waiting} messages that it has not seen");
         return Ok(Reply::refused(error, "it reads them before its next model call"));
     }
-    let text = shared.journal.keep(text)?;
-    let what = What::MessageSent { text: text.clone() };
+    let text = match &from {
+        None => text,
+        Some(from) => {
+            let (text, _) = shown(&text, text.len(), "");
+            let values = [("agent", from.agent.as_str()), ("text", &text)];
+            fill(&shared.prompts.words().from_agent, &values)
+        }
+    };
+    let sent = Sent { text: shared.journal.keep(text)?, from };
+    let what = What::MessageSent(sent.clone());
     let message = shared.journal.append(Some(&node), Some(&agent), what).await?.seq;
-    reins.post(Letter { message, text });
+    reins.post(letter(message, sent));
     let said = match reins.is_paused() {
         true => format!("{agent} is paused; it reads the message when it goes on"),
         false => format!("{agent} reads the message before its next model call"),
     };
     Ok(Reply::done(Some(agent), said))
+}
+
+fn letter(message: u64, Sent { text, from }: Sent) -> Letter {
+    Letter { message, text, from: from.map(|from| from.agent) }
+}
+
+/// Returns whether an agent can wait for what others come to.
+fn waits(Stand { shared, .. }: Stand<'_>, node: &NodeId) -> bool {
+    let graph = shared.graph();
+    let work = graph.get(node.place().0).map(|node| &node.work);
+    matches!(work, Some(Work::Agent(agent)) if agent.tools.iter().any(|tool| tool == "wait"))
 }
 
 fn node_of(agent: &AgentId) -> &str {

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::protocol::{
-    event::{Event, Kept, What},
+    event::{Event, What},
     ids::AgentId,
+    mail::{Delivered, Sender, Sent},
 };
 
 /// The user's words to agents.
@@ -15,8 +16,10 @@ pub struct Told {
     others: BTreeSet<AgentId>,
     /// Agents that the user ended.
     cancelled: BTreeSet<AgentId>,
-    /// Messages that no agent has seen yet, by agent: the number of the record and the text.
-    mail: BTreeMap<AgentId, Vec<(u64, Kept)>>,
+    /// Messages that no agent has seen yet, by agent, each with the number of its record.
+    mail: BTreeMap<AgentId, Vec<(u64, Sent)>>,
+    /// The calls with which agents wrote to others.
+    sent: BTreeSet<Sender>,
 }
 
 impl Told {
@@ -28,10 +31,11 @@ impl Told {
             (What::AgentCancelled, Some(agent)) => {
                 self.cancelled.insert(agent.clone());
             }
-            (What::MessageSent { text }, Some(agent)) => {
-                self.mail.entry(agent.clone()).or_default().push((event.seq, text.clone()));
+            (What::MessageSent(sent), Some(agent)) => {
+                self.sent.extend(sent.from.clone());
+                self.mail.entry(agent.clone()).or_default().push((event.seq, sent.clone()));
             }
-            (What::MessageDelivered { message, .. }, Some(agent)) => {
+            (What::MessageDelivered(Delivered { message, .. }), Some(agent)) => {
                 if let Some(mail) = self.mail.get_mut(agent) {
                     mail.retain(|(sent, _)| sent != message);
                 }
@@ -66,8 +70,18 @@ impl Told {
     }
 
     /// Returns the messages that an agent has not seen, the first one first.
-    pub fn mail(&self, agent: &AgentId) -> &[(u64, Kept)] {
+    pub fn mail(&self, agent: &AgentId) -> &[(u64, Sent)] {
         self.mail.get(agent).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns how many messages of the user an agent has not seen.
+    pub fn of_user(&self, agent: &AgentId) -> usize {
+        self.mail(agent).iter().filter(|(_, sent)| sent.from.is_none()).count()
+    }
+
+    /// Returns whether an agent has written to another one with that call.
+    pub fn has_sent(&self, sender: &Sender) -> bool {
+        self.sent.contains(sender)
     }
 
     /// Returns who is paused, for people; nothing if nobody is.
@@ -85,7 +99,7 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::ids::RunId;
+    use crate::protocol::{event::Kept, ids::RunId};
 
     fn told(records: &[(&str, What)]) -> Told {
         let mut told = Told::default();
@@ -116,12 +130,13 @@ mod tests {
     #[test]
     fn a_message_waits_until_it_is_delivered() {
         let text = Kept::Inline("look".into());
-        let sent = What::MessageSent { text: text.clone() };
-        let seen = What::MessageDelivered { turn: 1, message: 0, text: text.clone() };
+        let said = Sent { text: text.clone(), from: None };
+        let sent = What::MessageSent(said.clone());
+        let seen = What::MessageDelivered(Delivered { turn: 1, message: 0, text, from: None });
         let a = AgentId::new("a@1");
         let both = [("a@1", sent.clone()), ("a@1", sent)];
-        assert_eq!(told(&both).mail(&a), [(0, text.clone()), (1, text.clone())]);
+        assert_eq!(told(&both).mail(&a), [(0, said.clone()), (1, said.clone())]);
         let one = told(&[&both[..], &[("a@1", seen)]].concat());
-        assert_eq!((one.mail(&a), one.mail(&AgentId::new("b@1")).len()), (&[(1, text)][..], 0));
+        assert_eq!((one.mail(&a), one.mail(&AgentId::new("b@1")).len()), (&[(1, said)][..], 0));
     }
 }

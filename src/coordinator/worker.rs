@@ -33,6 +33,7 @@ use crate::{
     protocol::{
         event::{Event, Level, What},
         ids::Oid,
+        mail::{Delivered, Letter},
         outcome::{Failure, Outcome},
         request::{Request, Reservation},
         usage::{Micros, Usage},
@@ -193,14 +194,15 @@ impl Call<'_> {
         let reins = self.brief.reins.clone();
         // Whoever is called again has not heard what the one before was told.
         let told = self.brief.earlier.iter().filter_map(|event| match &event.what {
-            What::MessageDelivered { message, text, .. } => Some((*message, text.clone())),
+            What::MessageDelivered(Delivered { message, text, from, .. }) => {
+                Some(Letter { message: *message, text: text.clone(), from: from.clone() })
+            }
             _ => None,
         });
         let told = Mutex::new(told.collect::<VecDeque<_>>());
         let letters = move || {
             let again = told.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-            let new = || reins.next_letter().map(|letter| (letter.message, letter.text));
-            let letter = again.or_else(new)?;
+            let letter = again.or_else(|| reins.next_letter())?;
             reins.heard();
             Some(letter)
         };

@@ -30,7 +30,7 @@ pub(crate) fn catalogue() -> Catalogue {
         (&["bash", "run_tests"], Class::Exec, &WORKING),
         (&["report_finding"], Class::Control, &[Phase::Research]),
         (&["delegate"], Class::Control, &[Phase::Research, Phase::Implementation]),
-        (&["finish"], Class::Control, &ALL),
+        (&["finish", "send"], Class::Control, &ALL),
         (&LEADING, Class::Control, &[Phase::Synthesis]),
     ];
     for (names, class, phases) in rows {

@@ -47,6 +47,9 @@ pub struct Words {
     /// Around a message that the user sent while the agent worked; `text` is what they wrote.
     #[serde(default = "from_user")]
     pub from_user: String,
+    /// Around a message of another agent; `agent` is who sent it, `text` what it says.
+    #[serde(default = "from_agent")]
+    pub from_agent: String,
     /// Before the result of a command that the user changed; `command` is what ran.
     #[serde(default)]
     pub edited: String,
@@ -107,6 +110,11 @@ fn from_user() -> String {
     Words::shipped().from_user.clone()
 }
 
+/// As `from_user`.
+fn from_agent() -> String {
+    Words::shipped().from_agent.clone()
+}
+
 /// Runs that began before one that has ended could be asked have no text for it.
 fn asked() -> String {
     Words::shipped().asked.clone()
@@ -118,8 +126,9 @@ fn asked_text() -> String {
 }
 
 /// Texts that must hold a value: without it they leave out what is said.
-const OWED: [(&str, &str, &str); 3] = [
+const OWED: [(&str, &str, &str); 4] = [
     ("from_user", "text", "what the user says"),
+    ("from_agent", "text", "what the agent says"),
     ("asked", "question", "what is asked"),
     ("asked_text", "question", "what is asked"),
 ];

@@ -91,6 +91,7 @@ use crate::protocol::{
     asked::Asked,
     audit::Audit,
     ids::{AgentId, NodeId, Oid, RunId},
+    mail::{Delivered, Sent},
     message::StopReason,
     outcome::Outcome,
     part::{Clashed, Joined, Parked},
@@ -461,20 +462,10 @@ pub enum What {
     Paused,
     /// The agent, or each one where none is named, goes on.
     Unpaused,
-    /// The user wrote to an agent; the record's number names the message.
-    MessageSent {
-        /// What.
-        text: Kept,
-    },
+    /// Somebody wrote to an agent.
+    MessageSent(Sent),
     /// An agent is about to see a message.
-    MessageDelivered {
-        /// The turn whose request shows it.
-        turn: u32,
-        /// The number of the record of its sending.
-        message: u64,
-        /// What it says.
-        text: Kept,
-    },
+    MessageDelivered(Delivered),
     /// An agent set a tripwire off, which ends the run.
     Tripped {
         /// What it did.

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod cause;
 pub mod event;
 pub mod ids;
+pub mod mail;
 pub mod message;
 pub mod outcome;
 pub mod part;

@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 
 use crate::protocol::{
     event::Kept,
-    ids::{AgentId, NodeId},
+    ids::{AgentId, CallId, NodeId},
     outcome::{Finding, Outcome},
     rule::Rule,
     task::{AgentKind, Phase},
@@ -70,6 +70,15 @@ pub enum Errand {
     Wait(Vec<String>),
     /// A finding, whole.
     Finding(String),
+    /// A message to another agent.
+    Send {
+        /// Its name.
+        to: String,
+        /// What it says.
+        text: String,
+        /// The call, by which one that is made again is known.
+        call: CallId,
+    },
 }
 
 /// An agent that another one asks for.
@@ -102,6 +111,8 @@ pub enum Led {
     Ended(Vec<(NodeId, Outcome)>),
     /// The finding.
     Finding(Finding),
+    /// What there is to say of it.
+    Said(String),
 }
 
 /// The answer to `Request::Reserve`.

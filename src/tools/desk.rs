@@ -275,6 +275,7 @@ fn title(spec: &ToolSpec, input: &Value) -> String {
         "spawn" | "merge_enqueue" => field("name"),
         "plan_select" => field("workflow"),
         "read_finding" => field("id"),
+        "send" => field("to"),
         "wait" => input["names"]
             .as_array()
             .map(|names| names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")),

@@ -5,6 +5,7 @@ use crate::{
         asked::Asked,
         event::{Event, Kept, Level, Paid, What},
         ids::{NodeId, Oid},
+        mail::{Delivered, Sent},
         outcome::{Outcome, Status},
         part::{Clashed, Joined, Parked},
         report::{CheckReport, CheckedTree, Grade, RunEnd, Verdict},
@@ -72,8 +73,8 @@ fn words(view: &View, event: &Event) -> Option<String> {
         What::AgentCancelled
         | What::Paused
         | What::Unpaused
-        | What::MessageSent { .. }
-        | What::MessageDelivered { .. } => steered(event),
+        | What::MessageSent(_)
+        | What::MessageDelivered(_) => steered(event),
         What::CancelAsked => "stopping: no new model calls".to_owned(),
         What::RunFinished { end, .. } => format!("run ended: {}{}", end_words(end), totals(view)),
         What::HostAsked { host, port, refused } => asked((host, *port), refused.as_deref()),
@@ -144,8 +145,15 @@ fn steered(event: &Event) -> String {
     match &event.what {
         What::Paused => format!("{who}paused"),
         What::Unpaused => format!("{who}goes on"),
-        What::MessageSent { text } => format!("message from the user: {}", kept(text)),
-        What::MessageDelivered { turn, .. } => format!("turn {turn} reads the user's message"),
+        What::MessageSent(Sent { text, from }) => {
+            let from =
+                from.as_ref().map_or("the user".to_owned(), |from| escape(from.agent.as_str()));
+            format!("message from {from}: {}", kept(text))
+        }
+        What::MessageDelivered(Delivered { turn, from, .. }) => match from {
+            None => format!("turn {turn} reads the user's message"),
+            Some(from) => format!("turn {turn} reads a message from {}", escape(from.as_str())),
+        },
         _ => "cancelled by the user".to_owned(),
     }
 }

@@ -298,7 +298,7 @@ fn a_message_of_the_users_is_the_next_prompt() {
     let output = running.finish();
     assert_eq!(output.status.code(), Some(0), "{}", output.text());
     let delivered = events(&env).into_iter().find_map(|event| match event.what {
-        What::MessageDelivered { turn, .. } => Some(turn),
+        What::MessageDelivered(told) => Some(told.turn),
         _ => None,
     });
     assert_eq!(delivered, Some(1));

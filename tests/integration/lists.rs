@@ -105,6 +105,7 @@ fn tools_and_models_are_tables() {
     read_many       read     low     research synthesis implementation verification  Read up to 20 small files at once.
     report_finding  control  low     research verification                           Report one claim with the lines that show it.
     run_tests       exec     medium  implementation verification                     Run the repository's checks, all or one by number from 1.
+    send            control  low     research synthesis implementation verification  Write to another agent of this run, by its name; it reads that before its next step.
     spawn           control  low     synthesis                                       Ask for another agent; it begins at once, beside you.
     tree            read     low     research synthesis implementation verification  Show folders and files, ignored ones left out.
     wait            control  low     synthesis                                       Wait until these agents have ended, and hear what they say.

@@ -105,7 +105,7 @@ fn a_paused_agent_and_its_mail_survive_a_killed_process() {
     let events = events(&env);
     held(&events);
     let seen = events.iter().filter_map(|event| match &event.what {
-        What::MessageDelivered { turn, message, .. } => Some((*turn, *message)),
+        What::MessageDelivered(told) => Some((told.turn, told.message)),
         _ => None,
     });
     let sent = events.iter().find(|event| kind(&event.what) == "message_sent").expect("one").seq;

@@ -11,7 +11,8 @@ use crate::{
     graph::ready::NodeState,
     journal::writer::JournalError,
     protocol::{
-        ids::{AgentId, NodeId},
+        ids::{AgentId, CallId, NodeId},
+        mail::Sender,
         request::{Errand, Led},
     },
 };
@@ -31,6 +32,11 @@ impl Dispatcher {
             Errand::Enqueue(writer) => (ask.enqueue(&writer), true),
             Errand::Finding(id) => {
                 let _ = reply.send(ask.finding(&id).map(Led::Finding));
+                return Ok(());
+            }
+            Errand::Send { to, text, call } => {
+                let said = self.pass_on(by, (&to, text), call).await?;
+                let _ = reply.send(said);
                 return Ok(());
             }
             Errand::Wait(names) => {
@@ -61,6 +67,22 @@ impl Dispatcher {
         Ok(())
     }
 
+    /// Gives an agent the message of another one; returns what the sender is told of it.
+    async fn pass_on(
+        &self,
+        by: &NodeId,
+        (to, text): (&str, String),
+        call: CallId,
+    ) -> Result<Result<Led, String>, JournalError> {
+        let Some(agent) = self.agent_of(by) else { return Ok(Err("who are you?".to_owned())) };
+        let stand = Stand { shared: &self.shared, state: &self.state };
+        let reply = self.team.pass_on(stand, (to, text), Sender { agent, call }).await?;
+        Ok(match (reply.error, reply.hint) {
+            (None, _) => Ok(Led::Said(reply.said.join("; "))),
+            (Some(error), hint) => Err(format!("{error}; {}", hint.unwrap_or_default())),
+        })
+    }
+
     /// Ends those whom a failed agent has asked for: nobody hears them any more.
     pub(super) async fn dismiss(&mut self, by: &NodeId) -> Result<(), JournalError> {
         if self.state.state_of(by) != NodeState::Failed {
@@ -76,6 +98,10 @@ impl Dispatcher {
         Ok(())
     }
 
+    fn has_mail(&self, node: &NodeId) -> bool {
+        self.agent_of(node).is_some_and(|agent| !self.state.told.mail(&agent).is_empty())
+    }
+
     fn agent_of(&self, node: &NodeId) -> Option<AgentId> {
         let attempt = self.state.nodes.get(node)?.attempt;
         Some(AgentId::new(format!("{node}@{attempt}")))
@@ -87,6 +113,11 @@ impl Dispatcher {
             match lead::ended(&self.shared, &self.state, &wait.names) {
                 _ if wait.reply.is_closed() => {}
                 Some(led) => drop(wait.reply.send(Ok(led))),
+                None if self.has_mail(&wait.by) => {
+                    let text = "a message has come for you, and you see it now; those you wait for \
+                                are still at work: `wait` again";
+                    drop(wait.reply.send(Ok(Led::Said(text.to_owned()))));
+                }
                 None => self.waits.push(wait),
             }
         }

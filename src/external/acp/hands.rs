@@ -29,8 +29,9 @@ use crate::{
     guard::{decide::Cleared, sanitise::secrets::Known},
     journal::writer::{Journal, JournalError},
     protocol::{
-        event::{Kept, What},
+        event::What,
         ids::CallId,
+        mail::Letter,
         message::ToolCall,
         request::{Request, Reservation},
         usage::Micros,
@@ -50,8 +51,8 @@ const MAX_REQUESTS: u32 = 20_000;
 /// Bytes of a terminal's output that are put on record.
 const MAX_RECORDED: usize = 24_000;
 
-/// Takes the next message of the user's to the agent: its number and its text.
-pub type Letters = Box<dyn Fn() -> Option<(u64, Kept)> + Send + Sync>;
+/// Takes the next message to the agent.
+pub type Letters = Box<dyn Fn() -> Option<Letter> + Send + Sync>;
 
 /// What a worker that is talked with needs of its run.
 pub struct Hands {

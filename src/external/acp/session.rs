@@ -37,6 +37,7 @@ use crate::{
     prompt::words::fill,
     protocol::{
         event::What,
+        mail::{Delivered, Letter},
         usage::{Micros, Usage},
     },
     sandbox::pipes::{Hold, Pipes},
@@ -211,14 +212,15 @@ impl Talk {
         Err(broken)
     }
 
-    /// Returns the user's next message, which the agent sees in this turn.
+    /// Returns the next message, which the agent sees in this turn.
     async fn letter(&self, turn: u32) -> Result<Option<String>, Broken> {
-        let Some((message, text)) = (self.letters)() else { return Ok(None) };
+        let Some(Letter { message, text, from }) = (self.letters)() else { return Ok(None) };
         let lost = |error: crate::journal::writer::JournalError| Broken::Lost(error.to_string());
         let said = self.journal.fetch(&text).map_err(lost)?;
-        let told = What::MessageDelivered { turn, message, text };
+        let is_users = from.is_none();
+        let told = What::MessageDelivered(Delivered { turn, message, text, from });
         self.client.log.record(told).await.map_err(lost)?;
-        Ok(Some(fill(&self.from_user, &[("text", &said)])))
+        Ok(Some(if is_users { fill(&self.from_user, &[("text", &said)]) } else { said }))
     }
 }
 
