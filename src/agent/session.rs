@@ -111,11 +111,10 @@ impl Session {
         if !assignment.tools.iter().any(|name| name == FINISH) {
             assignment.tools.push(FINISH.to_owned());
         }
-        let offered = catalogue::catalogue().0.iter();
-        let mut tools: Vec<_> =
-            offered.filter(|spec| assignment.tools.contains(&spec.name)).cloned().collect();
-        tools.extend(assignment.tripwire.iter().flat_map(canaries));
-        let (mut tools, mut ids) = (Arc::new(tools), BTreeSet::new());
+        let (mut tools, mut ids) = (catalogue::some(&assignment.tools), BTreeSet::new());
+        if let Some(tripwire) = &assignment.tripwire {
+            Arc::make_mut(&mut tools).extend(canaries(tripwire));
+        }
         if let Some(prefix) = &assignment.fork {
             // What a fork may not use is refused when it is called: other tools would be another
             // prefix.

@@ -6,6 +6,7 @@
 //! must be on disk before the next one is made.
 
 mod leading;
+mod stopwatch;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -30,6 +31,7 @@ use crate::{
         budget::Reserved,
         control::{Ask, Call, Command, Reply},
         delegate::{self, Asked, Next},
+        dispatch::stopwatch::Stopwatch,
         jobs,
         lead::Wait,
         plan::{self, Busy, Effect, Job},
@@ -83,9 +85,7 @@ pub(super) struct Dispatcher {
     names: HashMap<Id, Task>,
     /// Records by agent, which a unit of a resumed run replays.
     earlier: BTreeMap<AgentId, Vec<Event>>,
-    /// When this process began, and what those before it took, in milliseconds.
-    begun: (Instant, u64),
-    deadline: Instant,
+    watch: Stopwatch,
     stop_at: Option<Instant>,
     landings: Landings,
     team: Team,
@@ -102,19 +102,19 @@ impl Dispatcher {
                 earlier.entry(agent).or_default().push(event);
             }
         }
-        let begun = (Instant::now(), state.took_ms());
-        let left = shared.options.timeout_ms.saturating_sub(begun.1);
+        let (limit, now) = (Duration::from_millis(shared.options.timeout_ms), Instant::now());
+        let mut watch = Stopwatch::new(Duration::from_millis(state.took_ms()), (limit, now));
+        watch.hold(state.clock.stands(), now);
         Self {
             shared,
             state,
+            watch,
             busy: Busy::default(),
             reserved: Reserved::default(),
             wires,
             tasks: JoinSet::new(),
             names: HashMap::new(),
             earlier,
-            begun,
-            deadline: after(Duration::from_millis(left)),
             stop_at: None,
             landings: Landings::default(),
             team: Team::default(),
@@ -156,6 +156,7 @@ impl Dispatcher {
 
     fn take(&mut self, event: Event) {
         self.state.apply(&event);
+        self.watch.hold(self.state.clock.stands(), Instant::now());
         if let Some(sign) = self.tripped(&event) {
             self.stop(RunEnd::Refused(sign));
             self.shared.halt.cancel();
@@ -210,14 +211,14 @@ impl Dispatcher {
             }
             Some(call) = self.wires.calls.recv() => self.call(call).await?,
             () = grace, if !self.shared.halt.is_cancelled() => self.shared.halt.cancel(),
-            () = sleep_until(self.deadline), if self.busy.stop.is_none() => self.watch_clock(),
+            () = self.watch.over(), if self.busy.stop.is_none() => self.watch_clock(),
         }
         Ok(())
     }
 
     /// Nothing new begins once the time is up, whatever else has happened at that moment.
     fn watch_clock(&mut self) {
-        if self.busy.stop.is_none() && Instant::now() >= self.deadline {
+        if self.busy.stop.is_none() && self.watch.is_over(Instant::now()) {
             let minutes = self.shared.options.timeout_ms / 60_000;
             self.stop(RunEnd::Budget(format!("{minutes} min are over (--timeout)")));
         }
@@ -404,8 +405,9 @@ impl Dispatcher {
                 self.audit().await?;
                 let (usage, cost) = (self.state.usage, self.state.cost);
                 // The last record may be long past, when a call was waited for in vain.
-                let here = u64::try_from(self.begun.0.elapsed().as_millis()).unwrap_or(u64::MAX);
-                let took_ms = self.state.took_ms().max(self.begun.1.saturating_add(here));
+                let took_ms =
+                    u64::try_from(self.watch.took(Instant::now()).as_millis()).unwrap_or(u64::MAX);
+                let took_ms = took_ms.max(self.state.took_ms());
                 journal.append(None, None, What::RunFinished { end, usage, cost, took_ms }).await?;
             }
         }
@@ -439,10 +441,4 @@ impl Dispatcher {
         self.names.insert(task.id(), Task::Job(job));
         self.busy.jobs.insert(job);
     }
-}
-
-/// Returns the moment after a time, which a user may have set beyond any clock.
-fn after(time: Duration) -> Instant {
-    const LONG: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
-    Instant::now() + time.min(LONG)
 }

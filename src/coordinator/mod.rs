@@ -17,6 +17,7 @@ mod again;
 mod audit;
 mod brief;
 pub mod budget;
+pub mod clock;
 mod commits;
 mod contexts;
 pub mod control;

@@ -10,6 +10,7 @@ use crate::{
     coordinator::{
         plan::{self, Effect},
         simulation::world::{Luck, World, branching, shipped},
+        state::RunState,
     },
     graph::{
         grow::{self, Addition},
@@ -191,6 +192,48 @@ fn a_note_before_a_resume_does_not_count_the_pause_as_work() {
     world.state.apply(&at(2, day + 1, What::RunResumed { pid: 1, model: None, options: None }));
     world.state.apply(&at(3, day + 6, What::CancelAsked));
     assert_eq!(world.state.took_ms(), took + 5);
+}
+
+#[test]
+fn the_clock_of_a_run_stands_while_all_its_agents_are_paused() {
+    let agent = AgentId::new("a@1");
+    let started = || What::NodeStarted {
+        attempt: 1,
+        phase: Phase::Research,
+        role: "r".into(),
+        agent_kind: AgentKind::Teammate,
+        feedback: None,
+    };
+    let resumed = What::RunResumed { pid: 1, model: None, options: None };
+    let record = |at: i64, node: Option<&str>, what: What| Event {
+        seq: 0,
+        at,
+        run: RunId::new("r"),
+        node: node.map(NodeId::new),
+        agent: (matches!(what, What::Paused | What::Unpaused) && node.is_some())
+            .then(|| agent.clone()),
+        what,
+    };
+    let took = |records: &[Event]| RunState::fold(records).took_ms();
+    let begun = record(1000, Some("a"), started());
+    let one = |records: Vec<Event>| took(&[vec![begun.clone()], records].concat());
+    let held =
+        || vec![record(1010, Some("a"), What::Paused), record(1500, None, What::CancelAsked)];
+    assert_eq!(one(held()), 10, "its only agent is paused");
+    let on = || record(2000, Some("a"), What::Unpaused);
+    let end = || record(2005, None, What::CancelAsked);
+    assert_eq!(one([held(), vec![on(), end()]].concat()), 15);
+    // A process that ends meanwhile changes nothing.
+    let again = || record(9000, None, resumed.clone());
+    let later = |at: i64, record: Event| Event { at, ..record };
+    let resumed = [held(), vec![again(), later(9500, on()), later(9505, end())]].concat();
+    assert_eq!(one(resumed), 15);
+    // Somebody else is at work.
+    let other = record(1005, Some("b"), started());
+    assert_eq!(one([vec![other], held()].concat()), 500);
+    // All are paused, whoever comes.
+    let all = vec![record(1010, None, What::Paused), record(1400, Some("b"), started())];
+    assert_eq!(one([all, vec![record(1500, None, What::Unpaused), end()]].concat()), 515);
 }
 
 #[test]

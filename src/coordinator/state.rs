@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    coordinator::told::Told,
+    coordinator::{clock::Clock, roll, told::Told},
     graph::ready::NodeState,
     protocol::{
         asked::Asked,
@@ -140,10 +140,8 @@ pub struct RunState {
     pub told: Told,
     /// How it ended, once it has.
     pub end: Option<RunEnd>,
-    /// Milliseconds that earlier processes of this run took.
-    pub earlier_ms: i64,
-    /// When this process's first and newest record were written, in milliseconds of the epoch.
-    pub clock: (i64, i64),
+    /// How long it has taken.
+    pub clock: Clock,
 }
 
 impl RunState {
@@ -158,8 +156,13 @@ impl RunState {
 
     /// Takes in one record.
     pub fn apply(&mut self, event: &Event) {
-        self.tick(event);
+        self.clock.tick(event);
         self.told.apply(event);
+        self.apply_run(event);
+        self.clock.hold(self.is_held());
+    }
+
+    fn apply_run(&mut self, event: &Event) {
         match &event.what {
             What::RunStarted(started) => self.started = Some(started.clone()),
             What::RunResumed { model, options, .. } => {
@@ -255,19 +258,11 @@ impl RunState {
         self.maybe.1 = self.maybe.1.saturating_add(tokens);
     }
 
-    fn tick(&mut self, event: &Event) {
-        // A note may stand before the record of a resume, and tell of hours without any work.
-        if matches!(event.what, What::Note { .. }) {
-            return;
-        }
-        if matches!(event.what, What::RunResumed { .. }) {
-            self.earlier_ms += self.clock.1 - self.clock.0;
-            self.clock = (event.at, event.at);
-        } else if self.clock.0 == 0 {
-            self.clock = (event.at, event.at);
-        } else {
-            self.clock.1 = event.at.max(self.clock.1);
-        }
+    /// Returns whether all agents are paused: those at work, or whoever may come.
+    fn is_held(&self) -> bool {
+        let mut live = roll::live(self).map(|(_, agent)| self.told.is_paused(&agent)).peekable();
+        let held = self.told.paused().is_some();
+        held && (self.told.holds_all() || (live.peek().is_some() && live.all(|paused| paused)))
     }
 
     fn apply_node(&mut self, event: &Event) {
@@ -428,9 +423,10 @@ impl RunState {
         self.nodes.get(id).map_or(NodeState::Waiting, |node| node.state)
     }
 
-    /// Returns the milliseconds all processes of this run took, as their records say.
+    /// Returns the milliseconds all processes of this run took, as their records say; not those
+    /// in which all agents were paused.
     pub fn took_ms(&self) -> u64 {
-        u64::try_from(self.earlier_ms + self.clock.1 - self.clock.0).unwrap_or(0)
+        self.clock.took_ms()
     }
 }
 

@@ -211,11 +211,13 @@ impl Team {
             Who::Live(_, id) => self.at_work(stand).into_iter().find(|live| live.agent == *id),
             _ => None,
         };
+        let tree = live.as_ref().and_then(|live| shared.housing.waits_for(&live.agent));
         let scene = why::Scene {
             graph: &shared.graph(),
             options: &shared.options,
             state,
             slots: slots().taken(),
+            tree: tree.as_ref(),
         };
         let said = scene.why(&who, live.as_ref());
         let agent = match who {

@@ -64,6 +64,11 @@ impl Told {
         self.all != self.others.contains(agent)
     }
 
+    /// Returns whether everybody is paused, whoever it is.
+    pub fn holds_all(&self) -> bool {
+        self.all && self.others.is_empty()
+    }
+
     /// Returns whether the user ended an agent.
     pub fn is_cancelled(&self, agent: &AgentId) -> bool {
         self.cancelled.contains(agent)

@@ -1,5 +1,7 @@
 //! What an agent waits for, in words: `grafter why`. Pure; what agents do just now is told by them.
 
+use std::time::Duration;
+
 use crate::{
     agent::reins::Doing,
     coordinator::{
@@ -31,6 +33,8 @@ pub struct Scene<'a> {
     pub state: &'a RunState,
     /// Check slots: how many are taken, and how many there are.
     pub slots: (u32, u32),
+    /// Who holds the tree that the agent waits for, and how long it does at most.
+    pub tree: Option<&'a (String, Duration)>,
 }
 
 /// Returns what an agent does, in a few words.
@@ -84,7 +88,13 @@ impl Scene<'_> {
         let Live { agent, for_ms, mail, .. } = live;
         let time = format!("{}.{} s", for_ms / 1000, for_ms % 1000 / 100);
         let mut lines = match &live.doing {
-            Doing::Settling => vec![format!("{agent} waits for its tree, for {time}")],
+            Doing::Settling => {
+                let held = |(holder, most): &(String, Duration)| {
+                    format!("{holder} holds it; after {} s that is E_BUSY", most.as_secs())
+                };
+                let waits = format!("{agent} waits for its tree, for {time}");
+                [waits].into_iter().chain(self.tree.map(held)).collect()
+            }
             Doing::Reserving => vec![format!("{agent} waits for the budget, for {time}")],
             Doing::Asking { turn, model, attempt, why } => {
                 let asked = format!(

@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::git::{program::GitError, repo::Repo};
+use crate::{
+    git::{program::GitError, repo::Repo},
+    sandbox::order::{self, Lock},
+};
 
 /// How long a grafter waits for its turn; each turn takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -18,10 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct RepoLock {
     _file: File,
+    _order: order::Held,
 }
 
 /// Takes the lock, waiting a limited time.
 pub fn acquire(repo: &Repo) -> Result<RepoLock, GitError> {
+    let order = order::take(Lock::Repository);
     let path = repo.state_dir().join("trees.lock");
     let file = OpenOptions::new()
         .create(true)
@@ -32,7 +37,7 @@ pub fn acquire(repo: &Repo) -> Result<RepoLock, GitError> {
     let end = Instant::now() + PATIENCE;
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(RepoLock { _file: file }),
+            Ok(()) => return Ok(RepoLock { _file: file, _order: order }),
             Err(TryLockError::Error(source)) => {
                 return Err(GitError::File { doing: "lock", path, source });
             }

@@ -30,6 +30,7 @@ use crate::{
         event::{Event, Kept, Level, What},
         ids::{AgentId, NodeId, RunId},
     },
+    sandbox::order::{self, Lock},
 };
 
 /// A run's journal, open for writing.
@@ -152,6 +153,7 @@ impl Journal {
     /// Signs checkpoints from now on.
     pub fn sign_with(&self, key: Key) -> Result<(), JournalError> {
         let signer = Signer::new(&self.run_dir, key).map_err(open_error(&self.run_dir))?;
+        let _order = order::take(Lock::Journal);
         self.desk().as_mut().ok_or(JournalError::Closed)?.signer = Some(signer);
         Ok(())
     }
@@ -175,6 +177,7 @@ impl Journal {
     /// append no more.
     pub async fn close(self) -> Result<(), JournalError> {
         let flushed = self.sync().await;
+        let _order = order::take(Lock::Journal);
         match self.desk().take() {
             Some(_) => flushed,
             None => Err(JournalError::Closed),
@@ -218,6 +221,7 @@ impl Journal {
     }
 
     fn write(&self, entry: Entry) -> Result<Event, JournalError> {
+        let _order = order::take(Lock::Journal);
         let mut desk = self.desk();
         desk.as_mut().ok_or(JournalError::Closed)?.append(entry).map_err(JournalError::Write)
     }

@@ -5,12 +5,15 @@
 //! leaves no file behind. The process that confines a writer's commands holds it as well: it is free
 //! once the writer's task *and* all that it has started have ended, however they ended.
 //!
+//! Who waits in vain is told who holds the tree: within one process by the name that the holder gave,
+//! of other processes the system knows the number.
+//!
 //! Each holder has a number. A write that comes late, from a task that was given up while it ran,
 //! has an old number and is refused; one that is under way when its holder leaves is waited for.
 
 use std::{
     collections::HashMap,
-    io,
+    fs, io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::Stdio,
@@ -19,7 +22,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{FlockOperation, Mode, OFlags, flock, fstat, open},
+    fs::{FlockOperation, Mode, OFlags, flock, fstat, major, minor, open, stat},
     io::Errno,
 };
 use thiserror::Error;
@@ -28,13 +31,18 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
+use crate::sandbox::order::{self, Lock};
+
 /// How often a lock is tried that another process holds.
 const AGAIN: Duration = Duration::from_millis(2);
+/// Characters of a holder's name.
+const NAME: usize = 200;
 
-/// Trees that have been locked, by device and file number.
-static TREES: LazyLock<Mutex<Trees>> = LazyLock::new(Mutex::default);
+/// Trees that have been locked.
+static TREES: LazyLock<Mutex<HashMap<Key, Weak<Turn>>>> = LazyLock::new(Mutex::default);
 
-type Trees = HashMap<(u64, u64), Weak<Turn>>;
+/// The device and file number of a tree.
+type Key = (u64, u64);
 
 /// The write lock of trees.
 #[derive(Debug)]
@@ -46,6 +54,7 @@ struct Turn {
     line: Arc<tokio::sync::Mutex<()>>,
     /// The number of the holder, or of the one that comes next. Who writes holds it for reading.
     number: RwLock<u64>,
+    holder: Mutex<Option<String>>,
 }
 
 /// Proof that this holder is the tree's only writer; dropping it lets the next one in.
@@ -55,6 +64,7 @@ pub struct WriteGuard {
     /// Closed, never unlocked: whoever else holds it open keeps the lock.
     _directory: Arc<OwnedFd>,
     _line: OwnedMutexGuard<()>,
+    _order: order::Held,
 }
 
 /// What lets a writer's tools write, as long as its guard is there.
@@ -78,10 +88,14 @@ pub struct Fenced;
 #[derive(Debug, Error)]
 pub enum LockError {
     /// Another writer holds it.
-    #[error("E_BUSY: another writer holds the tree {}", tree.display())]
+    #[error("E_BUSY: {holder} holds the tree {}, for longer than {waited:?}", tree.display())]
     Held {
         /// The tree.
         tree: PathBuf,
+        /// Who that is.
+        holder: String,
+        /// How long was waited.
+        waited: Duration,
     },
     /// The tree cannot be opened or its file system has no locks.
     #[error("cannot lock the tree {}", tree.display())]
@@ -95,10 +109,20 @@ pub enum LockError {
 }
 
 impl TreeLock {
-    /// Takes the tree's write lock, waiting for its turn no longer than `patience`.
-    pub async fn acquire(tree: &Path, patience: Duration) -> Result<WriteGuard, LockError> {
+    /// Takes the tree's write lock in the name of `who`, waiting for its turn no longer than
+    /// `patience`.
+    pub async fn acquire(
+        tree: &Path,
+        who: &str,
+        patience: Duration,
+    ) -> Result<WriteGuard, LockError> {
+        let order = order::take(Lock::Tree);
         let failed = |errno: Errno| LockError::Io { tree: tree.to_owned(), source: errno.into() };
-        let held = || LockError::Held { tree: tree.to_owned() };
+        let held = || LockError::Held {
+            tree: tree.to_owned(),
+            holder: Self::holder(tree).unwrap_or_else(|| "another writer".to_owned()),
+            waited: patience,
+        };
         let end = Instant::now() + patience;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = open(tree, flags, Mode::empty()).map_err(failed)?;
@@ -115,13 +139,40 @@ impl TreeLock {
         }
         let directory = Arc::new(directory);
         let number = *turn.number.read().unwrap_or_else(PoisonError::into_inner);
+        *lock(&turn.holder) = Some(who.escape_debug().take(NAME).collect());
         let pass = Pass { turn, number, directory: Arc::downgrade(&directory) };
-        Ok(WriteGuard { pass, _directory: directory, _line: line })
+        Ok(WriteGuard { pass, _directory: directory, _line: line, _order: order })
+    }
+
+    /// Returns who holds a tree, as far as that is known.
+    pub fn holder(tree: &Path) -> Option<String> {
+        let stat = stat(tree).ok()?;
+        let turn = lock(&TREES).get(&(stat.st_dev, stat.st_ino)).and_then(Weak::upgrade);
+        if let Some(holder) = turn.and_then(|turn| lock(&turn.holder).clone()) {
+            return Some(holder);
+        }
+        let locks = fs::read_to_string("/proc/locks").ok()?;
+        let pid = holder_in(&locks, (stat.st_dev, stat.st_ino))?;
+        Some(format!("process {pid}, or what it has started,"))
     }
 }
 
-fn turn(tree: (u64, u64)) -> Arc<Turn> {
-    let mut trees: MutexGuard<'_, Trees> = TREES.lock().unwrap_or_else(PoisonError::into_inner);
+/// Finds the process that holds a lock, in the system's list of locks.
+fn holder_in(locks: &str, (device, file): Key) -> Option<u32> {
+    let named = format!("{:02x}:{:02x}:{file}", major(device), minor(device));
+    locks.lines().find_map(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        let (kind, pid, place) = (words.next()?, words.nth(2)?, words.next()?);
+        (kind == "FLOCK" && place == named).then(|| pid.parse().ok())?
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn turn(tree: Key) -> Arc<Turn> {
+    let mut trees = lock(&TREES);
     trees.retain(|_, turn| turn.strong_count() > 0);
     if let Some(turn) = trees.get(&tree).and_then(Weak::upgrade) {
         return turn;
@@ -140,6 +191,7 @@ impl WriteGuard {
 
 impl Drop for WriteGuard {
     fn drop(&mut self) {
+        *lock(&self.pass.turn.holder) = None;
         // It waits for a write that is under way; one that comes later has an old number.
         *self.pass.turn.number.write().unwrap_or_else(PoisonError::into_inner) += 1;
     }
@@ -160,79 +212,4 @@ impl Pass {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::process::Command;
-
-    use super::*;
-
-    const NOW: Duration = Duration::ZERO;
-    const LONG: Duration = Duration::from_secs(60);
-
-    #[tokio::test]
-    async fn the_second_writer_is_refused_until_the_first_lets_go() {
-        let tree = tempfile::tempdir().expect("a folder");
-        let link = tree.path().join("link");
-        std::os::unix::fs::symlink(tree.path(), &link).expect("a link");
-        let first = TreeLock::acquire(tree.path(), NOW).await.expect("free");
-        assert!(matches!(TreeLock::acquire(&link, NOW).await, Err(LockError::Held { .. })));
-        drop(first);
-        TreeLock::acquire(&link, NOW).await.expect("free again");
-    }
-
-    #[tokio::test]
-    async fn a_tree_that_is_not_there_is_an_error() {
-        let error = TreeLock::acquire("/nonexistent/tree".as_ref(), NOW).await.expect_err("none");
-        assert_eq!(error.to_string(), "cannot lock the tree /nonexistent/tree");
-    }
-
-    #[tokio::test]
-    async fn a_write_that_comes_late_is_refused() {
-        let tree = tempfile::tempdir().expect("a folder");
-        let first = TreeLock::acquire(tree.path(), NOW).await.expect("free");
-        let late = first.pass();
-        assert!(late.enter().is_ok());
-        drop(first);
-        assert_eq!(late.enter().map(drop), Err(Fenced), "nobody holds it now");
-        let second = TreeLock::acquire(tree.path(), NOW).await.expect("free");
-        assert_eq!(late.enter().map(drop), Err(Fenced), "somebody else holds it");
-        assert!(second.pass().enter().is_ok() && late.hold().is_err());
-    }
-
-    #[tokio::test]
-    async fn what_a_writer_has_started_holds_the_lock_until_it_has_ended() {
-        let tree = tempfile::tempdir().expect("a folder");
-        let first = TreeLock::acquire(tree.path(), NOW).await.expect("free");
-        let hold = first.pass().hold().expect("it holds the tree");
-        let mut child = Command::new("sleep").arg("600").stderr(hold).spawn().expect("a child");
-        drop(first);
-        assert!(matches!(TreeLock::acquire(tree.path(), NOW).await, Err(LockError::Held { .. })));
-        child.kill().expect("it runs");
-        child.wait().expect("it has ended");
-        TreeLock::acquire(tree.path(), NOW).await.expect("free with its last process");
-    }
-
-    /// Reads, changes and writes without any care of its own, as an agent's tools would.
-    async fn adds_one(tree: &Path, served: &Mutex<Vec<usize>>, who: usize) {
-        let guard = TreeLock::acquire(tree, LONG).await.expect("its turn comes");
-        let pass = guard.pass();
-        let _writing = pass.enter().expect("it holds the tree");
-        let file = tree.join("count");
-        let count: usize =
-            std::fs::read_to_string(&file).expect("a file").parse().expect("a count");
-        tokio::task::yield_now().await;
-        std::fs::write(&file, (count + 1).to_string()).expect("a file");
-        served.lock().expect("no panic").push(who);
-    }
-
-    #[tokio::test]
-    async fn a_hundred_writers_of_one_tree_lose_no_update_and_come_in_their_order() {
-        let tree = tempfile::tempdir().expect("a folder");
-        std::fs::write(tree.path().join("count"), "0").expect("a file");
-        let served = Mutex::default();
-        let all = (0..100).map(|who| adds_one(tree.path(), &served, who));
-        futures_util::future::join_all(all).await;
-        let count = std::fs::read_to_string(tree.path().join("count")).expect("a file");
-        assert_eq!(count, "100");
-        assert_eq!(served.into_inner().expect("no panic"), (0..100).collect::<Vec<_>>());
-    }
-}
+mod tests;

@@ -41,6 +41,7 @@ mod mountinfo;
 mod mounts;
 mod namespaces;
 pub mod options;
+pub mod order;
 mod outlet;
 pub mod pipes;
 pub mod place;

@@ -30,6 +30,7 @@ use crate::sandbox::{
     layout,
     lock::{Pass, Writing},
     options::Options,
+    order::{self, Lock},
     pipes::{self, Pipes},
     probe::{self, Backend},
     proxy::Contact,
@@ -222,6 +223,7 @@ impl Place {
 
     /// Starts the sandbox, if it is not running.
     pub async fn warm(&self) -> Result<(), RunError> {
+        let _order = order::take(Lock::Sandbox);
         let mut slot = self.sandbox.lock().await;
         if slot.is_none() {
             *slot = Some(self.start().await?);
@@ -257,12 +259,14 @@ impl Place {
     /// Ends the sandbox and everything in it; returns when it has ended.
     pub async fn close(&self) {
         self.closed.cancel();
+        let _order = order::take(Lock::Sandbox);
         if let Some(client) = self.sandbox.lock().await.take() {
             client.close().await;
         }
     }
 
     async fn run_in_turn(&self, cmd: Cmd, cancel: &CancellationToken) -> Result<Ran, RunError> {
+        let _order = order::take(Lock::Sandbox);
         let mut slot = tokio::select! {
             slot = self.sandbox.lock() => slot,
             () = cancel.cancelled() => return Err(RunError::Cancelled),

@@ -168,7 +168,8 @@ impl Running {
     /// Reads once; returns whether there may be more at once.
     fn read_output(&mut self) -> bool {
         let Some(pipe) = &mut self.pipe else { return false };
-        let mut chunk = [0; 64 << 10];
+        // The stack stays resident as long as the sandbox waits.
+        let mut chunk = [0; 16 << 10];
         match pipe.read(&mut chunk) {
             Ok(0) => self.pipe = None,
             Ok(count) => {

@@ -210,7 +210,7 @@ impl Server {
 impl Leftover {
     /// Empties the pipe and returns whether it is still of use.
     fn empty(&mut self) -> bool {
-        let mut chunk = [0; 64 << 10];
+        let mut chunk = [0; 16 << 10];
         match self.pipe.read(&mut chunk) {
             Ok(0) => false,
             Ok(count) => {

@@ -5,6 +5,7 @@
 //! before and after, and is idempotent, so that a resume finds its trees as they were.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, DirBuilder},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
@@ -41,6 +42,7 @@ use crate::{
         grants::Grants,
         lock::{TreeLock, WriteGuard},
         options::Options,
+        order::{self, Lock},
         place::{Place, PlaceSpec},
         probe::Backend,
         proxy::Contact,
@@ -122,6 +124,8 @@ pub struct Housing {
     settling: tokio::sync::Mutex<()>,
     /// Throw-away trees that were given up, from which the next ones are made.
     spares: Arc<Mutex<Vec<PathBuf>>>,
+    /// Trees by the agents that wait to write them.
+    waits: Mutex<BTreeMap<AgentId, PathBuf>>,
 }
 
 /// Which tree is wanted.
@@ -142,7 +146,8 @@ impl Housing {
     pub fn new(site: Site, journal: Journal) -> Self {
         let (leaving, spares) = (TaskTracker::new(), Arc::default());
         let settling = tokio::sync::Mutex::default();
-        Self { site, journal, shared: OnceCell::new(), leaving, settling, spares }
+        let waits = Mutex::default();
+        Self { site, journal, shared: OnceCell::new(), leaving, settling, spares, waits }
     }
 
     /// Returns the place that all readers share, at the base.
@@ -198,9 +203,7 @@ impl Housing {
         // What an earlier attempt left running ends before anybody goes on in its tree.
         self.settle().await;
         let place = self.open(Some(who), wish).await?;
-        let lock = TreeLock::acquire(place.root(), PATIENCE).await.map_err(|error| {
-            HousingError::Place { path: place.root().to_path_buf(), cause: chain(&error) }
-        })?;
+        let lock = self.lock(who.1, place.root()).await?;
         let pass = lock.pass();
         place.bind(pass.clone());
         let (repo, base) = (self.site.repo.clone(), wish.commit.clone());
@@ -216,6 +219,23 @@ impl Housing {
             tracker: Some(Arc::new(Mutex::new(tracker))),
             _lock: Some(Arc::new(lock)),
         })
+    }
+
+    /// Takes the write lock of a tree.
+    async fn lock(&self, agent: &AgentId, tree: &Path) -> Result<WriteGuard, HousingError> {
+        let name = format!("{agent} of run {}", self.journal.run());
+        self.lock_waits().insert(agent.clone(), tree.to_path_buf());
+        let taken = TreeLock::acquire(tree, &name, PATIENCE).await;
+        self.lock_waits().remove(agent);
+        taken
+            .map_err(|error| HousingError::Place { path: tree.to_path_buf(), cause: chain(&error) })
+    }
+
+    /// Returns who holds the tree that an agent waits for to write it, if it does, and how long it
+    /// waits at most.
+    pub fn waits_for(&self, agent: &AgentId) -> Option<(String, Duration)> {
+        let tree = self.lock_waits().get(agent).cloned()?;
+        TreeLock::holder(&tree).map(|holder| (holder, PATIENCE))
     }
 
     async fn open(
@@ -309,11 +329,16 @@ impl Housing {
         self.leaving.spawn(async move { lodging.place.close().await });
     }
 
+    fn lock_waits(&self) -> MutexGuard<'_, BTreeMap<AgentId, PathBuf>> {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock_spares(&self) -> MutexGuard<'_, Vec<PathBuf>> {
         self.spares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn settle(&self) {
+        let _order = order::take(Lock::Settling);
         let _turn = self.settling.lock().await;
         self.leaving.close();
         self.leaving.wait().await;

@@ -1,6 +1,9 @@
 //! The table of tools, from `prompts/tools.yaml`, and that of canaries, which are none.
 
-use std::sync::LazyLock;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock, Mutex, PoisonError, Weak},
+};
 
 use crate::{
     protocol::tool::{Catalogue, ToolSpec},
@@ -19,6 +22,28 @@ static CANARIES: LazyLock<Vec<ToolSpec>> = LazyLock::new(|| {
     let rows = yaml::from_str("prompts/canaries.yaml", CANARY_TABLE);
     rows.expect("the embedded table parses: a test reads it")
 });
+
+/// Lists of tools that agents have just now, by the names in them.
+static LISTS: LazyLock<Mutex<Lists>> = LazyLock::new(Mutex::default);
+
+type Lists = BTreeMap<Vec<String>, Weak<Vec<ToolSpec>>>;
+
+/// Returns the tools of these names, sorted by name: one list for all who have the same, which is
+/// larger than all else that most agents keep.
+pub fn some(names: &[String]) -> Arc<Vec<ToolSpec>> {
+    let mut names = names.to_vec();
+    names.sort_unstable();
+    names.dedup();
+    let mut lists = LISTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(list) = lists.get(&names).and_then(Weak::upgrade) {
+        return list;
+    }
+    lists.retain(|_, list| list.strong_count() > 0);
+    let list = CATALOGUE.0.iter().filter(|spec| names.contains(&spec.name)).cloned();
+    let list = Arc::new(list.collect());
+    lists.insert(names, Arc::downgrade(&list));
+    list
+}
 
 /// Returns all tools, sorted by name.
 pub fn catalogue() -> &'static Catalogue {
@@ -39,6 +64,16 @@ mod tests {
         task::Phase,
         tool::{Class, Risk},
     };
+
+    #[test]
+    fn agents_with_the_same_tools_have_one_list_of_them() {
+        let names =
+            |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let one = some(&names(&["read", "edit", "read", "nothing"]));
+        assert_eq!(one.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>(), ["edit", "read"]);
+        assert!(Arc::ptr_eq(&one, &some(&names(&["nothing", "edit", "read"]))));
+        assert!(!Arc::ptr_eq(&one, &some(&names(&["edit"]))));
+    }
 
     #[test]
     fn the_table_is_sorted_and_small_enough_for_a_first_request() {

@@ -84,11 +84,13 @@ fn the_published_rates_of_auto_mode_are_those_of_its_labelled_set() {
 #[test]
 fn writers_at_once_neither_fail_nor_meet() {
     let env = Env::new();
-    let output = run(&env, "agents_at_once", &["2", "20", "8"]).ok().stdout;
+    let mut output = run(&env, "agents_at_once", &["2"]).ok().stdout;
+    output += &run(&env, "thousand_agents", &["2", "12", "0"]).ok().stdout;
     for text in [
         "15 worktree agents at once, 2 times: 0 failed",
         "tree free after kill -9 of its writer: ",
-        "20 agents x 8 calls on one tree: 40 writes, 0 times two writers, 0 lost updates",
+        "20 agents wait for their model: ",
+        "48 agents, 960 calls, 0 failed; 0 times two writers on one tree, 0 lost updates",
     ] {
         assert!(output.contains(text), "{text} is missing in\n{output}");
     }

@@ -26,7 +26,7 @@ fn a_writer_killed_in_mid_write_holds_its_tree_until_the_last_of_it_is_dead() {
     let tree = at_gate(&env, "writer");
     running.signal(Signal::KILL);
     let taken = Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let lock = taken.block_on(TreeLock::acquire(&tree, Duration::from_secs(60)));
+    let lock = taken.block_on(TreeLock::acquire(&tree, "test", Duration::from_secs(60)));
     let length = || fs::metadata(tree.join("half.txt")).expect("it wrote").len();
     let before = length();
     thread::sleep(Duration::from_millis(100));
