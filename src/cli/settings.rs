@@ -12,7 +12,7 @@ use crate::{
         task::{EditFormat, Mode},
         usage::Micros,
     },
-    settings::load::Section,
+    settings::load::{Section, positive},
 };
 
 /// The `[run]` table of `config.toml`.
@@ -43,6 +43,7 @@ pub(super) struct RunSettings {
     #[serde(deserialize_with = "seconds")]
     pub(super) check_seconds: u64,
     /// How many agents may work at once.
+    #[serde(deserialize_with = "positive")]
     pub(super) max_agents: usize,
     /// Equal calls in a row with equal results after which an agent is ended.
     #[serde(deserialize_with = "patience")]
@@ -254,6 +255,8 @@ mod tests {
             let said = error(&format!("[run]\nmax_cost = {amount}\n"));
             assert!(said.contains(":2:12: ") && said.contains("no amount of money"), "{said}");
         }
+        let said = error("[run]\nmax_agents = 0\n");
+        assert!(said.contains(":2:14: 0 would let nothing begin"), "{said}");
         let said = error("[run]\ncheck_seconds = 0\n");
         assert!(said.contains(":2:17: nothing ends in no time"), "{said}");
     }

@@ -41,6 +41,7 @@ fn remote(server: &Server, protocol: Protocol) -> Remote {
         connect: Duration::from_secs(5),
         first_byte: Duration::from_secs(30),
         stall: Duration::from_secs(30),
+        token: Duration::from_secs(30),
         total: Duration::from_secs(60),
     };
     let caps = Caps { event: 8 << 20, answer: 16 << 20 };
@@ -200,13 +201,38 @@ async fn a_stalled_stream_and_a_silent_server_end_at_their_deadline() {
         let mut model = remote(&server, Protocol::Chat);
         let short = Duration::from_millis(50);
         let long = Duration::from_secs(30);
-        let waits = Waits { connect: long, first_byte: short, stall: short, total: long };
+        let waits =
+            Waits { connect: long, first_byte: short, stall: short, token: long, total: long };
         let url = Protocol::Chat.endpoint(&server.url);
         model.http = Http::new(url, Vec::new(), waits, Caps::default());
         let cancel = CancellationToken::new();
         let error = model.ask(&testing::ask(), silent(), &cancel).await.expect_err("stalls");
         assert_eq!(error.kind, ErrorKind::Stall);
     }
+}
+
+/// Once a server that sent a sign of life now and then kept an agent waiting for an hour.
+#[tokio::test]
+async fn a_server_that_keeps_the_line_open_and_says_nothing_is_no_progress() {
+    let signs = format!("{HELLO}: there\n\nevent: ping\ndata: {{}}\n\n");
+    let silent_one = vec![Piece::Bytes(testing::sse_begun(&signs)), Piece::Hang];
+    let server = Server::start(vec![silent_one, whole()]).await;
+    let mut model = remote(&server, Protocol::Chat);
+    let (short, long) = (Duration::from_millis(300), Duration::from_secs(30));
+    let waits = Waits { connect: long, first_byte: long, stall: long, token: short, total: long };
+    model.http =
+        Http::new(Protocol::Chat.endpoint(&server.url), Vec::new(), waits, Caps::default());
+    let cancel = CancellationToken::new();
+    let whys = Mutex::new(Vec::new());
+    let sink = |delta| {
+        if let Delta::Retry { why, .. } = delta {
+            whys.lock().expect("no panic").push(why);
+        }
+    };
+    let answer = model.ask(&testing::ask(), &sink, &cancel).await.expect("asked once more");
+    assert_eq!(answer.message.text(), "Hello");
+    let whys = whys.into_inner().expect("no panic");
+    assert!(matches!(&whys[..], [why] if why.contains("no piece of the answer")), "{whys:?}");
 }
 
 #[tokio::test]
@@ -321,7 +347,7 @@ async fn an_unreachable_server_is_a_network_error_that_names_the_address() {
 
 fn model_waits() -> Waits {
     let second = Duration::from_secs(1);
-    Waits { connect: second, first_byte: second, stall: second, total: second * 10 }
+    Waits { connect: second, first_byte: second, stall: second, token: second, total: second * 10 }
 }
 
 #[tokio::test]

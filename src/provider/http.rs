@@ -1,7 +1,7 @@
 //! The HTTP side: one request, its events one by one.
 //!
-//! Every wait has an end: connecting, the first byte, each gap between bytes, the whole answer. An
-//! event and an answer have a largest size. Redirects are not followed, because a key would go
+//! Every wait has an end: connecting, the first byte, each gap between bytes, each gap between pieces
+//! of the answer (a server may keep the line open and say nothing), the whole answer. An event and an answer have a largest size. Redirects are not followed, because a key would go
 //! along. Servers on this machine are reached without a proxy and without loading certificates.
 
 use std::{
@@ -17,9 +17,9 @@ use std::{
 use futures_util::{StreamExt, stream};
 use reqwest::{Response, header, redirect};
 use serde_json::Value;
-use sse_stream::SseByteStream;
+use sse_stream::{Sse, SseByteStream};
 use thiserror::Error;
-use tokio::time;
+use tokio::time::{self, Instant};
 use tokio_util::bytes::Bytes;
 
 use crate::provider::{
@@ -37,6 +37,8 @@ pub struct Waits {
     pub first_byte: Duration,
     /// Between two bytes.
     pub stall: Duration,
+    /// Between two pieces of the answer, whatever else comes.
+    pub token: Duration,
     /// For the whole answer.
     pub total: Duration,
 }
@@ -169,17 +171,31 @@ impl Http {
         };
         let bytes = stream::try_unfold(body, Body::next);
         let mut events = Box::pin(SseByteStream::new(Box::pin(bytes)));
-        while let Some(event) = events.next().await {
+        let mut last = Instant::now();
+        loop {
+            let next = time::timeout_at(last + self.waits.token, events.next()).await;
+            let next =
+                next.map_err(|_| stalled("no piece of the answer came", self.waits.token))?;
+            let Some(event) = next else { return Ok(()) };
             pending.store(0, Ordering::Relaxed);
-            let data = event.map_err(unparsed)?.data.unwrap_or_default();
+            let event = event.map_err(unparsed)?;
+            if !keeps_alive(&event) {
+                last = Instant::now();
+            }
+            let data = event.data.unwrap_or_default();
             if !data.is_empty() && decoder.event(&data, sink)? == Progress::Done {
                 // Reading on to the end of the body lets the connection be used again.
                 let _ = time::timeout(Duration::from_millis(50), events.next()).await;
                 return Ok(());
             }
         }
-        Ok(())
     }
+}
+
+/// Returns whether an event only says that the server is there.
+fn keeps_alive(event: &Sse) -> bool {
+    let named = matches!(event.event.as_deref(), Some("ping" | "keepalive"));
+    named || event.data.as_ref().is_none_or(String::is_empty)
 }
 
 /// The bytes of an event stream, within the caps.

@@ -12,7 +12,7 @@ use crate::{
         wire::{Protocol, Quirk},
     },
     settings::{
-        load::{ALL, Section},
+        load::{ALL, Section, positive},
         yaml,
     },
 };
@@ -25,12 +25,19 @@ const SHIPPED: &str = include_str!("models.yaml");
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// Seconds to wait for a connection.
+    #[serde(deserialize_with = "positive")]
     pub connect_seconds: u64,
     /// Seconds to wait for the first byte of an answer.
+    #[serde(deserialize_with = "positive")]
     pub first_byte_seconds: u64,
     /// Seconds to wait between two bytes of an answer.
+    #[serde(deserialize_with = "positive")]
     pub stall_seconds: u64,
+    /// Seconds to wait between two pieces of an answer, while the server only keeps the line open.
+    #[serde(deserialize_with = "positive")]
+    pub token_seconds: u64,
     /// Seconds to wait for a whole answer.
+    #[serde(deserialize_with = "positive")]
     pub total_seconds: u64,
     /// The user's own providers, by name.
     pub custom: BTreeMap<String, Provider>,
@@ -50,6 +57,7 @@ impl Default for Options {
             connect_seconds: 10,
             first_byte_seconds: 600,
             stall_seconds: 180,
+            token_seconds: 600,
             total_seconds: 3600,
             custom: BTreeMap::new(),
             models: Vec::new(),

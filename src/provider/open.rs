@@ -286,6 +286,7 @@ fn waits(options: &Options) -> Waits {
         connect: Duration::from_secs(options.connect_seconds),
         first_byte: Duration::from_secs(options.first_byte_seconds),
         stall: Duration::from_secs(options.stall_seconds),
+        token: Duration::from_secs(options.token_seconds),
         total: Duration::from_secs(options.total_seconds),
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     sandbox::hosts::HostRule,
-    settings::load::{ALL, Section},
+    settings::load::{ALL, Section, positive},
 };
 
 /// The least that the default allows, and what each core adds beyond it.
@@ -24,12 +24,16 @@ pub struct Options {
     /// Hosts that commands may reach, through grafter's proxy.
     pub hosts: Vec<HostRule>,
     /// The most processes and threads at once.
+    #[serde(deserialize_with = "positive")]
     pub processes: u64,
     /// The most memory of all processes together, in MiB.
+    #[serde(deserialize_with = "positive")]
     pub memory_mb: u64,
     /// The largest file that may be written, in MiB.
+    #[serde(deserialize_with = "positive")]
     pub file_mb: u64,
     /// The most that each private folder in memory, such as `/tmp`, may hold, in MiB.
+    #[serde(deserialize_with = "positive")]
     pub tmp_mb: u64,
 }
 

@@ -10,7 +10,10 @@
 
 use std::{fs, io, path::PathBuf};
 
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeOwned},
+};
 use serde_json::Value;
 
 use crate::settings::{
@@ -247,6 +250,19 @@ fn merge(below: &mut ::toml::Table, above: ::toml::Table) {
                 below.insert(key, value);
             }
         }
+    }
+}
+
+/// Reads a limit, of which 0 would let nothing begin at all.
+pub fn positive<'de, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default + PartialEq,
+{
+    let limit = T::deserialize(from)?;
+    match limit == T::default() {
+        true => Err(de::Error::custom("0 would let nothing begin; give a number from 1 on")),
+        false => Ok(limit),
     }
 }
 

@@ -3,6 +3,10 @@
 //! A writer has a registered git worktree on its branch; readers share one tree at the base, which
 //! nobody writes; a verifier gets a throw-away tree at the candidate. Making one is journaled
 //! before and after, and is idempotent, so that a resume finds its trees as they were.
+//!
+//! Nobody reads a tree that another one writes: helpers and forks get no place but the readers' or a
+//! verifier's, whoever asked for them, so what they see is a commit from their first turn to their
+//! last. A writer's tree has one agent, which its lock keeps so.
 
 use std::{
     collections::BTreeMap,

@@ -31,6 +31,7 @@ mod poison;
 mod printed;
 mod prompts;
 mod protocols;
+mod readers;
 mod readme;
 mod recorded;
 mod repositories;

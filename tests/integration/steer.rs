@@ -49,7 +49,7 @@ fn refuses(env: &Env, args: &[&str]) -> String {
 
 /// Waits until `grafter why` says this of an agent.
 #[track_caller]
-fn waits_until(env: &Env, agent: &str, text: &str) {
+pub(crate) fn waits_until(env: &Env, agent: &str, text: &str) {
     let end = Instant::now() + Duration::from_secs(60);
     loop {
         let output = env.grafter(["why", agent]).start().finish();

@@ -78,3 +78,33 @@ fn how_often_is_too_often_is_a_setting() {
     let said = story.run_with(&FLAGS, &script(1)).code(2).stderr;
     assert!(said.contains("one is no repetition"), "{said}");
 }
+
+#[test]
+fn what_a_stuck_agent_had_done_is_saved_with_what_its_last_command_left_at_its_deadline() {
+    let story = Story::new();
+    let hangs = json!({ "command": "echo left > left.txt; sleep 600", "timeout": 1 });
+    let write = call("write", &json!({ "path": "half.txt", "content": "half\n" }));
+    let mut entries = vec![
+        entry("solve", (None, 1, 0), &[write]),
+        entry("solve", (None, 1, 1), &[call("bash", &hangs)]),
+    ];
+    let rest: Value = serde_json::from_str(&script(1)).expect("a script");
+    entries.extend(rest["entries"].as_array().expect("entries").iter().cloned());
+    let session = json!({ "entries": entries }).to_string();
+    let mode = [&FLAGS[..], &["--mode", "bypass"]].concat();
+    story.run_with(&mode, &session).ok();
+    assert_eq!(failures(&story), [Some(Failure::Stuck), None]);
+    let ended = story.events().into_iter().any(|event| match event.what {
+        What::ToolResult { tool, content, .. } => {
+            tool == "bash" && format!("{content:?}").contains("timeout")
+        }
+        _ => false,
+    });
+    assert!(ended, "the command was told to be too long");
+    let refs = ["for-each-ref", "--format=%(refname)", "refs/grafter/snap"];
+    let refs = story.env.git(refs);
+    let own = refs.lines().find(|name| name.contains("solve@1")).expect("it was saved");
+    for (file, text) in [("half.txt", "half"), ("left.txt", "left")] {
+        assert_eq!(story.env.git(["show", &format!("{own}:{file}")]), text);
+    }
+}

@@ -1,7 +1,7 @@
 //! A writer whose process is killed while it writes: its tree is free once nothing of it runs any
 //! more, and whoever goes on finds it as it was saved last.
 
-use std::{fs, thread, time::Duration};
+use std::{fs, process, thread, time::Duration};
 
 use grafter::sandbox::lock::TreeLock;
 use rustix::process::Signal;
@@ -10,6 +10,7 @@ use tokio::runtime::Builder;
 use crate::{
     env::Env,
     solo::{Story, at_gate, open_gate, solo},
+    steer::waits_until,
 };
 
 /// Writes without end until the gate is open.
@@ -31,10 +32,12 @@ fn a_writer_killed_in_mid_write_holds_its_tree_until_the_last_of_it_is_dead() {
     let before = length();
     thread::sleep(Duration::from_millis(100));
     assert_eq!(length(), before, "somebody writes in a tree that is free");
-    drop(lock.expect("the tree is free"));
     running.finish();
     fs::remove_file(tree.join("waiting")).expect("it waited");
     let resumed = env.grafter(["resume"]).start();
+    let holder = format!("process {}, or what it has started, holds it", process::id());
+    waits_until(&env, "solve", &format!("{holder}; after 120 s that is E_BUSY"));
+    drop(lock.expect("the tree is free"));
     let tree = at_gate(&env, "writer");
     assert_eq!(fs::read_to_string(tree.join("kept.txt")).expect("the last snapshot"), "kept\n");
     open_gate(&tree);

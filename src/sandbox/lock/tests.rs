@@ -1,3 +1,5 @@
+//! The write lock of trees, by one task and by many.
+
 use std::process::Command;
 
 use super::*;
