@@ -9,9 +9,12 @@
 //! | [`Lock::Journal`] | appending to the record of a run | microseconds |
 //!
 //! Who holds one takes only locks further down. In debug builds a task, or a thread without one,
-//! that takes a lock out of this order panics, before it waits. Other locks guard a few lines that
-//! wait for nothing, and the right to work on a run, of which a process gets a second one never and
-//! waits for none.
+//! that takes a lock out of this order panics, before it waits. Code on a blocking thread counts by
+//! itself: it takes no more than the last two.
+//!
+//! Beside these there are permits (a provider's places, check slots), whose holders wait for no tree;
+//! locks around a few lines that wait for nothing; and the right to work on a run, for which nobody
+//! waits.
 
 #[cfg(debug_assertions)]
 use std::{
