@@ -66,6 +66,8 @@ struct Wall {
     /// Who had one, also where its user has closed it.
     had: BTreeSet<AgentId>,
     has_warned: bool,
+    /// Whether tmux has left a call without an answer: nothing waits for it twice.
+    is_silent: bool,
 }
 
 impl Panes {
@@ -103,7 +105,8 @@ impl Panes {
             }
         });
         let (open, had) = (Vec::new(), BTreeSet::new());
-        let wall = Wall { panes: self, run, screen, open, had, has_warned: false };
+        let (has_warned, is_silent) = (false, false);
+        let wall = Wall { panes: self, run, screen, open, had, has_warned, is_silent };
         (shown, spawn_blocking(move || wall.stand(past, wanted)))
     }
 }
@@ -136,7 +139,7 @@ impl Wall {
         }
     }
 
-    fn open(&self, agent: &AgentId, title: &str) -> Result<String, String> {
+    fn open(&mut self, agent: &AgentId, title: &str) -> Result<String, String> {
         let Some((_, own)) = &self.panes.inside else {
             return Err("--panes needs a tmux around it".to_owned());
         };
@@ -173,7 +176,10 @@ impl Wall {
         }
     }
 
-    fn tmux(&self, args: impl IntoIterator<Item = OsString>) -> Result<String, String> {
+    fn tmux(&mut self, args: impl IntoIterator<Item = OsString>) -> Result<String, String> {
+        if self.is_silent {
+            return Err("tmux does not answer".to_owned());
+        }
         let socket = self.panes.inside.as_ref().map(|(socket, _)| socket.clone());
         let head = [OsString::from("-S"), socket.unwrap_or_default()];
         let args = head.into_iter().chain(args.into_iter().map(whole)).collect();
@@ -183,7 +189,10 @@ impl Wall {
             max_output: LONGEST,
             ..HostCommand::new("tmux")
         };
-        let output = host::run(&command).map_err(|error| error.to_string())?;
+        let output = host::run(&command).map_err(|error| {
+            self.is_silent = true;
+            error.to_string()
+        })?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
         match output.code {
             Some(0) => Ok(text(&output.stdout)),
