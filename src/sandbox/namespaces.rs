@@ -9,15 +9,10 @@ use std::fs;
 use rustix::{
     process::{getegid, geteuid},
     thread::{
-        CapabilitySet, CapabilitySets, UnshareFlags, capabilities, clear_ambient_capability_set,
-        configure_capability_in_ambient_set, remove_capability_from_bounding_set, set_capabilities,
-        set_no_new_privs,
+        CapabilitySet, CapabilitySets, UnshareFlags, clear_ambient_capability_set,
+        remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
     },
 };
-
-/// What the second process needs: to mount, to bring up loopback, to give up the rest.
-const NEEDED: [CapabilitySet; 3] =
-    [CapabilitySet::SYS_ADMIN, CapabilitySet::NET_ADMIN, CapabilitySet::SETPCAP];
 
 /// Makes user, mount, pid, network and IPC namespaces for this process's children.
 pub(super) fn enter() -> Result<(), String> {
@@ -37,7 +32,7 @@ pub(super) fn enter() -> Result<(), String> {
         fs::write(format!("/proc/self/{file}"), text)
             .map_err(|error| format!("cannot write {file}: {error}"))?;
     }
-    keep_over_exec().map_err(|error| format!("cannot keep capabilities: {error}"))
+    Ok(())
 }
 
 #[expect(
@@ -46,14 +41,6 @@ pub(super) fn enter() -> Result<(), String> {
 )]
 fn unshare(flags: UnshareFlags) -> rustix::io::Result<()> {
     rustix::thread::unshare(flags)
-}
-
-/// Makes the capabilities survive the start of the second process, as an ordinary user too.
-fn keep_over_exec() -> rustix::io::Result<()> {
-    let needed = NEEDED.into_iter().collect();
-    let has = capabilities(None)?;
-    set_capabilities(None, CapabilitySets { inheritable: needed, ..has })?;
-    NEEDED.iter().try_for_each(|one| configure_capability_in_ambient_set(*one, true))
 }
 
 /// Gives up every capability for good, for this process and all that come from it.
