@@ -20,6 +20,7 @@ use crate::{
         outcome::{Evidence, Finding, Outcome, Status},
         request::{Errand, Led, Order, Request},
         task::{AgentKind, Phase},
+        task_list::Wish,
     },
     tools::{
         answer::{Effect, ToolAnswer},
@@ -31,6 +32,8 @@ use crate::{
 
 /// The tool that asks for another agent.
 pub(super) const SPAWN: &str = "spawn";
+/// The tool that waits for a message.
+const RECEIVE: &str = "receive";
 /// Characters that `wait` shows of a claim.
 const SHORT: usize = 200;
 
@@ -68,7 +71,17 @@ struct Named {
 
 /// Returns whether a tool is an errand to the run.
 pub(super) fn is_errand(tool: &str) -> bool {
-    matches!(tool, SPAWN | "send" | "wait" | "read_finding" | "plan_select" | "merge_enqueue")
+    matches!(
+        tool,
+        SPAWN
+            | RECEIVE
+            | "send"
+            | "tasks"
+            | "wait"
+            | "read_finding"
+            | "plan_select"
+            | "merge_enqueue"
+    )
 }
 
 impl Session {
@@ -105,7 +118,10 @@ impl Session {
         let node = self.assignment.node.clone();
         self.request_up(Request::Lead { node, errand, reply })?;
         let Ok(answer) = timeout(Duration::from_millis(limit), self.wait(answer)).await else {
-            let why = format!("not ended after {} s: they go on; ask again", limit / 1000);
+            let why = match call.name.as_str() {
+                RECEIVE => format!("no message has come in {} s", limit / 1000),
+                _ => format!("not ended after {} s: they go on; ask again", limit / 1000),
+            };
             return Ok(ToolAnswer::error(why));
         };
         Ok(match answer? {
@@ -131,6 +147,11 @@ impl Session {
             "send" => parsed::<Send>(input).map(|Send { to, text }| {
                 let call = call.id.clone();
                 Errand::Send { to, text, call }
+            }),
+            RECEIVE => Ok(Errand::Receive),
+            "tasks" => parsed::<Wish>(input).map(|wish| {
+                let call = call.id.clone();
+                Errand::Tasks { wish, call }
             }),
             "wait" => parsed::<Wait>(input).map(|wait| Errand::Wait(wait.names)),
             "read_finding" => parsed::<Named>(input).map(|it| Errand::Finding(it.name)),

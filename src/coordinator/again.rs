@@ -222,7 +222,7 @@ fn left(shared: &Shared, state: &RunState, node: &NodeId) -> Oid {
 }
 
 /// Returns the newest snapshot of what a writer wrote that did not come to a commit.
-fn saved(shared: &Shared, agent: &AgentId) -> Option<Oid> {
+pub(super) fn saved(shared: &Shared, agent: &AgentId) -> Option<Oid> {
     let name = format!("refs/grafter/snap/{}/{agent}", shared.run);
     refs::value(&shared.repo, &name).ok().flatten()
 }

@@ -1,7 +1,8 @@
 //! Sub-agents that an agent asks for: read-only teammates that answer one question.
 //!
-//! A sub-agent is named after its question, `node~1f3a9c`: the same question of the same node is
-//! answered once, and a resume that asks again finds what was done for it.
+//! A sub-agent is named after its question and the files it is about, `node~1f3a9c`: the same question
+//! of the same node is answered once, and a resume that asks again finds what was done for it. It sees
+//! the files as whoever asks has left them: a writer's newest snapshot, never the tree that is written.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -41,12 +42,22 @@ pub(super) enum Next {
     Refused(String),
 }
 
-/// Returns what happens to a node's question.
-pub(super) fn next(state: &RunState, node: &NodeId, question: &str) -> Next {
-    if node.as_str().contains('~') {
+/// Returns whether a node is a sub-agent that another one has asked for.
+pub(super) fn is_helper(node: &NodeId) -> bool {
+    node.as_str().contains('~')
+}
+
+/// Returns what happens to a node's question, which is about the base of the run or a later commit.
+pub(super) fn next(
+    state: &RunState,
+    node: &NodeId,
+    (question, later): (&str, Option<&Oid>),
+) -> Next {
+    if is_helper(node) {
         return Next::Refused("a sub-agent cannot delegate again: answer it yourself".to_owned());
     }
-    let hash = blake3::hash(question.trim().as_bytes()).to_hex();
+    let about = later.map(|at| format!("\n{at}")).unwrap_or_default();
+    let hash = blake3::hash(format!("{}{about}", question.trim()).as_bytes()).to_hex();
     let id = NodeId::new(format!("{node}~{}", &hash[..8]));
     if let Some(run) = state.nodes.get(&id) {
         return match &run.outcome {
@@ -72,6 +83,8 @@ pub(super) fn agent(id: &NodeId) -> AgentId {
 /// One question under way.
 pub(super) struct Asked {
     pub(super) id: NodeId,
+    /// The commit whose files it sees.
+    pub(super) at: Oid,
     pub(super) question: String,
     /// The sub-agent's records of an earlier process.
     pub(super) earlier: Vec<Event>,
@@ -81,7 +94,7 @@ pub(super) struct Asked {
 
 /// Answers a question with a sub-agent, and journals it as a node of its own.
 pub(super) async fn run(shared: Arc<Shared>, asked: Asked) {
-    let Asked { id, question, earlier, reins, reply } = asked;
+    let Asked { id, at, question, earlier, reins, reply } = asked;
     let started = What::NodeStarted {
         attempt: 1,
         phase: Phase::Research,
@@ -95,6 +108,7 @@ pub(super) async fn run(shared: Arc<Shared>, asked: Asked) {
     }
     let brief = Brief {
         earlier,
+        begin: at,
         ..brief(&shared.started.base, (&id, mode(&shared.graph(), &id)), question, reins)
     };
     let answer = match unit::outcome(&shared, &brief).await {

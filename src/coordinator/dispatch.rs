@@ -26,6 +26,7 @@ use tokio::{
 use crate::{
     agent::reins::Reins,
     coordinator::{
+        again,
         audit::{self, Landings},
         brief::{self, Brief},
         budget::Reserved,
@@ -44,7 +45,7 @@ use crate::{
     journal::writer::JournalError,
     protocol::{
         event::{Event, Level, What},
-        ids::{AgentId, NodeId},
+        ids::{AgentId, NodeId, Oid},
         outcome::Outcome,
         report::RunEnd,
         request::{self, Approval, Request, Reservation},
@@ -287,15 +288,19 @@ impl Dispatcher {
                     let _ = reply.send(request::Answer { bound: question.bound, approval });
                 }
             },
-            Request::Delegate { node, question, reply } => {
-                self.delegate(&node, question, reply);
+            Request::Delegate { node, at, question, reply } => {
+                self.delegate((&node, at), question, reply);
             }
             Request::Lead { reply, .. } => drop(reply),
         }
     }
 
-    fn delegate(&mut self, node: &NodeId, question: String, reply: Answer) {
-        match delegate::next(&self.state, node, &question) {
+    fn delegate(&mut self, (node, at): (&NodeId, Oid), question: String, reply: Answer) {
+        // What a writer has written since it began is in its newest snapshot.
+        let written = self.agent_of(node).and_then(|agent| again::saved(&self.shared, &agent));
+        let at = written.unwrap_or(at);
+        let seen = (at != self.shared.started.base).then_some(&at);
+        match delegate::next(&self.state, node, (&question, seen)) {
             Next::Done(outcome) => {
                 let _ = reply.send(Ok(*outcome));
             }
@@ -308,7 +313,7 @@ impl Dispatcher {
             Next::Begin(id) => {
                 let agent = delegate::agent(&id);
                 let (earlier, reins) = (self.earlier_of(&agent), self.join(&agent));
-                let asked = Asked { id: id.clone(), question, earlier, reins, reply };
+                let asked = Asked { id: id.clone(), at, question, earlier, reins, reply };
                 let shared = self.shared.clone();
                 let task = self.tasks.spawn(async move {
                     delegate::run(shared, asked).await;

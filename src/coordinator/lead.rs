@@ -16,6 +16,7 @@ use crate::{
         grow::{self, Addition},
         load::GraphError,
         node::Work,
+        rules::DEFAULT,
     },
     journal::writer::Journal,
     protocol::{
@@ -30,12 +31,24 @@ use crate::{
     tools::catalogue::catalogue,
 };
 
+/// The tools of those that work together: what their phase offers, and each other.
+const TEAM: [&str; 4] = [DEFAULT, "receive", "send", "tasks"];
+
 /// An agent that waits for others.
 #[derive(Debug)]
 pub(super) struct Wait {
     pub(super) by: NodeId,
-    pub(super) names: Vec<String>,
+    pub(super) until: Until,
     pub(super) reply: Reply,
+}
+
+/// What an agent waits for.
+#[derive(Debug)]
+pub(super) enum Until {
+    /// The end of these nodes; a message is told of, too.
+    Ended(Vec<String>),
+    /// A message.
+    Mail,
 }
 
 /// Where an answer goes.
@@ -105,6 +118,10 @@ impl Ask<'_> {
         });
         if let Some(turns) = order.max_turns {
             node["max_turns"] = turns.into();
+        }
+        // A reviewer is to hear nothing from those whose work it judges, and a fork has its parent's.
+        if order.kind != AgentKind::Fork && phase != Phase::Verification {
+            node["tools"] = json!(TEAM);
         }
         if phase == Phase::Research {
             node["gives"] = json!({ "findings": "findings" });

@@ -11,7 +11,7 @@ use crate::{
     },
     coordinator::{
         brief::Brief,
-        commits, key,
+        commits, delegate, key,
         scene::{self, Staged},
         shared::{Shared, blocking, broken},
         unit,
@@ -127,6 +127,9 @@ impl Member<'_> {
         if let Some(asked) = &brief.asked {
             return asked.at.clone();
         }
+        if delegate::is_helper(&brief.id) {
+            return brief.begin.clone();
+        }
         let goes_on = self.format() == EditFormat::Tools && brief.part.is_none();
         match (brief.node.phase, &brief.candidate, &brief.commit) {
             (Phase::Verification, Some(made), _) => made.candidate.clone(),
@@ -202,7 +205,9 @@ impl Member<'_> {
             Phase::Research | Phase::Synthesis if self.start() == base => {
                 shared.housing.reader(&base).await
             }
-            Phase::Research | Phase::Synthesis => self.visit(brief.id.to_string()).await,
+            Phase::Research | Phase::Synthesis => {
+                self.visit(brief.id.as_str().replace('~', "-")).await
+            }
             Phase::Implementation => {
                 let branch = Some(brief.branch(shared));
                 let grants = self.worker()?.map(|worker| worker.grants.clone());

@@ -10,7 +10,7 @@
 //! scaffold's own: checks on the base, the candidate, the landing. `delegate` adds the helpers that
 //! agents ask for, and `lead` the nodes that an agent adds which leads the run. `key` names results for later runs, and `control` is how others stop a run.
 //! What users tell single agents is `told` in the state; `team` holds the agents at work to it, `roll`
-//! knows which of them a name means, and `why` says what one waits for.
+//! knows which of them a name means, and `why` says what one waits for. `task_list` is what agents share.
 //! `audit` says at the end what of the user's side of the repository changed.
 
 mod again;
@@ -42,6 +42,7 @@ mod shared;
 mod simulation;
 pub mod start;
 pub mod state;
+pub mod task_list;
 mod team;
 pub mod told;
 mod unit;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    coordinator::{clock::Clock, roll, told::Told},
+    coordinator::{clock::Clock, roll, task_list::TaskList, told::Told},
     graph::ready::NodeState,
     protocol::{
         asked::Asked,
@@ -138,6 +138,8 @@ pub struct RunState {
     pub cancelled: bool,
     /// What the user told single agents.
     pub told: Told,
+    /// The tasks that its agents share.
+    pub tasks: TaskList,
     /// How it ended, once it has.
     pub end: Option<RunEnd>,
     /// How long it has taken.
@@ -158,6 +160,7 @@ impl RunState {
     pub fn apply(&mut self, event: &Event) {
         self.clock.tick(event);
         self.told.apply(event);
+        self.tasks.apply(event);
         self.apply_run(event);
         self.clock.hold(self.is_held());
     }

@@ -130,9 +130,13 @@ impl Scene<'_> {
         (tool, title, time): (&str, &str, &str),
     ) -> Vec<String> {
         let mut lines = vec![format!("{agent} runs {tool}, for {time}: {title}")];
-        if tool == "run_tests" {
-            let (taken, all) = self.slots;
-            lines.push(format!("{taken} of {all} check slots are taken"));
+        let (taken, all) = self.slots;
+        match tool {
+            "run_tests" => lines.push(format!("{taken} of {all} check slots are taken")),
+            "receive" => lines.push(format!(
+                "it waits until somebody writes to it, which you can: grafter send {node} TEXT"
+            )),
+            _ => {}
         }
         let helper = format!("{node}~");
         let helpers = roll::live(self.state).filter(|(id, _)| id.as_str().starts_with(&helper));

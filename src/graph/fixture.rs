@@ -14,6 +14,7 @@ const ALL: [Phase; 4] =
     [Phase::Research, Phase::Synthesis, Phase::Implementation, Phase::Verification];
 const WORKING: [Phase; 2] = [Phase::Implementation, Phase::Verification];
 
+const TALKING: [&str; 3] = ["receive", "send", "tasks"];
 const LEADING: [&str; 5] = ["merge_enqueue", "plan_select", "read_finding", "spawn", "wait"];
 
 /// The tools of this version by name, class and phases.
@@ -30,7 +31,7 @@ pub(crate) fn catalogue() -> Catalogue {
         (&["bash", "run_tests"], Class::Exec, &WORKING),
         (&["report_finding"], Class::Control, &[Phase::Research]),
         (&["delegate"], Class::Control, &[Phase::Research, Phase::Implementation]),
-        (&["finish", "send"], Class::Control, &ALL),
+        (&["finish", "receive", "send", "tasks"], Class::Control, &ALL),
         (&LEADING, Class::Control, &[Phase::Synthesis]),
     ];
     for (names, class, phases) in rows {
@@ -43,7 +44,7 @@ pub(crate) fn catalogue() -> Catalogue {
             parameters: json!({}),
             timeout_ms: 1_000,
             max_output: 1_000,
-            named: LEADING.contains(name),
+            named: LEADING.contains(name) || TALKING.contains(name),
         }));
     }
     tools.sort_by(|a, b| a.name.cmp(&b.name));

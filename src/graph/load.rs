@@ -97,6 +97,22 @@ mod tests {
     }
 
     #[test]
+    fn a_list_adds_named_tools_to_those_of_the_phase() {
+        let node = |tools: &str| {
+            let node = format!("{{ id: a, phase: research, role: r{tools} }}");
+            let text = format!("name: t\nversion: 1\nnodes:\n  - {node}\n");
+            let graph = load("t", &text, &catalogue()).unwrap();
+            let Work::Agent(agent) = graph.nodes[0].work.clone() else { panic!("an agent") };
+            agent.tools
+        };
+        let all = node("");
+        assert!(!all.contains(&"send".to_owned()), "{all:?}");
+        let mut more = node(", tools: [send, default]");
+        more.retain(|tool| tool != "send");
+        assert_eq!(more, all);
+    }
+
+    #[test]
     fn repairs_get_warmer() {
         let (_, text) = shipped().iter().find(|(name, _)| *name == "small").unwrap();
         let graph = load("small", text, &catalogue()).unwrap();

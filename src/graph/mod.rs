@@ -16,6 +16,6 @@ pub mod lookup;
 pub mod node;
 pub mod picture;
 pub mod ready;
-mod rules;
+pub mod rules;
 pub mod spec;
 pub mod validate;

@@ -26,6 +26,8 @@ use crate::{
 const MAX_ID: usize = 40;
 /// Most rounds of a failure edge.
 const MAX_ROUNDS: u32 = 5;
+/// Stands among `tools` for all that a node has which lists none.
+pub const DEFAULT: &str = "default";
 /// The tool without which an agent cannot end.
 const FINISH: &str = "finish";
 
@@ -144,14 +146,15 @@ fn agent(spec: &At<NodeSpec>, catalogue: &Catalogue, problems: &mut Problems) ->
 
 fn tools(spec: &NodeSpec, catalogue: &Catalogue, problems: &mut Problems) -> Vec<String> {
     let phase = spec.phase.value;
+    let offered = || catalogue.0.iter().filter(|tool| suits(tool, phase) && !tool.named);
     let Some(listed) = &spec.tools else {
-        let allowed = catalogue.0.iter().filter(|tool| suits(tool, phase) && !tool.named);
-        return allowed.map(|tool| tool.name.clone()).collect();
+        return offered().map(|tool| tool.name.clone()).collect();
     };
     let mut chosen = BTreeSet::from([FINISH]);
     for tool in &listed.value {
         let name = tool.value.as_str();
         match catalogue.get(name) {
+            _ if name == DEFAULT => chosen.extend(offered().map(|tool| tool.name.as_str())),
             None => {
                 let near = nearest::hint(name, catalogue.names());
                 problems.add(tool.at, format!("there is no tool {}{near}", quoted(name)));

@@ -24,7 +24,7 @@
 //! | `work` | `agent` (default), or `checks`: the scaffold runs the check commands, no model |
 //! | `role` | the prompt of an agent; required for one, refused for checks |
 //! | `kind` | `worktree` for implementation (default there, and only there), else `teammate` (default) or `fork`: starts from the context of the one agent it needs, whose role, phase and tools it has |
-//! | `tools` | tools it may call; default: all of its phase. `finish` is always there |
+//! | `tools` | tools it may call; default: all of its phase but those that must be named, which is also what `default` among them stands for. `finish` is always there |
 //! | `needs` | nodes that must have ended before it starts |
 //! | `each` | fan-out: a number of equal instances, a list with one instance per item, or `{ from: NODE, carry: NAME }` for a list that an earlier node gives; at most 8 instances. On an implementation node at most 30 writers, each with a part of the change, a tree and a branch of its own: the list holds parts |
 //! | `ask` | what its one agent is asked, beside the task; with `each` that is the item |

@@ -47,8 +47,9 @@
 //! | `landed` | `branch`, `from`, `to`, `stat` |
 //! | `land_missed` | `branch`, `found` |
 //! | `cancel_asked`, `agent_cancelled`, `paused`, `unpaused` | none; without `agent` it is about all |
-//! | `message_sent` | `text`; to the `agent`, whose message is named by this record's `seq` |
-//! | `message_delivered` | `turn`, `message`, `text` |
+//! | `message_sent` | `text`, `from?` (`agent`, `call`); to the `agent`, whose message is named by this record's `seq` |
+//! | `message_delivered` | `turn`, `message`, `text`, `from?` |
+//! | `task_changed` | `id`, `call`, `change` (`added`, `claimed`, `done`, `dropped`), `text?`: the list that the agents share; a claim ends with its agent |
 //! | `tripped` | `sign` |
 //! | `audited` | `files`, `refs`, `before`, `after`, `changed`, `unseen` |
 //! | `run_finished` | `end`, `usage`, `cost`, `took_ms` |
@@ -73,6 +74,7 @@
 //! | `cost`, `usage`, `turns`, `took_ms` | what it took |
 //! | `resumed`, `paid_twice`, `notes` | what the user should know |
 //! | `audit` | `outside` (the body of `audited`), `sandbox` (places by what confined them), `denied` (calls by check or code), `asked` (questions by answer), `hosts` (`reached`, `refused`) |
+//! | `tasks` | the list that the agents share: `id`, `text`, `state` (`open`, `claimed`, `done`), `by`, `note` |
 //! | `nodes` | one object per node: state, summary, rejected attempts with their reasons, turns, usage, cost, time |
 //!
 //! # The object of an error
@@ -98,6 +100,7 @@ use crate::protocol::{
     report::{CheckReport, CheckedTree, DiffStat, RunEnd, Verdict},
     started::RunStarted,
     task::{AgentKind, Phase},
+    task_list::TaskChanged,
     usage::{Micros, Usage},
     worker::{WorkerCall, WorkerEnd, WorkerNews},
 };
@@ -466,6 +469,8 @@ pub enum What {
     MessageSent(Sent),
     /// An agent is about to see a message.
     MessageDelivered(Delivered),
+    /// An agent changed the list of tasks that all agents share.
+    TaskChanged(TaskChanged),
     /// An agent set a tripwire off, which ends the run.
     Tripped {
         /// What it did.

@@ -86,6 +86,11 @@ impl AgentId {
         NodeId::new(self.0.split('@').next().unwrap_or_default())
     }
 
+    /// Returns which attempt of its node it is, from 1; nothing for a name that grafter did not make.
+    pub fn attempt(&self) -> Option<u32> {
+        self.0.rsplit_once('@').and_then(|(_, attempt)| attempt.parse().ok())
+    }
+
     /// Returns the instance whose share it spends: its own, or that of the agent it helps.
     pub fn spends_of(&self) -> NodeId {
         NodeId::new(self.0.split(['~', '@']).next().unwrap_or_default())

@@ -19,6 +19,7 @@ pub mod request;
 pub mod rule;
 pub mod started;
 pub mod task;
+pub mod task_list;
 pub mod tool;
 pub mod usage;
 pub mod worker;

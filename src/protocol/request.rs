@@ -4,10 +4,11 @@ use tokio::sync::oneshot;
 
 use crate::protocol::{
     event::Kept,
-    ids::{AgentId, CallId, NodeId},
+    ids::{AgentId, CallId, NodeId, Oid},
     outcome::{Finding, Outcome},
     rule::Rule,
     task::{AgentKind, Phase},
+    task_list::Wish,
     usage::Micros,
 };
 
@@ -41,6 +42,8 @@ pub enum Request {
     Delegate {
         /// The node that asks.
         node: NodeId,
+        /// The commit that its tree stood on when it began.
+        at: Oid,
         /// What the sub-agent shall find out.
         question: String,
         /// What it found; `Err` says why it was refused.
@@ -68,6 +71,15 @@ pub enum Errand {
     Enqueue(String),
     /// What these nodes come to; without any, all that were added.
     Wait(Vec<String>),
+    /// The next message, unless nobody is left who could write.
+    Receive,
+    /// The list of tasks that all agents share.
+    Tasks {
+        /// What it wants of it.
+        wish: Wish,
+        /// The call, by which one that is made again is known.
+        call: CallId,
+    },
     /// A finding, whole.
     Finding(String),
     /// A message to another agent.

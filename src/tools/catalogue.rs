@@ -79,7 +79,7 @@ mod tests {
     fn the_table_is_sorted_and_small_enough_for_a_first_request() {
         let names: Vec<&str> = catalogue().names().collect();
         assert!(names.is_sorted());
-        insta::assert_snapshot!(names.join(" "), @"apply_patch bash delegate delete edit finish git glob grep merge_enqueue move outline plan_select read read_finding read_many report_finding run_tests send spawn tree wait write");
+        insta::assert_snapshot!(names.join(" "), @"apply_patch bash delegate delete edit finish git glob grep merge_enqueue move outline plan_select read read_finding read_many receive report_finding run_tests send spawn tasks tree wait write");
         let rendered: Vec<Value> = catalogue()
             .0
             .iter()

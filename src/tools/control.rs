@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     protocol::{
-        ids::NodeId,
+        ids::{NodeId, Oid},
         outcome::{Evidence, Finding, Outcome, Status},
         request::Request,
     },
@@ -69,7 +69,7 @@ pub(super) fn report(place: &Place, args: &Report) -> Result<Done, String> {
 /// Has a helper find something out, and waits for it.
 pub(super) async fn delegate(
     requests: &UnboundedSender<Request>,
-    node: &NodeId,
+    (node, at): (&NodeId, &Oid),
     args: &Delegate,
     cancel: &CancellationToken,
 ) -> Result<Done, String> {
@@ -77,9 +77,9 @@ pub(super) async fn delegate(
         return Err("`question` is empty".to_owned());
     }
     let (reply, answer) = oneshot::channel();
-    let (node, question) = (node.clone(), args.question.clone());
+    let (node, at, question) = (node.clone(), at.clone(), args.question.clone());
     let gone = || "no helper can be had: the run is ending; go on yourself".to_owned();
-    requests.send(Request::Delegate { node, question, reply }).map_err(|_| gone())?;
+    requests.send(Request::Delegate { node, at, question, reply }).map_err(|_| gone())?;
     let outcome = tokio::select! {
         () = cancel.cancelled() => return Err(gone()),
         answer = answer => answer.map_err(|_| gone())?,

@@ -276,6 +276,7 @@ fn title(spec: &ToolSpec, input: &Value) -> String {
         "plan_select" => field("workflow"),
         "read_finding" => field("id"),
         "send" => field("to"),
+        "tasks" => field("action"),
         "wait" => input["names"]
             .as_array()
             .map(|names| names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")),

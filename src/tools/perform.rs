@@ -112,7 +112,7 @@ impl Desk {
             }
             "delegate" => {
                 let args: Delegate = parsed(input)?;
-                control::delegate(&self.requests, &self.node, &args, cancel).await
+                control::delegate(&self.requests, (&self.node, &self.at), &args, cancel).await
             }
             "delete" => on(means(), input, |m, a: &Delete| write::delete(&m.place, a)).await,
             "edit" => on(means(), input, |m, a: &Edit| edit::edit(&m.place, a, &m.reads)).await,

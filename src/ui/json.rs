@@ -97,6 +97,7 @@ pub fn object(view: &View) -> Value {
         "resumed": view.resumed,
         "paid_twice": view.paid_twice,
         "audit": view.audit.json(),
+        "tasks": view.tasks.all().collect::<Vec<_>>(),
         "notes": view.notes.iter().map(note).collect::<Vec<_>>(),
         "nodes": view.nodes.iter().map(|one| node(one, (view.clock, view.end.is_some()))).collect::<Vec<_>>(),
     })
@@ -200,6 +201,7 @@ mod tests {
         resumed: 0
         paid_twice: 0
         audit: {"outside":null,"sandbox":{},"denied":{},"asked":{},"hosts":{"reached":[],"refused":[]}}
+        tasks: []
         notes: []
         nodes: null
         "#);

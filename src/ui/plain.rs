@@ -10,6 +10,7 @@ use crate::{
         part::{Clashed, Joined, Parked},
         report::{CheckReport, CheckedTree, Grade, RunEnd, Verdict},
         started::RunStarted,
+        task_list::{Change, TaskChanged},
         worker::WorkerEnd,
     },
     ui::{
@@ -75,6 +76,7 @@ fn words(view: &View, event: &Event) -> Option<String> {
         | What::Unpaused
         | What::MessageSent(_)
         | What::MessageDelivered(_) => steered(event),
+        What::TaskChanged(changed) => listed(changed),
         What::CancelAsked => "stopping: no new model calls".to_owned(),
         What::RunFinished { end, .. } => format!("run ended: {}{}", end_words(end), totals(view)),
         What::HostAsked { host, port, refused } => asked((host, *port), refused.as_deref()),
@@ -155,6 +157,17 @@ fn steered(event: &Event) -> String {
             Some(from) => format!("turn {turn} reads a message from {}", escape(from.as_str())),
         },
         _ => "cancelled by the user".to_owned(),
+    }
+}
+
+/// Says what an agent did to the list that all share.
+fn listed(TaskChanged { id, change, .. }: &TaskChanged) -> String {
+    match change {
+        Change::Added { text } => format!("adds task {id}: {}", short(text)),
+        Change::Claimed => format!("claims task {id}"),
+        Change::Done { text } if text.is_empty() => format!("has done task {id}"),
+        Change::Done { text } => format!("has done task {id}: {}", short(text)),
+        Change::Dropped => format!("gives task {id} back"),
     }
 }
 

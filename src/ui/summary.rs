@@ -1,6 +1,7 @@
 //! The text at the end of a run: what happened, what speaks for it, and what to type next.
 
 use crate::{
+    coordinator::task_list::{ListedTask, TaskState},
     protocol::{
         event::Level,
         report::{DiffStat, RunEnd, Verdict},
@@ -21,6 +22,8 @@ use crate::{
 
 /// Files that are named in the diff stat.
 const FILES: usize = 12;
+/// Tasks of the agents that are shown.
+const TASKS: usize = 30;
 /// The longest word of a writer about its work.
 const TOLD: usize = 300;
 /// Columns of the signs in the diff stat.
@@ -33,6 +36,7 @@ pub fn render(view: &View, columns: usize, colour: Colour) -> String {
         page.title(),
         page.notes(),
         tree::lines(view, page.room, colour),
+        page.tasks(),
         page.checks(),
         page.changes(),
         page.touched(),
@@ -146,6 +150,29 @@ impl Page<'_> {
             false => wrap(line, self.room),
         });
         [self.colour.paint(Ink::Strong, "Report")].into_iter().chain(lines).collect()
+    }
+
+    /// Returns the list that the agents share.
+    fn tasks(&self) -> Vec<String> {
+        let mut lines: Vec<_> =
+            self.view.tasks.all().take(TASKS).map(|task| self.task(task)).collect();
+        if lines.is_empty() {
+            return lines;
+        }
+        let more = self.view.tasks.all().count() - lines.len();
+        lines.extend((more > 0).then(|| format!("  and {more} more")));
+        [self.colour.paint(Ink::Strong, "Tasks of the agents")].into_iter().chain(lines).collect()
+    }
+
+    fn task(&self, ListedTask { id, text, state }: &ListedTask) -> String {
+        let (sign, ink, who) = match state {
+            TaskState::Open => ("·", Ink::Faint, String::new()),
+            TaskState::Claimed { by } => ("●", Ink::Good, escape(by.as_str())),
+            TaskState::Done { by, .. } => ("✓", Ink::Good, escape(by.as_str())),
+        };
+        let head = format!("  {} {} ", self.colour.paint(ink, sign), right(&id.to_string(), 3));
+        let room = self.room.saturating_sub(8 + width(&who) + 2);
+        format!("{head} {}  {who}", fit(&escape(text), room)).trim_end().to_owned()
     }
 
     fn checks(&self) -> Vec<String> {
@@ -296,7 +323,11 @@ impl Page<'_> {
 mod tests {
     use super::*;
     use crate::{
-        protocol::event::What,
+        protocol::{
+            event::What,
+            ids::{AgentId, CallId},
+            task_list::{Change, TaskChanged},
+        },
         ui::fixture::{self, Tale, oid},
     };
 
@@ -428,6 +459,22 @@ mod tests {
         for line in plain.lines() {
             assert!(width(line) <= 80, "{line}");
         }
+    }
+
+    #[test]
+    fn of_a_long_list_of_tasks_the_first_are_shown() {
+        let mut view = View::default();
+        for id in 1..=40 {
+            let change = Change::Added { text: format!("count file {id}") };
+            let call = CallId::new(format!("{id}"));
+            let changed = TaskChanged { id, call, change };
+            let mut event = fixture::landed("scripted:demo.yaml").events[0].clone();
+            event.agent = Some(AgentId::new("look@1"));
+            event.what = What::TaskChanged(changed);
+            view.apply(&event);
+        }
+        let page = render(&view, 80, Colour::Never);
+        assert!(page.contains("30  count file 30\n  and 10 more"), "{page}");
     }
 
     #[test]

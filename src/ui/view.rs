@@ -4,6 +4,7 @@
 //! no duration contains hours in which nobody worked.
 
 use crate::{
+    coordinator::task_list::TaskList,
     protocol::{
         event::{Event, Kept, Level, Paid, What},
         ids::{NodeId, Oid, RunId},
@@ -50,6 +51,8 @@ pub struct View {
     pub landing: Option<Landing>,
     /// What was stopped, asked, reached and left alone.
     pub audit: Ledger,
+    /// The list of tasks that its agents share.
+    pub tasks: TaskList,
     /// How the run ended, if it has.
     pub end: Option<RunEnd>,
     /// Tokens of all model calls.
@@ -193,6 +196,7 @@ impl View {
         self.run.get_or_insert_with(|| event.run.clone());
         self.tick(event);
         self.audit.apply(&event.what);
+        self.tasks.apply(event);
         match &event.what {
             What::RunStarted(start) => self.start = Some(start.clone()),
             What::RunResumed { model, .. } => {

@@ -347,7 +347,7 @@ fn agents_write_to_each_other_and_a_message_ends_a_wait() {
     story.close_gate();
     assert_eq!(output.status.code(), Some(0), "{}", output.text());
     let told = told(&story);
-    assert!(told[&(0, 1)].contains("a message has come for you"), "{}", told[&(0, 1)]);
+    assert!(told[&(0, 1)].contains("has come for you"), "{}", told[&(0, 1)]);
     assert!(told[&(1, 0)].contains("fix@1 reads the message before"), "{}", told[&(1, 0)]);
     let blobs = Blobs::of(&story.env.path(".git/grafter"));
     let heard = story.events().into_iter().find_map(|event| match event.what {

@@ -103,10 +103,12 @@ fn tools_and_models_are_tables() {
     read            read     low     research synthesis implementation verification  Read a text file as `number<tab>line`.
     read_finding    control  low     synthesis                                       Read a finding whole, by its id.
     read_many       read     low     research synthesis implementation verification  Read up to 20 small files at once.
+    receive         control  low     research synthesis implementation verification  Wait until somebody writes to you; you see the message right after this call.
     report_finding  control  low     research verification                           Report one claim with the lines that show it.
     run_tests       exec     medium  implementation verification                     Run the repository's checks, all or one by number from 1.
     send            control  low     research synthesis implementation verification  Write to another agent of this run, by its name; it reads that before its next step.
     spawn           control  low     synthesis                                       Ask for another agent; it begins at once, beside you.
+    tasks           control  low     research synthesis implementation verification  The task list that all agents of this run share: list; add (text); claim (id, or the first open one) before you work on it, so that nobody else does; done (id, text: what came of it); drop (id) gives it back.
     tree            read     low     research synthesis implementation verification  Show folders and files, ignored ones left out.
     wait            control  low     synthesis                                       Wait until these agents have ended, and hear what they say.
     write           write    medium  implementation                                  Write a whole file.

@@ -43,6 +43,7 @@ mod solo;
 mod steer;
 mod story;
 mod stuck;
+mod team;
 mod terminal;
 mod tripwire;
 mod trust;

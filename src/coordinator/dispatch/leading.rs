@@ -1,21 +1,27 @@
 //! The dispatcher's hand for agents that lead the run: their errands, journaled and answered.
 //!
-//! Who waits is answered when all it waits for has ended, or when nothing goes on but waiting.
+//! Who waits is answered when all it waits for has ended, or its message has come, or when nothing
+//! goes on but waiting.
 
 use crate::{
     coordinator::{
         dispatch::Dispatcher,
-        lead::{self, Change, Wait},
+        lead::{self, Change, Until, Wait},
         team::Stand,
     },
     graph::ready::NodeState,
     journal::writer::JournalError,
     protocol::{
+        event::What,
         ids::{AgentId, CallId, NodeId},
         mail::Sender,
         request::{Errand, Led},
+        task_list::Wish,
     },
 };
+
+/// What is told besides to one that waits for others, when a message comes.
+const STILL: &str = "; those you wait for are still at work: `wait` again";
 
 impl Dispatcher {
     pub(super) async fn lead(
@@ -39,9 +45,18 @@ impl Dispatcher {
                 let _ = reply.send(said);
                 return Ok(());
             }
+            Errand::Tasks { wish, call } => {
+                let said = self.tasks(by, &wish, call).await?;
+                let _ = reply.send(said);
+                return Ok(());
+            }
+            Errand::Receive => {
+                self.waits.push(Wait { by: by.clone(), until: Until::Mail, reply });
+                return Ok(());
+            }
             Errand::Wait(names) => {
                 match ask.awaited(names) {
-                    Ok(names) => self.waits.push(Wait { by: by.clone(), names, reply }),
+                    Ok(names) => self.wait_for(by, names, reply),
                     Err(why) => drop(reply.send(Err(why))),
                 }
                 return Ok(());
@@ -61,10 +76,35 @@ impl Dispatcher {
             }
         };
         match waits {
-            true => self.waits.push(Wait { by: by.clone(), names, reply }),
+            true => self.wait_for(by, names, reply),
             false => drop(reply.send(Ok(Led::Added(names)))),
         }
         Ok(())
+    }
+
+    fn wait_for(&mut self, by: &NodeId, names: Vec<String>, reply: lead::Reply) {
+        self.waits.push(Wait { by: by.clone(), until: Until::Ended(names), reply });
+    }
+
+    /// Does what an agent wants of the list that all share; returns what it is told.
+    async fn tasks(
+        &mut self,
+        by: &NodeId,
+        wish: &Wish,
+        call: CallId,
+    ) -> Result<Result<Led, String>, JournalError> {
+        let Some(agent) = self.agent_of(by) else { return Ok(Err("who are you?".to_owned())) };
+        let sender = Sender { agent, call };
+        match self.state.tasks.decide(&sender, wish) {
+            Err(why) => return Ok(Err(why)),
+            Ok(None) => {}
+            Ok(Some(changed)) => {
+                let what = What::TaskChanged(changed);
+                self.shared.journal.append(Some(by), Some(&sender.agent), what).await?;
+                self.drain();
+            }
+        }
+        Ok(Ok(Led::Said(self.state.tasks.told(&sender))))
     }
 
     /// Gives an agent the message of another one; returns what the sender is told of it.
@@ -98,37 +138,49 @@ impl Dispatcher {
         Ok(())
     }
 
-    fn has_mail(&self, node: &NodeId) -> bool {
-        self.agent_of(node).is_some_and(|agent| !self.state.told.mail(&agent).is_empty())
+    /// Says which message has come for an agent, if one has; each is said once, as it has a number.
+    fn come(&self, node: &NodeId) -> Option<String> {
+        let agent = self.agent_of(node)?;
+        let (number, sent) = self.state.told.mail(&agent).first()?;
+        let from = sent.from.as_ref().map_or("the user", |from| from.agent.as_str());
+        Some(format!("message {number}, from {from}, has come for you, and you see it now"))
     }
 
-    fn agent_of(&self, node: &NodeId) -> Option<AgentId> {
+    pub(super) fn agent_of(&self, node: &NodeId) -> Option<AgentId> {
         let attempt = self.state.nodes.get(node)?.attempt;
         Some(AgentId::new(format!("{node}@{attempt}")))
     }
 
-    /// Answers those who wait for what has ended.
+    /// Answers those for whom what they wait for has come.
     pub(super) fn answer(&mut self) {
         for wait in std::mem::take(&mut self.waits) {
-            match lead::ended(&self.shared, &self.state, &wait.names) {
+            let led = match &wait.until {
+                Until::Ended(names) => lead::ended(&self.shared, &self.state, names)
+                    .or_else(|| self.come(&wait.by).map(|come| Led::Said(come + STILL))),
+                Until::Mail => self.come(&wait.by).map(Led::Said),
+            };
+            match led {
                 _ if wait.reply.is_closed() => {}
                 Some(led) => drop(wait.reply.send(Ok(led))),
-                None if self.has_mail(&wait.by) => {
-                    let text = "a message has come for you, and you see it now; those you wait for \
-                                are still at work: `wait` again";
-                    drop(wait.reply.send(Ok(Led::Said(text.to_owned()))));
-                }
                 None => self.waits.push(wait),
             }
         }
         self.busy.waiting = self.waits.iter().map(|wait| wait.by.clone()).collect();
     }
 
-    /// Tells those who wait that they wait in vain.
+    /// Tells those who wait that they wait in vain: for messages first, as who hears that may end
+    /// what others wait for.
     pub(super) fn refuse(&mut self) {
-        for Wait { names, reply, .. } in std::mem::take(&mut self.waits) {
-            let _ = reply.send(Err(lead::stuck(&self.shared, &self.state, &names)));
+        let is_mail = |wait: &Wait| matches!(wait.until, Until::Mail);
+        let any_mail = self.waits.iter().any(is_mail);
+        let vain = self.waits.extract_if(.., |wait| is_mail(wait) || !any_mail);
+        for Wait { by, until, reply } in vain {
+            self.busy.waiting.remove(&by);
+            let why = match until {
+                Until::Ended(names) => lead::stuck(&self.shared, &self.state, &names),
+                Until::Mail => "nobody is left at work who could write to you".to_owned(),
+            };
+            let _ = reply.send(Err(why));
         }
-        self.busy.waiting.clear();
     }
 }
