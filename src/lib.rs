@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | front | [`cli`] | the commands; turns errors into message, cause, hint and exit code |
 //! | views | [`ui`] | bars, plain lines, summary, JSON: all of them folds of events |
+//! | many runs | [`fleet`] | a backlog as a batch of runs, and the merge queue that lands them |
 //! | one run | [`coordinator`] | the select loop that owns a run, and the pure plan it follows |
 //! | who works | [`subagent`] | places for agents: worktrees and throw-away trees |
 //! | work | [`agent`] | one agent: ask, call tools, until done |
@@ -37,6 +38,7 @@ pub mod cli;
 pub mod code;
 pub mod coordinator;
 pub mod external;
+pub mod fleet;
 pub mod git;
 pub mod graph;
 pub mod guard;

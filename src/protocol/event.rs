@@ -53,6 +53,7 @@
 //! | `tripped` | `sign` |
 //! | `audited` | `files`, `refs`, `before`, `after`, `changed`, `unseen` |
 //! | `run_finished` | `end`, `usage`, `cost`, `took_ms` |
+//! | `batch` | `step` and its members (`protocol::batch::Step`); only in the journal of a batch |
 //!
 //! The first event of a run is `run_started`, the last `run_finished`; a run that is taken up again
 //! goes on with `run_resumed` and the next `seq`.
@@ -92,6 +93,7 @@ use serde::{Deserialize, Serialize};
 use crate::protocol::{
     asked::Asked,
     audit::Audit,
+    batch::Step,
     ids::{AgentId, NodeId, Oid, RunId},
     mail::{Delivered, Sent},
     message::StopReason,
@@ -206,6 +208,8 @@ pub enum What {
         #[serde(default)]
         reused: bool,
     },
+    /// Something in a batch; only in its own journal.
+    Batch(Box<Step>),
     /// A node's condition does not hold.
     NodeSkipped {
         /// The condition.

@@ -51,6 +51,10 @@ id!(
     CallId
 );
 id!(
+    /// One task of a batch, such as `fix-median`.
+    TaskId
+);
+id!(
     /// A git object id in hexadecimal.
     Oid
 );

@@ -6,6 +6,7 @@
 
 pub mod asked;
 pub mod audit;
+pub mod batch;
 pub mod cause;
 pub mod event;
 pub mod ids;

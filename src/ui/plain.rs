@@ -50,6 +50,7 @@ fn words(view: &View, event: &Event) -> Option<String> {
         }
         What::NodeFinished { outcome, .. } => finished(view, event, outcome),
         What::NodeSkipped { why } => format!("skipped: {}", escape(why)),
+        What::Batch(_) => return None,
         What::NodesReset { nodes, .. } => reset(nodes),
         What::NodesAdded { ids, asked, .. } => added(event, ids, asked.as_deref()),
         What::ModelResult { paid: Paid::MaybeTwice, turn, .. } => {

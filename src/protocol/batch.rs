@@ -1,0 +1,253 @@
+//! A batch: many tasks worked side by side, and the queue that lands them on one target.
+//!
+//! `Step` is what the journal of a batch holds, as the bodies of its `batch` records. Everything a
+//! resume needs is in them and in the journals of the runs that they name.
+
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::{
+    event::Kept,
+    ids::{Oid, RunId, TaskId},
+    report::{Check, CheckRun, DiffStat, RunEnd},
+    usage::{Micros, Usage},
+};
+
+/// One task of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchTask {
+    /// Its name, unique in the batch.
+    pub id: String,
+    /// What it is, in a line.
+    #[serde(default)]
+    pub title: String,
+    /// The issue.
+    #[serde(default)]
+    pub body: String,
+    /// The files it is expected to change, as globs; empty when nobody said.
+    #[serde(default)]
+    pub scope: Vec<String>,
+    /// Tasks that must have landed before it begins.
+    #[serde(default)]
+    pub needs: Vec<String>,
+    /// Check commands of its own, besides those of the batch.
+    #[serde(default)]
+    pub verify: Vec<String>,
+    /// The model; none takes the batch's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The workflow; none takes the batch's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+    /// The most money it may spend; none takes the batch's share for a task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Micros>,
+}
+
+impl BatchTask {
+    /// Returns the whole text of the issue: its title, then its body.
+    pub fn text(&self) -> String {
+        match (self.title.trim(), self.body.trim()) {
+            ("", body) => body.to_owned(),
+            (title, "") => title.to_owned(),
+            (title, body) => format!("{title}\n\n{body}"),
+        }
+    }
+
+    /// Returns the line that names it.
+    pub fn headline(&self) -> &str {
+        let first = self.body.trim().lines().next().unwrap_or_default();
+        [self.title.trim(), first].into_iter().find(|text| !text.is_empty()).unwrap_or(&self.id)
+    }
+}
+
+/// How a batch was started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchStarted {
+    /// The tasks, as JSON of a list of [`BatchTask`].
+    pub tasks: Kept,
+    /// What all runs have in common, as JSON of whoever made the batch.
+    pub settings: Kept,
+    /// The branch that receives.
+    pub target: String,
+    /// Where it stood, or where it begins.
+    pub tip: Oid,
+    /// Checks that every landing must pass.
+    pub checks: Vec<Check>,
+    /// The most milliseconds one check may take.
+    pub check_timeout_ms: u64,
+    /// How many tasks are worked at once.
+    pub workers: usize,
+    /// How many checks of the queue run at once.
+    pub slots: usize,
+    /// The most money for all tasks together; none means no cap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cost: Option<Micros>,
+    /// The most money for one task; none means no cap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_cost: Option<Micros>,
+    /// How often a task is worked anew after it was sent back by the queue, or its run broke down.
+    pub retries: u32,
+}
+
+/// What a run has made that waits for its landing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// The commit that was verified.
+    pub commit: Oid,
+    /// The commit that it was built and verified on.
+    pub base: Oid,
+    /// The branch that holds it.
+    pub branch: String,
+    /// The lines it changes.
+    pub stat: DiffStat,
+    /// What its checks said on the base and on it, by the tree's object id.
+    pub checked: Vec<(Oid, Vec<CheckRun>)>,
+}
+
+/// Why a task came back from the queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Back {
+    /// It contradicts what has landed.
+    Conflict {
+        /// The files that conflict, sorted.
+        paths: Vec<String>,
+    },
+    /// On top of what has landed its checks fail.
+    Red {
+        /// Each reason in a line.
+        reasons: Vec<String>,
+    },
+    /// Checks fail with it and, by now, without it as well.
+    Unclear {
+        /// Each reason in a line.
+        reasons: Vec<String>,
+    },
+}
+
+impl Back {
+    /// Returns the reason in a line.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Conflict { paths } => format!("conflicts with the target in {}", paths.join(", ")),
+            Self::Red { reasons } => {
+                format!("its checks fail on top of the target: {}", reasons.join("; "))
+            }
+            Self::Unclear { reasons } => {
+                format!("checks that fail on the target as well: {}", reasons.join("; "))
+            }
+        }
+    }
+}
+
+/// What happens in a batch; `step` is the tag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Step {
+    /// The first record.
+    Started(Box<BatchStarted>),
+    /// A process took the batch up again.
+    Resumed {
+        /// Its process id.
+        pid: u32,
+    },
+    /// A run of a task is about to begin.
+    TaskStarted {
+        /// The task.
+        task: TaskId,
+        /// Its run.
+        run: RunId,
+        /// The commit it starts from.
+        base: Oid,
+        /// The money reserved for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cap: Option<Micros>,
+    },
+    /// A run of a task ended.
+    TaskEnded {
+        /// The task.
+        task: TaskId,
+        /// Its run.
+        run: RunId,
+        /// How.
+        end: RunEnd,
+        /// What waits for landing now, if it made something.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        made: Option<Box<Made>>,
+        /// What it used.
+        usage: Usage,
+        /// What it cost.
+        cost: Micros,
+        /// Milliseconds it took.
+        took_ms: u64,
+    },
+    /// Checks ran on a tree of the queue.
+    Checked {
+        /// The tree.
+        tree: Oid,
+        /// The tasks that are in it beyond the target's tip; none for the tip itself.
+        tasks: Vec<TaskId>,
+        /// What they said.
+        runs: Vec<CheckRun>,
+    },
+    /// The target is about to move.
+    LandIntent {
+        /// The tasks that it receives.
+        tasks: Vec<TaskId>,
+        /// Where it stands; none if it is to be made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Oid>,
+        /// Where it shall stand.
+        to: Oid,
+    },
+    /// The target has moved.
+    Landed {
+        /// The tasks it received, each with its commit on the target.
+        tasks: Vec<(TaskId, Oid)>,
+        /// Where it stands.
+        to: Oid,
+    },
+    /// Somebody else had moved the target; nothing was changed.
+    Missed {
+        /// Where it stands; none when it is gone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        found: Option<Oid>,
+    },
+    /// The target has all of a task already.
+    Contained {
+        /// The task.
+        task: TaskId,
+    },
+    /// The queue sends a task back: to be worked anew if it has a retry left.
+    SentBack {
+        /// The task.
+        task: TaskId,
+        /// Why.
+        why: Back,
+    },
+    /// The user took a task out.
+    Dropped {
+        /// The task.
+        task: TaskId,
+    },
+    /// The user wants a task to be tried once more.
+    Retried {
+        /// The task.
+        task: TaskId,
+    },
+    /// The queue lands nothing until further notice.
+    Paused,
+    /// The queue goes on.
+    Unpaused,
+    /// The last record: nothing is left to do.
+    Finished {
+        /// How many tasks have landed, or were there already.
+        landed: usize,
+        /// How many there are.
+        tasks: usize,
+        /// What all of it cost.
+        cost: Micros,
+        /// Milliseconds, all processes of the batch together.
+        took_ms: u64,
+    },
+}
