@@ -14,6 +14,7 @@
 //! | `{"command":"unpause","agent":A}` | lets it go on |
 //! | `{"command":"cancel_agent","agent":A}` | ends the agent; its node fails, the run goes on |
 //! | `{"command":"why","agent":A}` | says what the agent, or a node that has not begun, waits for |
+//! | `{"command":"queue","order":O,"task":T}` | tells the merge queue of a batch to `pause`, to `unpause`, to `drop` a task or to `retry` one |
 //!
 //! `A` is an agent's id (`review.0@1`), a node's instance (`review.0`) or a node with one agent at
 //! work (`implement`). An answer is `{"ok":true}`, with `agent` (the id that was meant), `said`
@@ -82,11 +83,33 @@ pub enum Command {
         /// Its name.
         agent: String,
     },
+    /// An order to the merge queue; only a batch has one.
+    Queue {
+        /// Which.
+        order: QueueOrder,
+        /// The task; none where the order is about all.
+        #[serde(default)]
+        task: Option<String>,
+    },
     /// What does it wait for?
     Why {
         /// The name of an agent or a node.
         agent: String,
     },
+}
+
+/// What the merge queue of a batch can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueueOrder {
+    /// Nothing lands until further notice.
+    Pause,
+    /// It goes on.
+    Unpause,
+    /// A task is taken out.
+    Drop,
+    /// A task is tried once more.
+    Retry,
 }
 
 /// A command, and where its answer goes if somebody waits for it.
@@ -173,8 +196,12 @@ pub fn socket_path(runtime: &Path, run: &RunId) -> PathBuf {
     runtime.join(format!("{run}.sock"))
 }
 
-/// Serves the control socket until the listener is dropped with the returned guard.
-pub(super) fn serve(path: PathBuf, calls: mpsc::UnboundedSender<Call>) -> io::Result<SocketGuard> {
+/// Serves a control socket until the returned guard is dropped.
+///
+/// # Errors
+///
+/// The socket or its folder cannot be made.
+pub fn serve(path: PathBuf, calls: mpsc::UnboundedSender<Call>) -> io::Result<SocketGuard> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
         fs::set_permissions(parent, fs::Permissions::from_mode(0o700))?;
@@ -195,7 +222,8 @@ pub(super) fn serve(path: PathBuf, calls: mpsc::UnboundedSender<Call>) -> io::Re
 }
 
 /// Removes the socket when the run ends.
-pub(super) struct SocketGuard {
+#[derive(Debug)]
+pub struct SocketGuard {
     path: PathBuf,
     task: tokio::task::JoinHandle<()>,
 }

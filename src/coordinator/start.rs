@@ -201,10 +201,15 @@ pub enum StartError {
 
 /// Begins a run.
 pub async fn start(ground: Ground, order: Order) -> Result<Handle, StartError> {
+    let run = runs::new_id(&ground.repo.state_dir());
+    start_as(ground, order, run).await
+}
+
+/// Begins a run under a name that was chosen before, so that whoever orders it can note it first.
+pub async fn start_as(ground: Ground, order: Order, run: RunId) -> Result<Handle, StartError> {
     priced(&*ground.model, &order.options, &order.model)?;
     classifier_priced(&ground, &order.options)?;
     let state_dir = ground.repo.state_dir();
-    let run = runs::new_id(&state_dir);
     let target = order.into.clone().unwrap_or_else(|| format!("grafter/{run}/landed"));
     let (repo, name) = (ground.repo.clone(), target.clone());
     let tip = blocking(move || repo.tip(&name)).await;

@@ -83,6 +83,9 @@ impl Team {
     ) -> Result<Reply, JournalError> {
         match command {
             Command::Cancel | Command::Kill => Ok(Reply::default()),
+            Command::Queue { .. } => {
+                Ok(Reply::refused("a run has no merge queue", "name a batch: grafter queue ls"))
+            }
             Command::Agents => {
                 Ok(Reply { ok: true, agents: self.at_work(stand), ..<_>::default() })
             }

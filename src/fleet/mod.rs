@@ -7,5 +7,12 @@
 //! files a task will change, so that tasks that would collide are not worked at once. `start` begins
 //! a batch or goes on with one.
 
+mod bench;
+mod engine;
+pub mod plan;
+pub mod scope;
+pub mod start;
 pub mod state;
 pub mod tasks;
+pub mod train;
+pub mod work;

@@ -67,15 +67,32 @@ pub struct TaskState {
     pub cap: Option<Micros>,
     /// When it came into the queue: the record's number.
     pub queued: u64,
-    /// What its runs used.
+    /// What each of its runs took, all processes together.
+    pub spent: BTreeMap<RunId, Spent>,
+}
+
+/// What a run took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Tokens.
     pub usage: Usage,
-    /// What they cost.
+    /// Money.
     pub cost: Micros,
-    /// Milliseconds they took.
+    /// Milliseconds.
     pub took_ms: u64,
 }
 
 impl TaskState {
+    /// Returns what all its runs cost.
+    pub fn cost(&self) -> Micros {
+        Micros(self.spent.values().map(|spent| spent.cost.0).sum())
+    }
+
+    /// Returns the milliseconds that all its runs took.
+    pub fn took_ms(&self) -> u64 {
+        self.spent.values().map(|spent| spent.took_ms).sum()
+    }
+
     fn new(task: BatchTask) -> Self {
         Self {
             task,
@@ -87,9 +104,7 @@ impl TaskState {
             retries: 0,
             cap: None,
             queued: 0,
-            usage: Usage::default(),
-            cost: Micros(0),
-            took_ms: 0,
+            spent: BTreeMap::new(),
         }
     }
 }
@@ -97,8 +112,8 @@ impl TaskState {
 /// A move of the target that was begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Move {
-    /// What it brings.
-    pub tasks: Vec<TaskId>,
+    /// What it brings, each task with its commit.
+    pub tasks: Vec<(TaskId, Oid)>,
     /// Where the target stood.
     pub from: Option<Oid>,
     /// Where it goes.
@@ -114,6 +129,8 @@ pub struct BatchState {
     pub tasks: Vec<TaskState>,
     /// The places of tasks by id.
     index: BTreeMap<String, usize>,
+    /// The places of the tasks that need each one.
+    needed_by: Vec<Vec<usize>>,
     /// What checks said, by tree and command.
     checked: BTreeMap<(Oid, String), CheckRun>,
     /// The landing that was begun and not finished.
@@ -135,8 +152,15 @@ pub struct BatchState {
 impl BatchState {
     /// Returns a batch that has just begun.
     pub fn new(started: BatchStarted, tasks: Vec<BatchTask>, at: i64) -> Self {
-        let index = tasks.iter().enumerate().map(|(at, task)| (task.id.clone(), at)).collect();
+        let index: BTreeMap<_, _> =
+            tasks.iter().enumerate().map(|(at, task)| (task.id.clone(), at)).collect();
+        let mut needed_by = vec![Vec::new(); tasks.len()];
+        for (at, task) in tasks.iter().enumerate() {
+            let needs = task.needs.iter().filter_map(|id| index.get(id));
+            needs.for_each(|&need| needed_by[need].push(at));
+        }
         Self {
+            needed_by,
             started,
             tasks: tasks.into_iter().map(TaskState::new).collect(),
             index,
@@ -183,9 +207,27 @@ impl BatchState {
         self.index.get(id).copied()
     }
 
+    /// Returns the waiting tasks that can never begin, by place: each with the first one of its needs
+    /// that did not land or cannot begin either.
+    pub fn lost(&self) -> BTreeMap<usize, usize> {
+        let failed = |stage: &Stage| stage.is_final() && !stage.is_done();
+        let mut open: Vec<_> =
+            (0..self.tasks.len()).filter(|&at| failed(&self.tasks[at].stage)).collect();
+        let mut lost = BTreeMap::new();
+        while let Some(at) = open.pop() {
+            for &next in &self.needed_by[at] {
+                let waits = self.tasks[next].stage == Stage::Waiting;
+                if waits && lost.insert(next, at).is_none() {
+                    open.push(next);
+                }
+            }
+        }
+        lost
+    }
+
     /// Returns what the runs have cost so far.
     pub fn cost(&self) -> Micros {
-        Micros(self.tasks.iter().map(|task| task.cost.0).sum())
+        Micros(self.tasks.iter().map(|task| task.cost().0).sum())
     }
 
     /// Returns the places of the tasks that wait for landing, who came first first.
@@ -226,15 +268,15 @@ impl BatchState {
     fn step(&mut self, step: &Step, seq: u64) {
         match step {
             Step::TaskStarted { task, run, cap, .. } => self.begin(task, run, *cap),
-            Step::TaskEnded { task, end, made, usage, cost, took_ms, .. } => {
+            Step::TaskEnded { task, run, end, made, usage, cost, took_ms } => {
                 if let Some(made) = made {
                     made.checked.iter().for_each(|(tree, runs)| self.learn(tree, runs));
                 }
                 let retries = self.started.retries;
                 let Some(state) = self.of(task) else { return };
-                state.usage += *usage;
-                state.cost = state.cost + *cost;
-                state.took_ms += took_ms;
+                // The run's own sums go over all its processes.
+                let spent = Spent { usage: *usage, cost: *cost, took_ms: *took_ms };
+                state.spent.insert(run.clone(), spent);
                 state.ended(end, made.as_deref(), (seq, retries));
             }
             Step::Checked { tree, runs, .. } => {

@@ -24,7 +24,7 @@ const MAX_SAID: usize = 20;
 
 /// What is wrong with a backlog.
 #[derive(Debug, Error)]
-#[error("{name}: {}", problems.join("\n  "))]
+#[error("{}", self.shown())]
 pub struct TasksError {
     /// The file, the folder or `standard input`.
     pub name: String,
@@ -33,6 +33,15 @@ pub struct TasksError {
 }
 
 impl TasksError {
+    fn shown(&self) -> String {
+        let problems = self.problems.join("\n  ");
+        // What the reader of YAML says begins with the place already.
+        match problems.starts_with(&format!("{}:", self.name)) {
+            true => problems,
+            false => format!("{}: {problems}", self.name),
+        }
+    }
+
     /// Returns what the user can do.
     pub fn hint(&self) -> &'static str {
         "a backlog is a list of tasks with `id`, `title`, `body` and, where you want, `scope`, \
@@ -128,10 +137,7 @@ pub fn read(name: &str, text: &str, form: Form) -> Result<Vec<BatchTask>, TasksE
 
 /// Returns the tasks of markdown files, given as name and text: the name without its ending is the
 /// id, the first heading the title; a head between lines of `---` may say the rest as YAML.
-pub fn read_markdown(
-    name: &str,
-    files: &[(String, String)],
-) -> Result<Vec<BatchTask>, TasksError> {
+pub fn read_markdown(name: &str, files: &[(String, String)]) -> Result<Vec<BatchTask>, TasksError> {
     let (mut given, mut problems) = (Vec::new(), Vec::new());
     for (file, text) in files {
         match markdown(file, text) {
@@ -178,7 +184,8 @@ fn lines(text: &str) -> Result<Vec<Given>, String> {
 }
 
 fn markdown(file: &str, text: &str) -> Result<Given, String> {
-    let (head, rest) = match text.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---\n")) {
+    let (head, rest) = match text.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---\n"))
+    {
         Some((head, rest)) => (head, rest),
         None => ("", text),
     };
@@ -356,7 +363,27 @@ mod tests {
             wrong("7"),
             wrong("{\"id\":\"a\",\"title\":\"x\"}\n{\"id\":\n"),
         ];
-        insta::assert_snapshot!(said.join("\n"), @"");
+        insta::assert_snapshot!(said.join("\n"), @"
+        tasks: there is no task in it
+        tasks: the id `a` is used twice
+        tasks: task `a` needs `b`, which is no task; did you mean `a`?
+        tasks: tasks need each other in a ring: b → c → b
+        tasks: task 1 (`-x y`): its id must be 1 to 64 letters, digits, `-`, `_` and `.`
+          task 1 (`-x y`): neither `title` nor `body` says what is to be done
+          task 1 (`-x y`): a command of `verify` is empty
+          task 1 (`-x y`): `../a` in `scope` is no glob relative to the repository's root
+          task 1 (`-x y`): its budget cannot be -1
+        tasks:2:3: unknown key `titel`; did you mean `title`? (known: id, title, body, scope, needs, verify, model, workflow, budget)
+        2 |   titel: x
+          |   ^
+        tasks:3:3: unknown key `titel`; did you mean `title`? (known: id, title, body, scope, needs, verify, model, workflow, budget)
+        3 |   titel: x
+          |   ^
+        tasks:1:1: keys with values are expected here
+        1 | 7
+          | ^
+        tasks: line 2: EOF while parsing a value at line 1 column 6
+        ");
     }
 
     #[test]

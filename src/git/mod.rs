@@ -12,6 +12,7 @@
 //! | the git directory an agent sees | `private` |
 //! | snapshots of a tree | `snapshot` on `scan`, `files`, `rules`, `attributes`, `large` |
 //! | what agents and prompts are shown | `look`, `facts` |
+//! | what the history tells | `history` |
 //! | what a run left alone | `witness` |
 
 pub mod attributes;
@@ -21,6 +22,7 @@ pub mod facts;
 pub mod files;
 #[cfg(test)]
 pub mod fixture;
+pub mod history;
 pub mod init;
 pub mod join;
 pub mod large;

@@ -1,4 +1,4 @@
-//! The runs of a repository: their names, their folders, and how each of them stands.
+//! The runs and batches of a repository: their names, their folders, and how each of them stands.
 
 use std::{
     fs::{self, File},
@@ -17,6 +17,7 @@ use crate::{
         read::{FILE, ReadError},
     },
     protocol::{
+        batch::Step,
         event::{Event, What},
         ids::RunId,
         report::RunEnd,
@@ -57,11 +58,16 @@ pub enum RunState {
 #[derive(Debug, Error)]
 pub enum FindError {
     /// There is none at all.
-    #[error("there are no runs in this repository")]
-    NoRuns,
+    #[error("there are no {} in this repository", of.plural())]
+    NoRuns {
+        /// Of what.
+        of: Of,
+    },
     /// None begins so.
-    #[error("no run begins with `{wanted}`; the latest are {}", latest.join(", "))]
+    #[error("no {} begins with `{wanted}`; the latest are {}", of.name(), latest.join(", "))]
     Unknown {
+        /// Of what.
+        of: Of,
         /// What was asked for.
         wanted: String,
         /// The newest runs.
@@ -84,24 +90,58 @@ impl FindError {
     /// Returns what the user can do.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::NoRuns => "grafter run \"what is wrong\"",
-            Self::Unknown { .. } | Self::Ambiguous { .. } => "`grafter status` lists all runs",
+            Self::NoRuns { of: Of::Runs } => "grafter run \"what is wrong\"",
+            Self::NoRuns { of: Of::Batches } => "grafter batch tasks.yaml",
+            Self::Unknown { .. } | Self::Ambiguous { .. } => {
+                "`grafter status` lists all runs, `grafter queue ls` all batches"
+            }
             Self::Read(_) => "check that the folder can be read",
+        }
+    }
+}
+
+/// What a journal is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// One task each.
+    Runs,
+    /// Many tasks, each with a run of its own.
+    Batches,
+}
+
+impl Of {
+    /// Returns the folder of all of them.
+    pub fn folder(self, state_dir: &Path) -> PathBuf {
+        state_dir.join(self.plural())
+    }
+
+    fn plural(self) -> &'static str {
+        match self {
+            Self::Runs => "runs",
+            Self::Batches => "batches",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Runs => "run",
+            Self::Batches => "batch",
         }
     }
 }
 
 /// Returns the folder of all runs.
 pub fn folder(state_dir: &Path) -> PathBuf {
-    state_dir.join("runs")
+    Of::Runs.folder(state_dir)
 }
 
-/// Returns a name that no run has: month-day, hour-minute, four random digits.
+/// Returns a name that no run and no batch has: month-day, hour-minute, four random digits.
 pub fn new_id(state_dir: &Path) -> RunId {
     let now = Zoned::now().strftime("%m%d-%H%M").to_string();
+    let taken = |of: Of, id: &str| of.folder(state_dir).join(id).exists();
     loop {
         let id = format!("{now}-{:04x}", rand::random::<u16>());
-        if !folder(state_dir).join(&id).exists() {
+        if !taken(Of::Runs, &id) && !taken(Of::Batches, &id) {
             return RunId::new(id);
         }
     }
@@ -110,7 +150,12 @@ pub fn new_id(state_dir: &Path) -> RunId {
 impl RunDir {
     /// Returns all runs, the newest first.
     pub fn list(state_dir: &Path) -> Result<Vec<Self>, ReadError> {
-        let folder = folder(state_dir);
+        Self::list_of(Of::Runs, state_dir)
+    }
+
+    /// Returns all runs or all batches, the newest first.
+    pub fn list_of(of: Of, state_dir: &Path) -> Result<Vec<Self>, ReadError> {
+        let folder = of.folder(state_dir);
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -123,18 +168,23 @@ impl RunDir {
 
     /// Returns the run that `wanted` names: `latest`, a whole name, or the beginning of just one.
     pub fn find(state_dir: &Path, wanted: &str) -> Result<Self, FindError> {
-        let mut runs = Self::list(state_dir)?;
+        Self::find_of(Of::Runs, state_dir, wanted)
+    }
+
+    /// Returns the run or the batch that `wanted` names, as [`Self::find`] does.
+    pub fn find_of(of: Of, state_dir: &Path, wanted: &str) -> Result<Self, FindError> {
+        let mut runs = Self::list_of(of, state_dir)?;
         if let Some(at) = runs.iter().position(|run| run.id.as_str() == wanted) {
             return Ok(runs.swap_remove(at));
         }
         if wanted == "latest" || runs.is_empty() {
-            return runs.into_iter().next().ok_or(FindError::NoRuns);
+            return runs.into_iter().next().ok_or(FindError::NoRuns { of });
         }
         let latest = names(runs.iter().take(5));
         runs.retain(|run| !wanted.is_empty() && run.id.as_str().starts_with(wanted));
         let (wanted, candidates) = (wanted.to_owned(), names(runs.iter()));
         match (runs.pop(), runs.is_empty()) {
-            (None, _) => Err(FindError::Unknown { wanted, latest }),
+            (None, _) => Err(FindError::Unknown { of, wanted, latest }),
             (Some(run), true) => Ok(run),
             (Some(_), false) => Err(FindError::Ambiguous { wanted, candidates }),
         }
@@ -147,6 +197,9 @@ impl RunDir {
         }
         match last_words(&self.path.join(FILE)) {
             Ok(Some(What::RunFinished { end, .. })) => RunState::Finished(end),
+            Ok(Some(What::Batch(step))) if matches!(*step, Step::Finished { .. }) => {
+                RunState::Finished(RunEnd::Reported)
+            }
             Ok(_) => RunState::Interrupted,
             Err(_) => RunState::Broken,
         }
@@ -229,7 +282,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path();
         let find = |wanted| RunDir::find(state, wanted).map(|run| run.id.0);
-        assert!(matches!(find("latest"), Err(FindError::NoRuns)));
+        assert!(matches!(find("latest"), Err(FindError::NoRuns { .. })));
         old(state, "1122-1741-9f3a", 1);
         old(state, "1122-1741", 3);
         old(state, "0101-0000-0000", 4);

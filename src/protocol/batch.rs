@@ -129,7 +129,9 @@ impl Back {
     /// Returns the reason in a line.
     pub fn words(&self) -> String {
         match self {
-            Self::Conflict { paths } => format!("conflicts with the target in {}", paths.join(", ")),
+            Self::Conflict { paths } => {
+                format!("conflicts with the target in {}", paths.join(", "))
+            }
             Self::Red { reasons } => {
                 format!("its checks fail on top of the target: {}", reasons.join("; "))
             }
@@ -192,8 +194,8 @@ pub enum Step {
     },
     /// The target is about to move.
     LandIntent {
-        /// The tasks that it receives.
-        tasks: Vec<TaskId>,
+        /// The tasks that it receives, each with its commit on the target.
+        tasks: Vec<(TaskId, Oid)>,
         /// Where it stands; none if it is to be made.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<Oid>,

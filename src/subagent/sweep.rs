@@ -17,7 +17,7 @@ use crate::{
         repo::Repo,
         tree::{self, TreeError},
     },
-    journal::runs::{RunDir, RunState},
+    journal::runs::{Of, RunDir, RunState},
     protocol::{ids::RunId, report::RunEnd},
     subagent::retention,
 };
@@ -42,8 +42,12 @@ pub fn others(repo: &Repo, trees: &Path, own: &RunId) {
         return;
     }
     // Listed after the folders: a run's journal is there before its trees.
-    let runs: BTreeMap<String, RunDir> = match RunDir::list(&repo.state_dir()) {
-        Ok(runs) => runs.into_iter().map(|run| (run.id.to_string(), run)).collect(),
+    let state = repo.state_dir();
+    let all = RunDir::list(&state)
+        .and_then(|runs| Ok((runs, RunDir::list_of(Of::Batches, &state)?)))
+        .map(|(runs, batches)| runs.into_iter().chain(batches));
+    let runs: BTreeMap<String, RunDir> = match all {
+        Ok(runs) => runs.map(|run| (run.id.to_string(), run)).collect(),
         Err(error) => {
             tracing::warn!(%error, "trees of earlier runs stay where they are");
             return;

@@ -136,7 +136,7 @@ fn reason(text: &str) -> String {
 }
 
 /// Joins two runs of a failing check: what passes once is flaky and counts as passed.
-fn settle(first: CheckRun, second: CheckRun) -> CheckRun {
+pub fn settle(first: CheckRun, second: CheckRun) -> CheckRun {
     let is_failed = |test: &TestResult| test.status == TestStatus::Failed;
     let both_by_tests = [&first, &second].into_iter().all(|run| run.tests.iter().any(is_failed));
     let mut tests: BTreeMap<String, TestStatus> =

@@ -55,8 +55,7 @@ fn speculate(changes: &[Change], slots: usize) -> (Vec<usize>, Cost) {
                 (cost.runs, cost.wall) = (cost.runs + lengths.len(), cost.wall + 1);
                 for length in lengths {
                     let on: Vec<_> = landed.iter().chain(&waiting[..length]).copied().collect();
-                    marks[length - 1] =
-                        if green(changes, &on) { Mark::Green } else { Mark::Red };
+                    marks[length - 1] = if green(changes, &on) { Mark::Green } else { Mark::Red };
                 }
             }
         }

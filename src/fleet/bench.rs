@@ -1,0 +1,112 @@
+//! Where the queue's checks run: each in a throw-away place that holds just the commit.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    protocol::{
+        cause::chain,
+        ids::{AgentId, NodeId, Oid},
+        report::{Check, CheckReport, CheckRun},
+    },
+    sandbox::grants::Grants,
+    subagent::housing::{Housing, Wish},
+    verify::{self, flaky},
+};
+
+/// A tree on which checks run.
+#[derive(Clone, Debug)]
+pub(super) struct Stand {
+    pub(super) commit: Oid,
+    pub(super) tree: Oid,
+}
+
+/// What a second look at a red candidate gave.
+#[derive(Clone, Debug)]
+pub(super) struct Second {
+    /// What its checks say now; what passed once counts as passed.
+    pub(super) runs: Vec<CheckRun>,
+    /// All that fails fails by now on the target as well, where it passed before.
+    pub(super) unclear: bool,
+}
+
+/// Runs checks for the queue.
+#[derive(Clone)]
+pub(super) struct Bench {
+    pub(super) housing: Arc<Housing>,
+    pub(super) deadline: Duration,
+    pub(super) halt: CancellationToken,
+}
+
+impl Bench {
+    /// Runs checks once on a commit.
+    pub(super) async fn run(
+        &self,
+        on: &Stand,
+        checks: &[Check],
+        name: &str,
+    ) -> Result<Vec<CheckRun>, String> {
+        if checks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let who = (NodeId::new("queue"), AgentId::new(format!("queue-{name}@1")));
+        let wish = Wish {
+            name: format!("queue-{name}-{}", on.tree.short()),
+            commit: on.commit.clone(),
+            branch: None,
+            grants: Grants::default(),
+        };
+        let opened = self.housing.pristine((&who.0, &who.1), &wish).await;
+        let place = opened.map_err(|error| chain(&error))?.place;
+        let ran = verify::run::again(&place, checks, self.deadline, &self.halt).await;
+        let no_space = place.no_space().map(str::to_owned);
+        self.housing.discard(place);
+        match no_space {
+            Some(why) => Err(why),
+            None => ran.map_err(|error| chain(&error)),
+        }
+    }
+
+    /// Looks once more at a candidate that is red on the target's tip: its failing checks run again
+    /// on it, and those that fail again on the tip, which passed them before.
+    pub(super) async fn second_look(
+        &self,
+        (car, red): (&Stand, CheckReport),
+        (tip, before): (&Stand, &CheckReport),
+    ) -> Result<Second, String> {
+        let again = self.run(car, &failing(&red.runs), "again").await?;
+        let mut report = CheckReport { runs: settled(red.runs, again) };
+        let still = failing(&report.runs);
+        let on_tip = self.run(tip, &still, "tip").await?;
+        flaky::excuse(&mut report, before, &on_tip);
+        let fails = |runs: &[CheckRun], check: &Check| {
+            runs.iter().any(|run| run.check.command == check.command && !run.end.is_success())
+        };
+        let turned = |check: &Check| {
+            fails(&on_tip, check) && !fails(&before.runs, check) && knows(&before.runs, check)
+        };
+        let left = failing(&report.runs);
+        let unclear = !left.is_empty() && left.iter().all(turned);
+        Ok(Second { runs: report.runs, unclear })
+    }
+}
+
+fn knows(runs: &[CheckRun], check: &Check) -> bool {
+    runs.iter().any(|run| run.check.command == check.command)
+}
+
+fn failing(runs: &[CheckRun]) -> Vec<Check> {
+    runs.iter().filter(|run| !run.end.is_success()).map(|run| run.check.clone()).collect()
+}
+
+fn settled(first: Vec<CheckRun>, again: Vec<CheckRun>) -> Vec<CheckRun> {
+    let settle = |run: CheckRun| {
+        let second = again.iter().find(|second| second.check.command == run.check.command);
+        match second {
+            Some(second) => verify::run::settle(run, second.clone()),
+            None => run,
+        }
+    };
+    first.into_iter().map(settle).collect()
+}

@@ -1,0 +1,167 @@
+//! The queue's train: candidates, each built on the one before it without a checkout, and what is
+//! known of their checks.
+
+use crate::{
+    fleet::state::BatchState,
+    git::{program::GitError, repo::Repo},
+    merge::{
+        candidate::{self, Candidate, Proposal},
+        queue::Mark,
+    },
+    protocol::{
+        batch::Made,
+        ids::Oid,
+        report::{CheckReport, Verdict},
+    },
+    verify::verdict::{self, Unverified},
+};
+
+/// What waits for its landing.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its place in the batch.
+    pub task: usize,
+    /// What was made.
+    pub made: Made,
+    /// The message of its commit.
+    pub message: String,
+}
+
+/// A candidate in the train.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Car {
+    /// Its task's place in the batch.
+    pub task: usize,
+    /// Its commit.
+    pub commit: Oid,
+    /// Its tree.
+    pub tree: Oid,
+}
+
+/// Candidates in a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Train {
+    /// Where the target stands; none when it is not there yet.
+    pub tip: Option<Oid>,
+    /// The commit that the first candidate stands on.
+    pub stand: Oid,
+    /// Its tree.
+    pub tree: Oid,
+    /// The candidates.
+    pub cars: Vec<Car>,
+    /// Tasks that do not merge with those before them, and may do so once these have landed.
+    pub left_out: Vec<usize>,
+}
+
+/// What has no place in any train.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Odd {
+    /// The target has all of it.
+    Contained(usize),
+    /// It contradicts what is on the target, in these files.
+    Conflict(usize, Vec<String>),
+}
+
+impl Train {
+    /// Returns a train without candidates; `begin` is where a target that is not there begins.
+    pub fn empty(repo: &Repo, target: &str, begin: &Oid) -> Result<Self, GitError> {
+        let tip = repo.tip(target)?;
+        let stand = tip.clone().unwrap_or_else(|| begin.clone());
+        let tree = repo.tree_of(&stand)?;
+        Ok(Self { tip, stand, tree, cars: Vec::new(), left_out: Vec::new() })
+    }
+
+    /// Adds candidates at the end; returns what has no place.
+    pub fn grow(&mut self, repo: &Repo, entries: &[Entry]) -> Result<Vec<Odd>, GitError> {
+        let mut odd = Vec::new();
+        for entry in entries {
+            let last = self.cars.last().map_or(&self.stand, |car| &car.commit).clone();
+            match join(repo, &last, entry)? {
+                Candidate::Clean { commit, tree } => {
+                    self.cars.push(Car { task: entry.task, commit, tree });
+                }
+                // Whether it is the target's fault or that of one before it shows on the target alone.
+                _ if last != self.stand => match join(repo, &self.stand, entry)? {
+                    Candidate::Conflict { paths } => odd.push(Odd::Conflict(entry.task, paths)),
+                    Candidate::Empty => odd.push(Odd::Contained(entry.task)),
+                    Candidate::Clean { .. } => self.left_out.push(entry.task),
+                },
+                Candidate::Conflict { paths } => odd.push(Odd::Conflict(entry.task, paths)),
+                Candidate::Empty => odd.push(Odd::Contained(entry.task)),
+            }
+        }
+        Ok(odd)
+    }
+
+    /// Takes the first candidates off after they have landed.
+    pub fn landed(&mut self, count: usize) {
+        let landed: Vec<_> = self.cars.drain(..count).collect();
+        if let Some(last) = landed.last() {
+            self.tip = Some(last.commit.clone());
+            self.stand = last.commit.clone();
+            self.tree = last.tree.clone();
+        }
+        // What did not fit behind them is tried again.
+        self.left_out.clear();
+    }
+
+    /// Returns whether a task is in it or was left out of it.
+    pub fn knows(&self, task: usize) -> bool {
+        self.left_out.contains(&task) || self.cars.iter().any(|car| car.task == task)
+    }
+
+    /// Returns the places of the tasks in a prefix.
+    pub fn tasks(&self, length: usize) -> Vec<usize> {
+        self.cars.iter().take(length).map(|car| car.task).collect()
+    }
+
+    /// Returns what is known of each prefix, up to the window; `running` says which trees are being
+    /// checked.
+    pub fn marks(
+        &self,
+        state: &BatchState,
+        running: impl Fn(&Oid) -> bool,
+        window: usize,
+    ) -> Vec<Mark> {
+        let row = self.cars.iter().take(window).enumerate();
+        row.map(|(at, car)| {
+            let checks = state.checks(&self.tasks(at + 1));
+            let (report, open) = state.known(&car.tree, &checks);
+            match (open.is_empty(), running(&car.tree)) {
+                (false, true) => Mark::Running,
+                (false, false) => Mark::Unknown,
+                // Without a word on the tip nothing can be compared.
+                (true, _) if !self.tip_known(state) => Mark::Running,
+                (true, _) => match self.verdict(state, &report) {
+                    Verdict::Red { .. } => Mark::Red,
+                    Verdict::NoEvidence if !checks.is_empty() => Mark::Red,
+                    // Where nothing can be checked a merge without conflict has to do.
+                    Verdict::NoEvidence | Verdict::Green { .. } => Mark::Green,
+                },
+            }
+        })
+        .collect()
+    }
+
+    /// Returns whether the checks of the target as it stands are known.
+    pub fn tip_known(&self, state: &BatchState) -> bool {
+        state.known(&self.tree, &state.checks(&[])).1.is_empty()
+    }
+
+    /// Returns what a report of a prefix says beside the target as it stands.
+    pub fn verdict(&self, state: &BatchState, report: &CheckReport) -> Verdict {
+        let checks: Vec<_> = report.runs.iter().map(|run| run.check.clone()).collect();
+        let (tip, _) = state.known(&self.tree, &checks);
+        verdict::compare(Some(&tip), report, &[], Unverified::Refuse)
+    }
+}
+
+fn join(repo: &Repo, on: &Oid, entry: &Entry) -> Result<Candidate, GitError> {
+    let Made { commit, base, .. } = &entry.made;
+    if base == on {
+        // It was built and verified on just this commit.
+        return Ok(Candidate::Clean { commit: commit.clone(), tree: repo.tree_of(commit)? });
+    }
+    let (message, identity) = (entry.message.clone(), repo.identity());
+    candidate::build(repo, &Proposal { tip: Some(on), commit, base, message, identity })
+}
