@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::cli::{
+    batch_args::{BatchArgs, QueueCommand},
     check::CheckArgs,
     demo::DemoArgs,
     policy::PolicyCommand,
@@ -28,6 +29,7 @@ const GLOBAL: &str = "Everywhere";
     after_help = "Examples:
   grafter run \"the median of an even list is wrong\" --model anthropic/claude-sonnet-4-5
   grafter run --issue-file issue.md --verify 'pytest -q' --into main
+  grafter batch tasks.yaml  # a backlog, landed by a merge queue
   grafter review my-branch  # one report, nothing lands
   grafter resume            # go on with the latest run
   grafter undo              # take its landing back
@@ -53,6 +55,12 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Take an issue to a verified, landed commit.
     Run(Box<RunArgs>),
+    /// Work a backlog: each task on its own branch, all landed by a merge queue that keeps the target
+    /// green.
+    Batch(Box<BatchArgs>),
+    /// Show batches, and order their merge queues about.
+    #[command(subcommand)]
+    Queue(QueueCommand),
     /// Have a change reviewed from several sides at once, and print one report; nothing lands.
     Review(Box<ReviewArgs>),
     /// Go on with a run that was interrupted, killed or ran out of budget.

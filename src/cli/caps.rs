@@ -46,6 +46,14 @@ pub(super) fn positive(text: &str) -> Result<u64, BadValue> {
     }
 }
 
+/// Takes a number of things that is not 0.
+pub(super) fn some(text: &str) -> Result<usize, BadValue> {
+    match whole(text)? {
+        0 => Err(BadValue { cause: "nothing would ever begin", hint: "give a number from 1 on" }),
+        number => Ok(number),
+    }
+}
+
 fn why(text: &str) -> &'static str {
     let digits = text.trim_start_matches(['-', '+']);
     match !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -8,11 +8,11 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     cli::{
         args::{Cli, Command, JournalCommand},
-        attach, caps, check,
+        attach, batch, caps, check,
         context::{Context, Setup},
         cost, demo, doctor,
         exit::{self, Failure, Kind, OrFail},
-        history, init, journal, land, lists, live, out, policy, resume, run,
+        history, init, journal, land, lists, live, out, policy, queue, resume, run,
         run_args::Output,
         steer, trust, workers, workflow, worktree,
     },
@@ -97,12 +97,18 @@ async fn command(cli: Cli) -> Result<ExitCode, Failure> {
     let setup = || Setup::open(dir.as_deref());
     if matches!(
         cli.command,
-        Command::Run(_) | Command::Review(_) | Command::Resume(_) | Command::Demo(_)
+        Command::Run(_)
+            | Command::Batch(_)
+            | Command::Review(_)
+            | Command::Resume(_)
+            | Command::Demo(_)
     ) {
         live::try_sandbox();
     }
     match cli.command {
         Command::Run(args) => run::run(open(), &args).await,
+        Command::Batch(args) => batch::batch(open(), &args).await,
+        Command::Queue(command) => queue::queue(&open()?, &command).await,
         Command::Review(args) => run::run(open(), &args.run()).await,
         Command::Resume(args) => resume::resume(open(), &args).await,
         Command::Status(args) => history::status(&open()?, &args),

@@ -276,7 +276,7 @@ fn columns_of_terminal() -> Option<usize> {
 /// Ctrl-C or SIGTERM once asks the run to stop, twice ends it; whoever asks a third time wants the
 /// process gone, which the journal survives.
 #[expect(clippy::exit, reason = "the third signal must not wait for anything")]
-async fn stop_on_signal(control: UnboundedSender<Call>) {
+pub(super) async fn stop_on_signal(control: UnboundedSender<Call>) {
     let (Ok(mut term), Ok(mut int)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {

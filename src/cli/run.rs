@@ -133,7 +133,8 @@ fn task(args: &RunArgs) -> Result<Task, Failure> {
     Ok(Task::new(&text))
 }
 
-fn read_capped(from: impl Read) -> io::Result<String> {
+/// Returns a text of at most 1 MiB.
+pub(super) fn read_capped(from: impl Read) -> io::Result<String> {
     let mut bytes = Vec::new();
     from.take(MAX_ISSUE + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_ISSUE {
@@ -184,7 +185,7 @@ pub(super) fn edit_format(format: Format) -> EditFormat {
 }
 
 /// Refuses a target that cannot be, before anything is spent.
-fn targets(repo: &Repo, into: Option<&str>) -> Result<(), Failure> {
+pub(super) fn targets(repo: &Repo, into: Option<&str>) -> Result<(), Failure> {
     if let Some(name) = into.filter(|name| !refs::is_branch_name(name)) {
         let failure = Failure::usage(format!("`{}` cannot be a branch", name.escape_debug()));
         return Err(failure.hint("--into takes the plain name of a branch, such as main"));
@@ -230,7 +231,10 @@ fn since(repo: &Repo, since: Option<&str>, base: &Oid) -> Result<Option<Oid>, Fa
 
 /// Returns the checks that the base's own files ask for; what else lies in the checkout is not part
 /// of the run.
-fn detected(context: &Context, (base, dirty): (&Oid, DirtySummary)) -> Result<Vec<Check>, Failure> {
+pub(super) fn detected(
+    context: &Context,
+    (base, dirty): (&Oid, DirtySummary),
+) -> Result<Vec<Check>, Failure> {
     let repo = &context.repo;
     let head = repo.resolve("HEAD").or_fail(Kind::Usage)?;
     if head == *base && !dirty.is_dirty() {
@@ -273,7 +277,7 @@ fn remarks(
 }
 
 /// Where the workflow is from, if it is none of grafter's.
-fn origin(Source { name, origin, .. }: &Source) -> Option<(Level, String)> {
+pub(super) fn origin(Source { name, origin, .. }: &Source) -> Option<(Level, String)> {
     let text = format!("the workflow `{name}` is {origin}");
     (!origin.starts_with("shipped/")).then_some((Level::Info, text))
 }
@@ -287,7 +291,7 @@ fn limits(options: &Options) -> Vec<(Level, String)> {
 }
 
 /// What the mode means here, where that is not what a user may expect.
-fn mode_note(mode: Mode) -> Option<(Level, String)> {
+pub(super) fn mode_note(mode: Mode) -> Option<(Level, String)> {
     let unattended = !io::stdin().is_terminal();
     let text = match mode {
         Mode::Yolo => {

@@ -31,7 +31,7 @@ pub(super) struct RunSettings {
     /// The edit format for all writers.
     pub(super) edit_format: Option<EditFormat>,
     /// The most money a run may spend, in dollars, or `none`.
-    #[serde(deserialize_with = "money")]
+    #[serde(deserialize_with = "money", skip_serializing_if = "Option::is_none")]
     pub(super) max_cost: Option<String>,
     /// The most tokens a run may use.
     pub(super) max_tokens: Option<u64>,

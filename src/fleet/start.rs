@@ -16,19 +16,21 @@ use crate::{
     coordinator::control::{self, Call},
     fleet::{
         engine::Engine,
-        scope::Files,
+        scope::{Accuracy, Files},
         state::{BatchState, Stage},
         work::{Maker, News},
     },
     git::{history, program::GitError},
     journal::{
+        blobs::Blobs,
         lock::{self, RunLock, Taken},
+        read,
         runs::{self, Of, RunDir},
         writer::{Journal, JournalError},
     },
     protocol::{
         batch::{BatchStarted, BatchTask, Step},
-        event::{Event, Level, What},
+        event::{Event, Kept, Level, What},
         ids::{Oid, RunId, TaskId},
         report::{Check, RunEnd},
         usage::Micros,
@@ -100,7 +102,7 @@ pub struct Ended {
     /// Why it stopped before all was done, if it did.
     pub stopped: Option<RunEnd>,
     /// How right the forecasts of changed files were.
-    pub accuracy: crate::fleet::scope::Accuracy,
+    pub accuracy: Accuracy,
 }
 
 /// Why a batch cannot begin, go on or end.
@@ -209,12 +211,19 @@ pub async fn resume(ground: Ground, found: &RunDir) -> Result<Handle, BatchError
 
 /// Returns how a stored batch stands, without going on with it.
 pub fn look(found: &RunDir) -> Result<BatchState, BatchError> {
-    let past = crate::journal::read::read(&found.path).map_err(JournalError::from)?;
-    let blobs =
-        crate::journal::blobs::Blobs::of(found.path.ancestors().nth(2).unwrap_or(Path::new("/")));
-    let stored = |why: String| BatchError::Stored { batch: found.id.clone(), why };
-    let fetch = |kept: &_| blobs.fetch(kept).map_err(|error| stored(error.to_string()));
-    fold_with(&found.id, &past, fetch)
+    let past = read::read(&found.path).map_err(JournalError::from)?;
+    let blobs = blobs(found);
+    fold_with(&found.id, &past, |kept| Ok(blobs.fetch(kept).map_err(JournalError::from)?))
+}
+
+/// Returns what whoever made a stored batch has kept with it.
+pub fn settings(found: &RunDir) -> Result<String, BatchError> {
+    let state = look(found)?;
+    Ok(blobs(found).fetch(&state.started.settings).map_err(JournalError::from)?)
+}
+
+fn blobs(found: &RunDir) -> Blobs {
+    Blobs::of(found.path.ancestors().nth(2).unwrap_or(Path::new("/")))
 }
 
 fn fold(journal: &Journal, batch: &RunId, past: &[Event]) -> Result<BatchState, BatchError> {
@@ -224,7 +233,7 @@ fn fold(journal: &Journal, batch: &RunId, past: &[Event]) -> Result<BatchState, 
 fn fold_with(
     batch: &RunId,
     past: &[Event],
-    fetch: impl Fn(&crate::protocol::event::Kept) -> Result<String, BatchError>,
+    fetch: impl Fn(&Kept) -> Result<String, BatchError>,
 ) -> Result<BatchState, BatchError> {
     let stored = |why: &str| BatchError::Stored { batch: batch.clone(), why: why.to_owned() };
     let first = past.iter().find_map(|event| match &event.what {

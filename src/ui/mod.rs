@@ -8,6 +8,7 @@
 mod ask;
 pub mod audit;
 pub mod bars;
+pub mod batch;
 pub mod checks;
 pub mod cost;
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! machine is overrun. So a check takes one of a few slots, and one that failed takes all of them
 //! when it is run again: what fails alone fails for a reason of its own.
 
-use std::{sync::LazyLock, thread};
+use std::{sync::OnceLock, thread};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
@@ -16,13 +16,20 @@ pub struct Slots {
     count: u32,
 }
 
-/// Returns the slots of this process: one for two cores, for a suite rarely needs only one.
+static SLOTS: OnceLock<Slots> = OnceLock::new();
+
+/// Returns the slots of this process: one for two cores, for a suite rarely needs only one, unless
+/// another number was set.
 pub fn slots() -> &'static Slots {
-    static SLOTS: LazyLock<Slots> = LazyLock::new(|| {
+    SLOTS.get_or_init(|| {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Slots::new(u32::try_from(cores / 2).unwrap_or(u32::MAX).max(1))
-    });
-    &SLOTS
+    })
+}
+
+/// Sets the number of slots of this process; once they are used, the number stays.
+pub fn set(count: usize) {
+    let _ = SLOTS.set(Slots::new(u32::try_from(count).unwrap_or(u32::MAX)));
 }
 
 impl Slots {

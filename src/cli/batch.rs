@@ -1,0 +1,290 @@
+//! `grafter batch`: a backlog, from the command line to its last word.
+
+mod forecast;
+mod maker;
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Write},
+    path::Path,
+    process::ExitCode,
+    sync::Arc,
+    thread,
+};
+
+use self::maker::{Common, Orders};
+use crate::{
+    cli::{
+        batch_args::BatchArgs,
+        context::Context,
+        exit::{Failure, Kind, OrFail},
+        live, out, run,
+        run_args::{ModeName, Output},
+        settings::RunSettings,
+    },
+    coordinator::options::Reuse,
+    fleet::{
+        start::{self, BatchError, BatchOrder, Ended, Ground, Handle},
+        tasks::{self, Form},
+    },
+    git::repo::Repo,
+    journal::runs::{Of, RunDir},
+    protocol::{batch::BatchTask, event::Level, ids::Oid, task::Mode, usage::Micros},
+    subagent::housing::Site,
+    ui::{batch as shown, json, text::Colour},
+    verify::slots,
+};
+
+/// The largest backlog, in bytes.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// Works a backlog.
+pub(super) async fn batch(
+    context: Result<Context, Failure>,
+    args: &BatchArgs,
+) -> Result<ExitCode, Failure> {
+    let begun = async {
+        let context = context?;
+        live::git().await?;
+        match &args.resume {
+            Some(name) => resume(context, name).await.map(Some),
+            None => begin(context, args).await,
+        }
+    };
+    let begun = begun.await.map_err(|failure| failure.told(args.output))?;
+    match begun {
+        Some(handle) => follow(handle, args.output).await,
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+async fn begin(context: Context, args: &BatchArgs) -> Result<Option<Handle>, Failure> {
+    let path = args.tasks.as_deref().unwrap_or(Path::new("-"));
+    let tasks = read(path)?;
+    let settings = overlay(context.setup.section::<RunSettings>()?, args)?;
+    run::targets(&context.repo, args.into.as_deref())?;
+    let base = base(&context.repo, args)?;
+    let reuse = if args.fresh { Reuse::Fresh } else { Reuse::Known };
+    let options = settings.options(reuse).map_err(Failure::usage)?;
+    let dirty = context.repo.is_dirty().or_fail(Kind::Infrastructure)?;
+    let checks = match options.checks.is_empty() {
+        true => run::detected(&context, (&base, dirty))?,
+        false => options.checks.clone(),
+    };
+    let own = |task: &BatchTask| !task.verify.is_empty();
+    let mut notes = context.setup.notes.clone();
+    if checks.is_empty() && !tasks.iter().all(own) {
+        let text = "no check was found and none given with --verify: only what a reviewer passes \
+                    lands, and nothing shows that it goes together";
+        notes.push((Level::Warning, text.to_owned()));
+    }
+    notes.extend(run::mode_note(settings.mode));
+    notes.extend(live::weaknesses(&context));
+    let order = BatchOrder {
+        into: args.into.clone(),
+        base,
+        checks: checks.clone(),
+        check_timeout_ms: options.check_timeout_ms,
+        workers: args.workers,
+        slots: args.check_slots.unwrap_or_else(cores),
+        max_cost: cap(&args.max_cost)?,
+        task_cost: options.max_cost,
+        retries: args.retries,
+        notes,
+        settings: String::new(),
+        tasks,
+    };
+    let common = Common { run: settings, worker: args.worker.clone(), reuse, checks };
+    let text = serde_json::to_string(&common).or_fail(Kind::Infrastructure)?;
+    let order = BatchOrder { settings: text, ..order };
+    let site = site(&context, &common)?;
+    let runtime = context.setup.paths.runtime.clone();
+    let orders = Orders::new(context, common);
+    forecast::refuse(&orders, &order)?;
+    if args.dry_run {
+        forecast::show(&site.repo, &order, args.output)?;
+        return Ok(None);
+    }
+    let ground = Ground { site, runtime, maker: Arc::new(orders) };
+    slots::set(order.slots);
+    start::start(ground, order).await.map(Some).map_err(failed)
+}
+
+async fn resume(context: Context, name: &str) -> Result<Handle, Failure> {
+    let found = find(&context, name)?;
+    let settings = start::settings(&found).map_err(failed)?;
+    let common: Common = serde_json::from_str(&settings).or_fail(Kind::Infrastructure)?;
+    let site = site(&context, &common)?;
+    let runtime = context.setup.paths.runtime.clone();
+    let maker = Arc::new(Orders::new(context, common));
+    slots::set(start::look(&found).map_err(failed)?.started.slots);
+    start::resume(Ground { site, runtime, maker }, &found).await.map_err(failed)
+}
+
+/// Returns a batch by name or its beginning.
+pub(super) fn find(context: &Context, name: &str) -> Result<RunDir, Failure> {
+    RunDir::find_of(Of::Batches, &context.repo.state_dir(), name).map_err(|error| {
+        let hint = error.hint();
+        Failure::new(Kind::Usage, error).hint(hint)
+    })
+}
+
+/// Returns a batch's error with what its user can do.
+pub(super) fn failed(error: BatchError) -> Failure {
+    let kind = match &error {
+        BatchError::Lander { .. } => Kind::Refused,
+        _ => Kind::Infrastructure,
+    };
+    match error.hint() {
+        Some(hint) => Failure::new(kind, error)
+            .hint(hint.replace("grafter resume RUN", "grafter batch --resume")),
+        None => Failure::new(kind, error),
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<BatchTask>, Failure> {
+    let name = path.display().to_string();
+    let named = |error: io::Error| {
+        let text = format!("cannot read the backlog {name}");
+        Failure::new(Kind::Usage, anyhow::Error::new(error).context(text))
+    };
+    let tasks = if path == Path::new("-") {
+        let text = capped(io::stdin()).map_err(named)?;
+        tasks::read("standard input", &text, Form::of("", &text))
+    } else if path.is_dir() {
+        tasks::read_markdown(&name, &markdown(path).map_err(named)?)
+    } else {
+        let text = File::open(path).and_then(capped).map_err(named)?;
+        tasks::read(&name, &text, Form::of(&name, &text))
+    };
+    tasks.map_err(|error| {
+        let hint = error.hint();
+        Failure::new(Kind::Usage, error).hint(hint)
+    })
+}
+
+fn capped(from: impl Read) -> io::Result<String> {
+    let mut text = String::new();
+    from.take(MAX_BYTES + 1).read_to_string(&mut text)?;
+    match text.len() as u64 > MAX_BYTES {
+        true => Err(io::Error::other("it is longer than 64 MiB")),
+        false => Ok(text),
+    }
+}
+
+fn markdown(folder: &Path) -> io::Result<Vec<(String, String)>> {
+    let entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
+    let paths = entries.into_iter().map(|entry| entry.path());
+    let mut paths: Vec<_> =
+        paths.filter(|path| path.extension().is_some_and(|ending| ending == "md")).collect();
+    paths.sort();
+    let one = |path: &std::path::PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok((name, File::open(path).and_then(capped)?))
+    };
+    paths.iter().map(one).collect()
+}
+
+/// Lays the flags over the settings.
+fn overlay(mut settings: RunSettings, args: &BatchArgs) -> Result<RunSettings, Failure> {
+    settings.model = args.model.clone().or(settings.model);
+    settings.workflow = args.workflow.clone().or(settings.workflow);
+    settings.max_cost = args.task_cost.clone().or(settings.max_cost);
+    settings.timeout_minutes = args.timeout.unwrap_or(settings.timeout_minutes);
+    settings.check_seconds = args.check_timeout.unwrap_or(settings.check_seconds);
+    if !args.verify.is_empty() {
+        settings.verify.clone_from(&args.verify);
+    }
+    settings.mode = match args.mode {
+        None => settings.mode,
+        Some(ModeName::Default) => Mode::Default,
+        Some(ModeName::AllowEdits) => Mode::AllowEdits,
+        Some(ModeName::Auto) => Mode::Auto,
+        Some(ModeName::Bypass) => Mode::Bypass,
+        Some(ModeName::Yolo) => {
+            let failure = Failure::usage("a batch cannot be run in yolo mode");
+            return Err(failure.hint("--mode bypass lets commands run inside the sandbox"));
+        }
+    };
+    Ok(settings)
+}
+
+fn cap(text: &str) -> Result<Option<Micros>, Failure> {
+    let caps = RunSettings { max_cost: Some(text.to_owned()), ..RunSettings::default() };
+    Ok(caps.options(Reuse::Known).map_err(Failure::usage)?.max_cost)
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Base = `--base`, else HEAD; it counts only where the target is not there yet.
+fn base(repo: &Repo, args: &BatchArgs) -> Result<Oid, Failure> {
+    let tip = match &args.into {
+        Some(branch) => repo.tip(branch).or_fail(Kind::Usage)?,
+        None => None,
+    };
+    match (tip, &args.base) {
+        (Some(_), Some(_)) => {
+            let failure = Failure::usage("the target is there already, so --base has no effect");
+            Err(failure.hint("leave --base out, or name another target with --into"))
+        }
+        (Some(tip), None) => Ok(tip),
+        (None, rev) => repo.resolve(rev.as_deref().unwrap_or("HEAD")).or_fail(Kind::Usage),
+    }
+}
+
+fn site(context: &Context, common: &Common) -> Result<Site, Failure> {
+    let (backend, _) = live::backend(context);
+    let paths = &context.setup.paths;
+    Ok(Site {
+        repo: context.repo.clone(),
+        root: context.trees(),
+        backend,
+        sandbox: context.setup.section()?,
+        helper: std::env::current_exe().or_fail(Kind::Infrastructure)?,
+        share: common.run.share.clone(),
+        canary: None,
+        hide: vec![paths.state.clone(), paths.config.clone(), paths.runtime.clone()],
+    })
+}
+
+/// Shows a batch until it ends, and returns its exit code.
+async fn follow(handle: Handle, output: Output) -> Result<ExitCode, Failure> {
+    let Handle { batch, mut state, mut news, control, done } = handle;
+    let signals = tokio::spawn(live::stop_on_signal(control));
+    let watching = tokio::spawn(async move {
+        while let Some(told) = news.recv().await {
+            if told.task.is_none() {
+                state.apply(&told.event);
+            }
+            let line = match (output, told.task) {
+                (Output::StreamJson, _) => {
+                    // Whoever closed the pipe does not want to know.
+                    let _ = out::write(format_args!("{}\n", json::event(&told.event)));
+                    continue;
+                }
+                (Output::Text, None) => shown::line(&state, &told.event),
+                _ => None,
+            };
+            if let Some(line) = line {
+                let _ = writeln!(io::stderr(), "{line}");
+            }
+        }
+    });
+    let ended = done.await.or_fail(Kind::Infrastructure)?;
+    signals.abort();
+    let _ = watching.await;
+    let failed = |error| failed(error).hint(format!("grafter batch --resume {batch}")).told(output);
+    let Ended { state, stopped, accuracy } = ended.map_err(failed)?;
+    let facts = (stopped.as_ref(), accuracy);
+    match output {
+        Output::Text => out::write(format_args!(
+            "{}",
+            shown::summary(batch.as_str(), &state, facts, Colour::Never)
+        ))?,
+        Output::Json => say!("{}", shown::object(batch.as_str(), &state, facts))?,
+        Output::StreamJson => {}
+    }
+    Ok(ExitCode::from(shown::exit_code(&state, stopped.as_ref())))
+}
