@@ -100,7 +100,7 @@ async fn begin(context: Context, args: &BatchArgs) -> Result<Option<Handle>, Fai
     let site = site(&context, &common)?;
     let runtime = context.setup.paths.runtime.clone();
     let orders = Orders::new(context, common);
-    forecast::refuse(&orders, &order)?;
+    forecast::refuse(&site.repo, &orders, &order)?;
     if args.dry_run {
         forecast::show(&site.repo, &order, args.output)?;
         return Ok(None);

@@ -27,7 +27,9 @@ A task:
     verify: [pytest -q tests/test_median.py]
     model: anthropic/claude-sonnet-4-5
     workflow: solo
-    budget: 1.50          # dollars")]
+    budget: 1.50          # dollars
+  - id: docs
+    branch: fix-docs      # work that is there already: it is only checked and landed")]
 pub(super) struct BatchArgs {
     /// The backlog: a YAML, JSON or JSON lines file, a folder of markdown files, or `-` for standard
     /// input.

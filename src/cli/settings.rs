@@ -31,7 +31,7 @@ pub(super) struct RunSettings {
     /// The edit format for all writers.
     pub(super) edit_format: Option<EditFormat>,
     /// The most money a run may spend, in dollars, or `none`.
-    #[serde(deserialize_with = "money", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "money")]
     pub(super) max_cost: Option<String>,
     /// The most tokens a run may use.
     pub(super) max_tokens: Option<u64>,
@@ -171,29 +171,34 @@ fn money<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error>
     struct Amount;
 
     impl de::Visitor<'_> for Amount {
-        type Value = String;
+        type Value = Option<String>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("an amount of dollars or \"none\"")
         }
 
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Option<String>, E> {
             if text != "none" {
                 dollars(text).map_err(E::custom)?;
             }
-            Ok(text.to_owned())
+            Ok(Some(text.to_owned()))
         }
 
-        fn visit_i64<E: de::Error>(self, number: i64) -> Result<String, E> {
+        // Settings that were kept with a batch may hold none.
+        fn visit_unit<E: de::Error>(self) -> Result<Option<String>, E> {
+            Ok(None)
+        }
+
+        fn visit_i64<E: de::Error>(self, number: i64) -> Result<Option<String>, E> {
             self.visit_str(&number.to_string())
         }
 
-        fn visit_f64<E: de::Error>(self, number: f64) -> Result<String, E> {
+        fn visit_f64<E: de::Error>(self, number: f64) -> Result<Option<String>, E> {
             self.visit_str(&number.to_string())
         }
     }
 
-    from.deserialize_any(Amount).map(Some)
+    from.deserialize_any(Amount)
 }
 
 /// Reads an amount in dollars.

@@ -76,7 +76,7 @@ impl Bench {
         (tip, before): (&Stand, &CheckReport),
     ) -> Result<Second, String> {
         let again = self.run(car, &failing(&red.runs), "again").await?;
-        let mut report = CheckReport { runs: settled(red.runs, again) };
+        let mut report = CheckReport { runs: settled(red.runs, &again) };
         let still = failing(&report.runs);
         let on_tip = self.run(tip, &still, "tip").await?;
         flaky::excuse(&mut report, before, &on_tip);
@@ -100,7 +100,7 @@ fn failing(runs: &[CheckRun]) -> Vec<Check> {
     runs.iter().filter(|run| !run.end.is_success()).map(|run| run.check.clone()).collect()
 }
 
-fn settled(first: Vec<CheckRun>, again: Vec<CheckRun>) -> Vec<CheckRun> {
+fn settled(first: Vec<CheckRun>, again: &[CheckRun]) -> Vec<CheckRun> {
     let settle = |run: CheckRun| {
         let second = again.iter().find(|second| second.check.command == run.check.command);
         match second {

@@ -31,7 +31,7 @@ use crate::{
         train::Train,
         work::{self, Ears, Errand, Harvest, Maker, News},
     },
-    git::{diff, repo::Repo},
+    git::{diff, join, repo::Repo},
     journal::{
         runs::{self, RunDir},
         writer::Journal,
@@ -40,7 +40,7 @@ use crate::{
         batch::{Made, Step},
         event::{Event, Level, What},
         ids::{Oid, RunId, TaskId},
-        report::{CheckRun, RunEnd},
+        report::{CheckRun, DiffStat, RunEnd},
         usage::Micros,
     },
     subagent::{housing::Housing, sweep::Writer},
@@ -186,6 +186,9 @@ impl Engine {
             None => Plan::of(state, foreseen).next().map(|next| (next.task, next.cap)),
         };
         let Some((task, cap)) = next else { return Ok(false) };
+        if let Some(branch) = &state.tasks[task].task.branch {
+            return self.offer(state, (task, branch)).await;
+        }
         let errand = self.errand(state, (task, cap))?;
         let step = Step::TaskStarted {
             task: TaskId::new(errand.task.id.clone()),
@@ -202,6 +205,31 @@ impl Engine {
             let harvest = Box::new(work::work(maker, repo, errand, ears).await);
             Done::Run { task, run, harvest }
         });
+        Ok(true)
+    }
+
+    /// Puts a branch that is there already into the queue.
+    async fn offer(
+        &self,
+        state: &BatchState,
+        (task, branch): (usize, &str),
+    ) -> Result<bool, BatchError> {
+        let name = id(state, task);
+        let Some(commit) = self.repo.tip(branch)? else {
+            let text = format!("{name} is taken out: there is no branch `{branch}`");
+            self.note(Level::Warning, text).await?;
+            self.tell(Step::Dropped { task: name }).await?;
+            return Ok(true);
+        };
+        let tip = self.repo.tip(&state.started.target)?;
+        let tip = tip.unwrap_or_else(|| state.started.tip.clone());
+        let base = join::merge_base(&self.repo, &tip, &commit)?.unwrap_or(tip);
+        let stat = diff::stat(&self.repo, &base, &commit)?;
+        let files =
+            stat.files.into_iter().map(|file| (file.path, file.added as u64, file.removed as u64));
+        let stat = DiffStat { files: files.collect() };
+        let made = Made { commit, base, branch: branch.to_owned(), stat, checked: Vec::new() };
+        self.tell(Step::Offered { task: name, made: Box::new(made) }).await?;
         Ok(true)
     }
 

@@ -279,6 +279,12 @@ impl BatchState {
                 state.spent.insert(run.clone(), spent);
                 state.ended(end, made.as_deref(), (seq, retries));
             }
+            Step::Offered { task, made } => {
+                if let Some(state) = self.of(task) {
+                    (state.made, state.stage) = (Some((**made).clone()), Stage::Queued);
+                    (state.queued, state.resumable) = (seq, false);
+                }
+            }
             Step::Checked { tree, runs, .. } => {
                 self.check_runs += runs.len();
                 self.learn(tree, runs);
@@ -330,7 +336,9 @@ impl BatchState {
         let retries = self.started.retries;
         let Some(state) = self.of(task) else { return };
         state.back = Some(why.clone());
-        let again = state.retries < retries && !matches!(why, Back::Unclear { .. });
+        // What was made by others nobody here can make anew.
+        let ours = state.task.branch.is_none() && !matches!(why, Back::Unclear { .. });
+        let again = ours && state.retries < retries;
         state.stage = match again {
             true => Stage::Waiting,
             false => Stage::Parked(why.clone()),

@@ -45,7 +45,7 @@ impl TasksError {
     /// Returns what the user can do.
     pub fn hint(&self) -> &'static str {
         "a backlog is a list of tasks with `id`, `title`, `body` and, where you want, `scope`, \
-         `needs`, `verify`, `model`, `workflow`, `budget`; JSON lines suit thousands of them"
+         `needs`, `verify`, `branch`, `model`, `workflow`, `budget`; JSON lines suit thousands of them"
     }
 }
 
@@ -87,6 +87,8 @@ struct Given {
     needs: Words,
     #[serde(default)]
     verify: Words,
+    #[serde(default)]
+    branch: Option<String>,
     #[serde(default)]
     model: Option<String>,
     #[serde(default)]
@@ -252,6 +254,7 @@ fn task(at: usize, given: Given, problems: &mut Vec<String>) -> BatchTask {
         scope: given.scope.into(),
         needs: given.needs.into(),
         verify: given.verify.into(),
+        branch: given.branch,
         model: given.model,
         workflow: given.workflow,
         budget: None,
@@ -265,7 +268,7 @@ fn task(at: usize, given: Given, problems: &mut Vec<String>) -> BatchTask {
     if odd || task.id.len() > MAX_ID {
         bad(format!("its id must be 1 to {MAX_ID} letters, digits, `-`, `_` and `.`"));
     }
-    if task.text().is_empty() {
+    if task.text().is_empty() && task.branch.is_none() {
         bad("neither `title` nor `body` says what is to be done".to_owned());
     }
     if task.verify.iter().any(|command| command.trim().is_empty()) {
@@ -373,10 +376,10 @@ mod tests {
           task 1 (`-x y`): a command of `verify` is empty
           task 1 (`-x y`): `../a` in `scope` is no glob relative to the repository's root
           task 1 (`-x y`): its budget cannot be -1
-        tasks:2:3: unknown key `titel`; did you mean `title`? (known: id, title, body, scope, needs, verify, model, workflow, budget)
+        tasks:2:3: unknown key `titel`; did you mean `title`? (known: id, title, body, scope, needs, verify, branch, model, workflow, budget)
         2 |   titel: x
           |   ^
-        tasks:3:3: unknown key `titel`; did you mean `title`? (known: id, title, body, scope, needs, verify, model, workflow, budget)
+        tasks:3:3: unknown key `titel`; did you mean `title`? (known: id, title, body, scope, needs, verify, branch, model, workflow, budget)
         3 |   titel: x
           |   ^
         tasks:1:1: keys with values are expected here

@@ -1,6 +1,8 @@
 //! The queue's train: candidates, each built on the one before it without a checkout, and what is
 //! known of their checks.
 
+use std::slice;
+
 use crate::{
     fleet::state::BatchState,
     git::{program::GitError, repo::Repo},
@@ -158,8 +160,8 @@ impl Train {
 
 fn join(repo: &Repo, on: &Oid, entry: &Entry) -> Result<Candidate, GitError> {
     let Made { commit, base, .. } = &entry.made;
-    if base == on {
-        // It was built and verified on just this commit.
+    if base == on && repo.parents(commit)? == slice::from_ref(base) {
+        // It was built on just this commit.
         return Ok(Candidate::Clean { commit: commit.clone(), tree: repo.tree_of(commit)? });
     }
     let (message, identity) = (entry.message.clone(), repo.identity());

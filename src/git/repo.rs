@@ -284,6 +284,14 @@ impl Repo {
         Ok(named(tree_in(&library, commit)?.id()))
     }
 
+    /// Returns the parents of a commit.
+    pub fn parents(&self, commit: &Oid) -> Result<Vec<Oid>, GitError> {
+        let library = self.open()?;
+        let found =
+            library.find_commit(raw(commit)?).map_err(GitError::library("read a commit"))?;
+        Ok(found.parent_ids().map(named).collect())
+    }
+
     /// Returns the worktree in which a branch is checked out.
     pub fn branch_checked_out(&self, branch: &str) -> Option<PathBuf> {
         worktrees::holding(self, branch).map(|site| site.work_tree)

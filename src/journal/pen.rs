@@ -13,7 +13,7 @@ use std::{
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
-    journal::{flush::Flusher, lock::RunLock, record::Chain, sign::Signer},
+    journal::{flush::Flusher, lock::RunLock, record::Chain, runs::Of, sign::Signer},
     protocol::{
         event::{Event, What},
         ids::{AgentId, NodeId, RunId},
@@ -95,9 +95,9 @@ impl Desk {
         pen: Pen<File>,
         sink: UnboundedSender<Event>,
         flusher: Flusher,
-        lock: RunLock,
+        (lock, of): (RunLock, Of),
     ) -> Self {
-        Self { pen, sink, flusher, failpoint: Failpoint::from_env(), signer: None, _lock: lock }
+        Self { pen, sink, flusher, failpoint: Failpoint::from_env(of), signer: None, _lock: lock }
     }
 
     /// Writes a record, and tells the sink.
@@ -127,7 +127,8 @@ fn now() -> i64 {
 ///
 /// `GRAFTER_FAILPOINT=before:N` aborts the process just before record N is written, `after:N` just
 /// after, before anyone hears of it; `hang:N` writes no record from N on, so that a test can kill
-/// the process when it likes. N counts the records that this process writes, from 0.
+/// the process when it likes. N counts the records that this process writes, from 0. With `batch-`
+/// before it, it is about the journals of batches only.
 #[derive(Debug, Default)]
 struct Failpoint {
     place: Option<(String, u64)>,
@@ -136,14 +137,19 @@ struct Failpoint {
 
 impl Failpoint {
     #[cfg(debug_assertions)]
-    fn from_env() -> Self {
+    fn from_env(of: Of) -> Self {
         let text = std::env::var("GRAFTER_FAILPOINT").unwrap_or_default();
+        let text = match (text.strip_prefix("batch-"), of) {
+            (Some(rest), Of::Batches) => rest,
+            (Some(_), Of::Runs) => return Self::default(),
+            (None, _) => &text,
+        };
         let place = text.split_once(':').and_then(|(side, n)| Some((side.into(), n.parse().ok()?)));
         Self { place, count: 0 }
     }
 
     #[cfg(not(debug_assertions))]
-    fn from_env() -> Self {
+    fn from_env(_: Of) -> Self {
         Self::default()
     }
 

@@ -115,6 +115,15 @@ impl Of {
         state_dir.join(self.plural())
     }
 
+    /// Returns what a folder of a journal holds, by the folder around it.
+    pub(super) fn at(dir: &Path) -> Self {
+        let folder = dir.parent().and_then(Path::file_name);
+        match folder.is_some_and(|name| name == Self::Batches.plural()) {
+            true => Self::Batches,
+            false => Self::Runs,
+        }
+    }
+
     fn plural(self) -> &'static str {
         match self {
             Self::Runs => "runs",

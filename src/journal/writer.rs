@@ -24,6 +24,7 @@ use crate::{
         pen::{Desk, Entry, Pen},
         read::{FILE, ReadError, scan},
         record::Chain,
+        runs::Of,
         sign::{Key, Signer},
     },
     protocol::{
@@ -213,7 +214,7 @@ impl Journal {
         let failed = open_error(run_dir);
         let flusher = pen.tape.try_clone().and_then(Flusher::start).map_err(&failed)?;
         let run = pen.run.clone();
-        let desk = Desk::new(pen, sink, flusher.clone(), lock);
+        let desk = Desk::new(pen, sink, flusher.clone(), (lock, Of::at(run_dir)));
         let state_dir = run_dir.ancestors().nth(2).unwrap_or(run_dir);
         let blobs = Blobs::of(state_dir);
         let run_dir = run_dir.to_owned();

@@ -32,6 +32,9 @@ pub struct BatchTask {
     /// Check commands of its own, besides those of the batch.
     #[serde(default)]
     pub verify: Vec<String>,
+    /// A branch that holds the work already: nobody works it anew, it is only checked and landed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
     /// The model; none takes the batch's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
@@ -50,6 +53,15 @@ impl BatchTask {
             ("", body) => body.to_owned(),
             (title, "") => title.to_owned(),
             (title, body) => format!("{title}\n\n{body}"),
+        }
+    }
+
+    /// Returns the message of a commit that joins several of its own.
+    pub fn message(&self) -> String {
+        let text = self.text();
+        match &self.branch {
+            Some(branch) if text.is_empty() => format!("Land {branch}\n"),
+            _ => format!("{}\n", text.trim_end()),
         }
     }
 
@@ -100,7 +112,7 @@ pub struct Made {
     pub branch: String,
     /// The lines it changes.
     pub stat: DiffStat,
-    /// What its checks said on the base and on it, by the tree's object id.
+    /// What its checks said on the base and on it, by the tree's object id; nothing where none ran.
     pub checked: Vec<(Oid, Vec<CheckRun>)>,
 }
 
@@ -182,6 +194,13 @@ pub enum Step {
         cost: Micros,
         /// Milliseconds it took.
         took_ms: u64,
+    },
+    /// The work of a task is there already, on its branch.
+    Offered {
+        /// The task.
+        task: TaskId,
+        /// What waits for landing.
+        made: Box<Made>,
     },
     /// Checks ran on a tree of the queue.
     Checked {

@@ -50,6 +50,13 @@ fn step_words(state: &BatchState, step: &Step) -> Option<String> {
             format!("{task}: {} ({}), waits for landing", commit.short(), grade.words())
         }
         Step::TaskEnded { task, end, .. } => format!("{task}: {}", end_words(end)),
+        Step::Offered { task, made } => {
+            format!(
+                "{task}: {} of {}, waits for landing",
+                made.commit.short(),
+                escape(&made.branch)
+            )
+        }
         Step::Checked { tasks, runs, .. } => {
             let on = match tasks.len() {
                 0 => "the target".to_owned(),

@@ -50,7 +50,6 @@ fn words(view: &View, event: &Event) -> Option<String> {
         }
         What::NodeFinished { outcome, .. } => finished(view, event, outcome),
         What::NodeSkipped { why } => format!("skipped: {}", escape(why)),
-        What::Batch(_) => return None,
         What::NodesReset { nodes, .. } => reset(nodes),
         What::NodesAdded { ids, asked, .. } => added(event, ids, asked.as_deref()),
         What::ModelResult { paid: Paid::MaybeTwice, turn, .. } => {
@@ -86,7 +85,8 @@ fn words(view: &View, event: &Event) -> Option<String> {
             format!("{decision}{answer}: {} ({})", escape(title), short(why))
         }
         What::ModelIntent { turn, .. } if view.is_yolo() => format!("{YOLO}, turn {turn}"),
-        What::PlaceIntent { .. }
+        What::Batch(_)
+        | What::PlaceIntent { .. }
         | What::PlaceReady { .. }
         | What::ModelIntent { .. }
         | What::ModelResult { .. }

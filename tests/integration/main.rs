@@ -4,6 +4,7 @@ mod acp;
 mod again;
 mod architecture;
 mod audit;
+mod batch;
 mod budget;
 mod caps;
 mod chain;

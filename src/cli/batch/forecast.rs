@@ -34,9 +34,17 @@ const HISTORY: usize = 400;
 
 /// Refuses a batch of which some task cannot begin: a model without a key, a workflow that is not
 /// there. Each kind of task is tried once.
-pub(super) fn refuse(orders: &Orders, order: &BatchOrder) -> Result<(), Failure> {
+pub(super) fn refuse(repo: &Repo, orders: &Orders, order: &BatchOrder) -> Result<(), Failure> {
     let mut tried = BTreeMap::new();
     for task in &order.tasks {
+        if let Some(branch) = &task.branch {
+            if repo.tip(branch).or_fail(Kind::Usage)?.is_none() {
+                let text =
+                    format!("task `{}` cannot begin: there is no branch `{branch}`", task.id);
+                return Err(Failure::usage(text).hint("`git branch --list` shows the branches"));
+            }
+            continue;
+        }
         let kind = (task.model.clone(), task.workflow.clone());
         if tried.insert(kind, ()).is_some() {
             continue;
@@ -156,7 +164,10 @@ fn waves(tasks: &[BatchTask]) -> Vec<usize> {
 }
 
 fn ceiling(order: &BatchOrder) -> Option<Micros> {
-    let each = |task: &BatchTask| task.budget.or(order.task_cost).map(|cap| cap.0);
+    let each = |task: &BatchTask| match task.branch {
+        Some(_) => Some(0),
+        None => task.budget.or(order.task_cost).map(|cap| cap.0),
+    };
     let tries = u64::from(order.retries) + 1;
     let sum: Option<u64> = order.tasks.iter().map(each).sum();
     let sum = sum.map(|sum| Micros(sum.saturating_mul(tries)));

@@ -62,7 +62,11 @@ impl Engine {
         let mut entries = Vec::new();
         for &task in waiting.iter().filter(|&&task| !train.knows(task)).take(room) {
             let Some(made) = state.tasks[task].made.clone() else { continue };
-            let message = history::message(&repo, &made.commit)?;
+            let message = match repo.parents(&made.commit)? == slice::from_ref(&made.base) {
+                true => history::message(&repo, &made.commit)?,
+                // Many commits become one.
+                false => state.tasks[task].task.message(),
+            };
             entries.push(Entry { task, made, message });
         }
         let grown = tokio::task::spawn_blocking(move || {
