@@ -114,8 +114,12 @@ pub(super) enum QueueCommand {
     #[command(after_help = "Example:\n  grafter queue drop median")]
     Drop(QueueTask),
     /// Let nothing land in a live batch; tasks are worked on.
+    #[command(
+        after_help = "Example:\n  grafter queue pause && git rebase … && grafter queue unpause"
+    )]
     Pause(QueueName),
     /// Let a paused queue go on.
+    #[command(after_help = "Example:\n  grafter queue unpause 1122")]
     Unpause(QueueName),
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Stand {
 pub(super) struct Second {
     /// What its checks say now; what passed once counts as passed.
     pub(super) runs: Vec<CheckRun>,
+    /// How many commands were run.
+    pub(super) ran: usize,
     /// All that fails fails by now on the target as well, where it passed before.
     pub(super) unclear: bool,
 }
@@ -76,9 +78,11 @@ impl Bench {
         (tip, before): (&Stand, &CheckReport),
     ) -> Result<Second, String> {
         let again = self.run(car, &failing(&red.runs), "again").await?;
+        let mut ran = again.len();
         let mut report = CheckReport { runs: settled(red.runs, &again) };
         let still = failing(&report.runs);
         let on_tip = self.run(tip, &still, "tip").await?;
+        ran += on_tip.len();
         flaky::excuse(&mut report, before, &on_tip);
         let fails = |runs: &[CheckRun], check: &Check| {
             runs.iter().any(|run| run.check.command == check.command && !run.end.is_success())
@@ -88,7 +92,7 @@ impl Bench {
         };
         let left = failing(&report.runs);
         let unclear = !left.is_empty() && left.iter().all(turned);
-        Ok(Second { runs: report.runs, unclear })
+        Ok(Second { runs: report.runs, ran, unclear })
     }
 }
 

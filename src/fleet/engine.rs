@@ -284,7 +284,10 @@ impl Engine {
                 self.checking.remove(&tree);
                 let tasks = tasks.into_iter().map(|task| id(state, task)).collect();
                 match runs {
-                    Ok(runs) => self.tell(Step::Checked { tree, tasks, runs }).await,
+                    Ok(runs) => {
+                        let ran = runs.len();
+                        self.tell(Step::Checked { tree, tasks, runs, ran }).await
+                    }
                     Err(why) => self.hold(why).await,
                 }
             }

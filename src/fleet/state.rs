@@ -285,8 +285,8 @@ impl BatchState {
                     (state.queued, state.resumable) = (seq, false);
                 }
             }
-            Step::Checked { tree, runs, .. } => {
-                self.check_runs += runs.len();
+            Step::Checked { tree, runs, ran, .. } => {
+                self.check_runs += ran;
                 self.learn(tree, runs);
             }
             Step::LandIntent { tasks, from, to } => {

@@ -210,6 +210,8 @@ pub enum Step {
         tasks: Vec<TaskId>,
         /// What they said.
         runs: Vec<CheckRun>,
+        /// How many commands were run for that.
+        ran: usize,
     },
     /// The target is about to move.
     LandIntent {

@@ -10,6 +10,7 @@ use crate::{
         part::{Clashed, Joined, Parked},
         report::{CheckReport, CheckedTree, Grade, RunEnd, Verdict},
         started::RunStarted,
+        task::Phase,
         task_list::{Change, TaskChanged},
         worker::WorkerEnd,
     },
@@ -44,10 +45,7 @@ fn words(view: &View, event: &Event) -> Option<String> {
         }
         What::Note { level: Level::Info, text } => format!("note: {}", escape(text)),
         What::Note { level: Level::Warning, text } => format!("warning: {}", escape(text)),
-        What::NodeStarted { attempt: 0 | 1, phase, .. } => format!("started ({})", phase.name()),
-        What::NodeStarted { attempt, phase, .. } => {
-            format!("started ({}, attempt {attempt})", phase.name())
-        }
+        What::NodeStarted { attempt, phase, .. } => begun(*attempt, *phase),
         What::NodeFinished { outcome, .. } => finished(view, event, outcome),
         What::NodeSkipped { why } => format!("skipped: {}", escape(why)),
         What::NodesReset { nodes, .. } => reset(nodes),
@@ -72,12 +70,12 @@ fn words(view: &View, event: &Event) -> Option<String> {
         What::Tripped { sign } => format!("TRIPWIRE: the agent {}", short(sign)),
         What::Audited(audit) => format!("outside the trees: {}", audit::outside(audit)),
         What::AgentCancelled
+        | What::CancelAsked
         | What::Paused
         | What::Unpaused
         | What::MessageSent(_)
         | What::MessageDelivered(_) => steered(event),
         What::TaskChanged(changed) => listed(changed),
-        What::CancelAsked => "stopping: no new model calls".to_owned(),
         What::RunFinished { end, .. } => format!("run ended: {}{}", end_words(end), totals(view)),
         What::HostAsked { host, port, refused } => asked((host, *port), refused.as_deref()),
         What::CallJudged { decision, title, why, answer, .. } => {
@@ -95,6 +93,13 @@ fn words(view: &View, event: &Event) -> Option<String> {
         | What::CandidateMade { .. }
         | What::LandIntent { .. } => return None,
     })
+}
+
+fn begun(attempt: u32, phase: Phase) -> String {
+    match attempt {
+        0 | 1 => format!("started ({})", phase.name()),
+        _ => format!("started ({}, attempt {attempt})", phase.name()),
+    }
 }
 
 /// Says who is asked for, or who is to answer for one that has ended.
@@ -146,6 +151,7 @@ fn part(event: &Event) -> String {
 fn steered(event: &Event) -> String {
     let who = if event.node.is_some() { "" } else { "all agents: " };
     match &event.what {
+        What::CancelAsked => "stopping: no new model calls".to_owned(),
         What::Paused => format!("{who}paused"),
         What::Unpaused => format!("{who}goes on"),
         What::MessageSent(Sent { text, from }) => {

@@ -31,7 +31,7 @@ fn help_of(env: &Env, path: &[String], seen: &mut Vec<String>) {
     let help = env.grafter(words).ok().stdout;
     assert!(help.contains("Usage: grafter"), "{path:?}\n{help}");
     let (name, below) = (path.join(" "), commands(&help));
-    let group = ["workflow", "worktree"].contains(&name.as_str());
+    let group = ["queue", "workflow", "worktree"].contains(&name.as_str());
     assert!(
         PLAIN.contains(&name.as_str()) || group || help.contains("Example"),
         "no example: {name}\n{help}"
@@ -147,7 +147,7 @@ fn the_kinds_of_events_are_stable_and_documented() {
     let kinds = kinds();
     assert_eq!(documented("Kinds of events"), kinds);
     let list: Vec<_> = kinds.into_iter().collect();
-    insta::assert_snapshot!(list.join(" "), @"agent_cancelled audited call_judged cancel_asked candidate_conflict candidate_made checks_finished commit_intent commit_made host_asked land_intent land_missed landed message_delivered message_sent model_failed model_intent model_result node_finished node_skipped node_started nodes_added nodes_reset note part_clashed part_joined part_parked paused place_intent place_ready run_finished run_resumed run_started task_changed tool_intent tool_result tripped unpaused verdict_given worker_intent worker_news worker_result");
+    insta::assert_snapshot!(list.join(" "), @"agent_cancelled audited batch call_judged cancel_asked candidate_conflict candidate_made checks_finished commit_intent commit_made host_asked land_intent land_missed landed message_delivered message_sent model_failed model_intent model_result node_finished node_skipped node_started nodes_added nodes_reset note part_clashed part_joined part_parked paused place_intent place_ready run_finished run_resumed run_started task_changed tool_intent tool_result tripped unpaused verdict_given worker_intent worker_news worker_result");
 }
 
 #[test]

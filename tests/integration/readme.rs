@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use grafter::{
+    fleet::tasks::{self, Form},
     graph::load,
     protocol::{
         event::What,
@@ -92,6 +93,15 @@ fn every_grafter_command_is_understood() {
         assert!(output.stdout.contains("Usage: grafter"), "{command:?}");
     }
     env.grafter(["run", "--no-such-flag", "--help"]).code(2);
+}
+
+#[test]
+fn backlogs_can_be_read() {
+    let backlogs = blocks("yml");
+    assert!(!backlogs.is_empty(), "the block was not found");
+    for text in backlogs {
+        tasks::read("README.md", &text, Form::Yaml).expect("a backlog");
+    }
 }
 
 #[test]

@@ -161,14 +161,15 @@ impl Engine {
         let report = CheckReport { runs: second.runs.clone() };
         let name = id(state, task);
         let tasks = slice::from_ref(&name).to_vec();
-        self.tell(Step::Checked { tree, tasks, runs: second.runs }).await?;
+        let Second { runs, ran, unclear } = second;
+        self.tell(Step::Checked { tree, tasks, runs, ran }).await?;
         let Some(train) = &self.train else { return Ok(()) };
         let reasons = match train.verdict(state, &report) {
             Verdict::Green { .. } => return Ok(()),
             Verdict::Red { reasons } => reasons,
             Verdict::NoEvidence => vec!["no check passes on it".to_owned()],
         };
-        let why = match second.unclear {
+        let why = match unclear {
             true => Back::Unclear { reasons },
             false => Back::Red { reasons },
         };
