@@ -48,6 +48,14 @@ fn every_command_has_help_with_an_example_where_one_helps() {
     help_of(&env, &[], &mut seen);
     insta::assert_snapshot!(seen.join("\n").trim_start(), @"
     run
+    batch
+    queue
+    queue ls
+    queue show
+    queue retry
+    queue drop
+    queue pause
+    queue unpause
     review
     resume
     status
