@@ -100,9 +100,9 @@ async fn begin(context: Context, args: &BatchArgs) -> Result<Option<Handle>, Fai
     let site = site(&context, &common)?;
     let runtime = context.setup.paths.runtime.clone();
     let orders = Orders::new(context, common);
-    forecast::refuse(&site.repo, &orders, &order)?;
+    let free = forecast::refuse(&site.repo, &orders, &order)?;
     if args.dry_run {
-        forecast::show(&site.repo, &order, args.output)?;
+        forecast::show(&site.repo, (&order, &free), args.output)?;
         return Ok(None);
     }
     let ground = Ground { site, runtime, maker: Arc::new(orders) };

@@ -75,8 +75,8 @@ pub(super) struct Engine {
     at_work: BTreeSet<usize>,
     train: Option<Train>,
     window: usize,
-    /// Trees whose checks run.
-    checking: BTreeSet<Oid>,
+    /// Trees whose checks run, and what ends them.
+    checking: BTreeMap<Oid, CancellationToken>,
     /// A red candidate is looked at once more; nothing else is decided about the train meanwhile.
     judging: bool,
     /// Why nothing can land for now.
@@ -105,7 +105,7 @@ impl Engine {
             at_work: BTreeSet::new(),
             train: None,
             window: FIRST_WINDOW,
-            checking: BTreeSet::new(),
+            checking: BTreeMap::new(),
             judging: false,
             held: None,
             stop: None,
@@ -281,7 +281,10 @@ impl Engine {
                 self.tell(Step::TaskEnded { task, run, end, made, usage, cost, took_ms }).await
             }
             Done::Checked { tree, tasks, runs } => {
-                self.checking.remove(&tree);
+                let token = self.checking.remove(&tree);
+                if runs.is_err() && token.is_some_and(|token| token.is_cancelled()) {
+                    return Ok(());
+                }
                 let tasks = tasks.into_iter().map(|task| id(state, task)).collect();
                 match runs {
                     Ok(runs) => {
@@ -339,12 +342,9 @@ impl Engine {
         Ok(Ended { state, stopped, accuracy })
     }
 
-    fn bench(&self, state: &BatchState) -> Bench {
-        Bench {
-            housing: self.housing.clone(),
-            deadline: Duration::from_millis(state.started.check_timeout_ms),
-            halt: self.halt.clone(),
-        }
+    fn bench(&self, state: &BatchState, halt: CancellationToken) -> Bench {
+        let deadline = Duration::from_millis(state.started.check_timeout_ms);
+        Bench { housing: self.housing.clone(), deadline, halt }
     }
 
     fn hold_reins(&mut self, run: RunId, control: UnboundedSender<Call>) {

@@ -3,7 +3,7 @@
 //! The cost has a ceiling, which the caps set, and a guess, which earlier runs of the same workflow
 //! and model in this repository give. Where there are none, nothing is guessed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
@@ -34,19 +34,27 @@ const HISTORY: usize = 400;
 
 /// Refuses a batch of which some task cannot begin: a model without a key, a workflow that is not
 /// there. Each kind of task is tried once.
-pub(super) fn refuse(repo: &Repo, orders: &Orders, order: &BatchOrder) -> Result<(), Failure> {
-    let mut tried = BTreeMap::new();
-    for task in &order.tasks {
+///
+/// Returns the tasks that cost nothing, by place: their answers are played, or the work is there.
+pub(super) fn refuse(
+    repo: &Repo,
+    orders: &Orders,
+    order: &BatchOrder,
+) -> Result<BTreeSet<usize>, Failure> {
+    let (mut tried, mut free) = (BTreeMap::new(), BTreeSet::new());
+    for (at, task) in order.tasks.iter().enumerate() {
         if let Some(branch) = &task.branch {
             if repo.tip(branch).or_fail(Kind::Usage)?.is_none() {
                 let text =
                     format!("task `{}` cannot begin: there is no branch `{branch}`", task.id);
                 return Err(Failure::usage(text).hint("`git branch --list` shows the branches"));
             }
+            free.insert(at);
             continue;
         }
         let kind = (task.model.clone(), task.workflow.clone());
-        if tried.insert(kind, ()).is_some() {
+        if let Some(played) = tried.get(&kind) {
+            free.extend(Some(at).filter(|_| *played));
             continue;
         }
         let errand = Errand {
@@ -56,15 +64,22 @@ pub(super) fn refuse(repo: &Repo, orders: &Orders, order: &BatchOrder) -> Result
             base: order.base.clone(),
             cap: task.budget.or(order.task_cost).or(order.max_cost),
         };
-        orders.make(&errand).map(drop).map_err(|failure| {
+        let (ground, _) = orders.make(&errand).map_err(|failure| {
             Failure::usage(format!("task `{}` cannot begin: {}", task.id, failure.cause()))
         })?;
+        let played = ground.model.info().scripted;
+        free.extend(Some(at).filter(|_| played));
+        tried.insert(kind, played);
     }
-    Ok(())
+    Ok(free)
 }
 
 /// Shows in which order the tasks may go, and what they may cost.
-pub(super) fn show(repo: &Repo, order: &BatchOrder, output: Output) -> Result<(), Failure> {
+pub(super) fn show(
+    repo: &Repo,
+    (order, free): (&BatchOrder, &BTreeSet<usize>),
+    output: Output,
+) -> Result<(), Failure> {
     let files = Files::new(
         history::files(repo, &order.base).or_fail(Kind::Infrastructure)?,
         &history::changes(repo, &order.base, HISTORY).or_fail(Kind::Infrastructure)?,
@@ -73,7 +88,7 @@ pub(super) fn show(repo: &Repo, order: &BatchOrder, output: Output) -> Result<()
     let foreseen: Vec<Vec<String>> =
         order.tasks.iter().map(|task| files.foresee(task).into_iter().collect()).collect();
     let past = past(repo)?;
-    let ceiling = ceiling(order);
+    let ceiling = ceiling(order, free);
     if output != Output::Text {
         let tasks = order.tasks.iter().zip(&waves).zip(&foreseen).map(|((task, wave), files)| {
             json!({"id": task.id, "needs": task.needs, "wave": wave, "foreseen": files})
@@ -120,9 +135,9 @@ fn words(
     let depth = waves.iter().max().map_or(0, |wave| wave + 1);
     let tasks = count(order.tasks.len(), "task");
     let mut text = format!("{tasks} in {}, {} at once\n", count(depth, "wave"), order.workers);
-    let most = ceiling.and_then(money);
-    text.push_str(&match most {
-        Some(most) => format!("Cost     at most {most}\n"),
+    text.push_str(&match ceiling.map(money) {
+        Some(Some(most)) => format!("Cost     at most {most}\n"),
+        Some(None) => "Cost     nothing: no model is asked\n".to_owned(),
         None => "Cost     no cap\n".to_owned(),
     });
     let Some(past) = past else {
@@ -163,13 +178,13 @@ fn waves(tasks: &[BatchTask]) -> Vec<usize> {
     }
 }
 
-fn ceiling(order: &BatchOrder) -> Option<Micros> {
-    let each = |task: &BatchTask| match task.branch {
-        Some(_) => Some(0),
-        None => task.budget.or(order.task_cost).map(|cap| cap.0),
+fn ceiling(order: &BatchOrder, free: &BTreeSet<usize>) -> Option<Micros> {
+    let each = |(at, task): (usize, &BatchTask)| match free.contains(&at) {
+        true => Some(0),
+        false => task.budget.or(order.task_cost).map(|cap| cap.0),
     };
     let tries = u64::from(order.retries) + 1;
-    let sum: Option<u64> = order.tasks.iter().map(each).sum();
+    let sum: Option<u64> = order.tasks.iter().enumerate().map(each).sum();
     let sum = sum.map(|sum| Micros(sum.saturating_mul(tries)));
     match (sum, order.max_cost) {
         (Some(sum), Some(all)) => Some(sum.min(all)),

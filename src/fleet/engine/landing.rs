@@ -34,6 +34,7 @@ impl Engine {
         let waiting = state.queue();
         if waiting.is_empty() {
             self.train = None;
+            self.give_up_checks(|_| false);
             return Ok(false);
         }
         if !self.couple(state, &waiting).await? {
@@ -93,12 +94,15 @@ impl Engine {
         let Some(train) = self.train.clone().filter(|train| !train.cars.is_empty()) else {
             return Ok(false);
         };
+        self.give_up_checks(|tree| {
+            *tree == train.tree || train.cars.iter().any(|car| car.tree == *tree)
+        });
         let mut free = state.started.slots.saturating_sub(self.checking.len());
-        if !train.tip_known(state) && !self.checking.contains(&train.tree) && free > 0 {
+        if !train.tip_known(state) && !self.checking.contains_key(&train.tree) && free > 0 {
             self.check(state, &train, 0);
             free -= 1;
         }
-        let marks = train.marks(state, |tree| self.checking.contains(tree), self.window);
+        let marks = train.marks(state, |tree| self.checking.contains_key(tree), self.window);
         match queue::advise(&marks, free) {
             Advice::Land(count) => {
                 if count == marks.len() {
@@ -123,13 +127,19 @@ impl Engine {
         }
     }
 
+    /// Ends checks on trees of which nobody needs to know any more.
+    fn give_up_checks(&self, needed: impl Fn(&Oid) -> bool) {
+        self.checking.iter().filter(|(tree, _)| !needed(tree)).for_each(|(_, halt)| halt.cancel());
+    }
+
     /// Has the open checks of a prefix run; of the target as it stands with a length of 0.
     fn check(&mut self, state: &BatchState, train: &Train, length: usize) {
         let on = stand(train, length);
         let tasks = train.tasks(length);
         let (_, open) = state.known(&on.tree, &state.checks(&tasks));
-        let bench = self.bench(state);
-        self.checking.insert(on.tree.clone());
+        let halt = self.halt.child_token();
+        let bench = self.bench(state, halt.clone());
+        self.checking.insert(on.tree.clone(), halt);
         self.jobs.spawn(async move {
             let runs = bench.run(&on, &open, "train").await;
             Done::Checked { tree: on.tree, tasks, runs }
@@ -143,7 +153,7 @@ impl Engine {
         let checks = state.checks(&[task]);
         let (red, _) = state.known(&car.tree, &checks);
         let (before, _) = state.known(&tip.tree, &checks);
-        let bench = self.bench(state);
+        let bench = self.bench(state, self.halt.clone());
         self.judging = true;
         self.jobs.spawn(async move {
             let second = bench.second_look((&car, red), (&tip, &before)).await;
