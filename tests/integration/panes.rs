@@ -97,8 +97,10 @@ impl<'a> Tmux<'a> {
 
     /// Waits until the run has ended; returns what stands in its own pane.
     fn ended(&self) -> String {
-        self.until("the end", || self.env.root().join("end").exists());
-        let end = fs::read_to_string(self.env.root().join("end")).expect("it ended");
+        // The file is there before its line is.
+        let read = || fs::read_to_string(self.env.root().join("end")).unwrap_or_default();
+        self.until("the end", || read().ends_with('\n'));
+        let end = read();
         let shown = self.shows("%0");
         assert_eq!(end, "exit 0\n", "{shown}");
         shown
