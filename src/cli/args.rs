@@ -69,6 +69,8 @@ pub(super) enum Command {
     Status(StatusArgs),
     /// Show what happened in a run.
     Logs(LogsArgs),
+    /// Write a report of a run or a batch: one page of HTML, markdown or JSON.
+    Report(ReportArgs),
     /// Show the tokens and the money of a run by agent, and what came from prompt caches.
     Cost(CostArgs),
     /// Ask a live run to stop, which can be resumed, or end one of its agents.
@@ -171,6 +173,26 @@ pub(super) struct StatusArgs {
     /// Print JSON: a list of runs, or the object that `run --output json` prints.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  grafter report --html report.html    # the latest run\n  grafter report 1122-1741 --markdown >> pull-request.md\n  grafter report 1123-2049 --html batch.html   # a batch: one row a task, and what to review"
+)]
+pub(super) struct ReportArgs {
+    /// The run or the batch, or the beginning of its name.
+    #[arg(value_name = "RUN", default_value = "latest")]
+    pub(super) run: String,
+    /// Write one page of HTML that loads nothing: graph, time line, cost, checks, transcript, change.
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+    /// Print JSON: the object that `run --output json` or `batch --output json` prints.
+    #[arg(long, conflicts_with = "html")]
+    pub(super) json: bool,
+    /// Print markdown; this is what is printed without any of these.
+    #[arg(long, conflicts_with_all = ["html", "json"])]
+    pub(super) markdown: bool,
 }
 
 /// Arguments of `cost`.

@@ -295,7 +295,7 @@ impl Printer {
     }
 
     /// What an agent said and what its tools answered.
-    fn words(&self, event: &Event) -> Option<String> {
+    pub(super) fn words(&self, event: &Event) -> Option<String> {
         match &event.what {
             What::ModelResult { reply, turn, .. } => {
                 let reply: Reply = serde_json::from_str(&self.fetch(reply)).ok()?;

@@ -33,6 +33,7 @@ mod live;
 mod panes;
 mod policy;
 mod queue;
+mod report;
 mod resume;
 mod review;
 mod run;

@@ -120,7 +120,8 @@ pub fn stage_word(stage: &Stage) -> &'static str {
     }
 }
 
-fn why(state: &BatchState, plan: &Plan<'_>, at: usize) -> String {
+/// Returns why a task has not landed; nothing for one that has, or is on its way.
+pub fn why(state: &BatchState, plan: &Plan<'_>, at: usize) -> String {
     match &state.tasks[at].stage {
         Stage::Waiting => plan.hold(at).map(|hold| hold.words()).unwrap_or_default(),
         Stage::Failed(end) => end_words(end),

@@ -16,6 +16,7 @@ mod fixture;
 pub mod json;
 pub mod next;
 pub mod plain;
+pub mod report;
 pub mod roster;
 pub mod show;
 pub mod summary;

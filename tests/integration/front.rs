@@ -60,6 +60,7 @@ fn every_command_has_help_with_an_example_where_one_helps() {
     resume
     status
     logs
+    report
     cost
     cancel
     ps

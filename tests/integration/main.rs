@@ -35,6 +35,7 @@ mod protocols;
 mod readers;
 mod readme;
 mod recorded;
+mod report;
 mod repositories;
 mod reuse;
 mod review;
