@@ -42,7 +42,7 @@ use grafter::{
     journal::runs::{Of, RunDir},
     prompt::set::PromptSet,
     protocol::{
-        batch::BatchTask,
+        batch::{BatchTask, Style},
         report::{Check, Origin},
         task::{Mode, Task},
     },
@@ -309,6 +309,8 @@ fn order(folder: &Path, repo: &Repo) -> Outcome<BatchOrder> {
         check_timeout_ms: 60_000,
         workers: 4,
         slots: 2,
+        style: Style::Squash,
+        protected: Vec::new(),
         max_cost: None,
         task_cost: None,
         retries: 1,

@@ -32,7 +32,7 @@ use grafter::{
     graph::dag::Graph,
     merge::candidate::{self, Candidate, Proposal},
     protocol::{
-        batch::BatchTask,
+        batch::{BatchTask, Style},
         ids::Oid,
         report::{Check, Origin},
     },
@@ -148,8 +148,14 @@ impl Backlog {
     fn candidate(&self, branch: &str, on: &Oid) -> Outcome<Option<Oid>> {
         let commit = self.repo.tip(branch)?.ok_or("a branch")?;
         let (message, identity) = (branch.to_owned(), self.repo.identity());
-        let proposal =
-            Proposal { tip: Some(on), commit: &commit, base: &self.base, message, identity };
+        let proposal = Proposal {
+            tip: Some(on),
+            commit: &commit,
+            base: &self.base,
+            message,
+            identity,
+            style: Style::Squash,
+        };
         Ok(match candidate::build(&self.repo, &proposal)? {
             Candidate::Clean { commit, .. } => Some(commit),
             _ => None,
@@ -242,6 +248,8 @@ impl Backlog {
             check_timeout_ms: 60_000,
             workers: 4,
             slots: SLOTS,
+            style: Style::Squash,
+            protected: Vec::new(),
             max_cost: None,
             task_cost: None,
             retries: 0,

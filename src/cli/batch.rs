@@ -15,7 +15,7 @@ use std::{
 use self::maker::{Common, Orders};
 use crate::{
     cli::{
-        batch_args::BatchArgs,
+        batch_args::{BatchArgs, Land},
         context::Context,
         exit::{Failure, Kind, OrFail},
         live, out, run,
@@ -24,12 +24,19 @@ use crate::{
     },
     coordinator::options::Reuse,
     fleet::{
+        scope,
         start::{self, BatchError, BatchOrder, Ended, Ground, Handle},
         tasks::{self, Form},
     },
     git::repo::Repo,
     journal::runs::{Of, RunDir},
-    protocol::{batch::BatchTask, event::Level, ids::Oid, task::Mode, usage::Micros},
+    protocol::{
+        batch::{BatchTask, Style},
+        event::Level,
+        ids::Oid,
+        task::Mode,
+        usage::Micros,
+    },
     subagent::housing::Site,
     ui::{batch as shown, json, text::Colour},
     verify::slots,
@@ -87,6 +94,11 @@ async fn begin(context: Context, args: &BatchArgs) -> Result<Option<Handle>, Fai
         check_timeout_ms: options.check_timeout_ms,
         workers: args.workers,
         slots: args.check_slots.unwrap_or_else(cores),
+        style: match args.land {
+            Land::Squash => Style::Squash,
+            Land::Merge => Style::Merge,
+        },
+        protected: globs(&args.protect)?,
         max_cost: cap(&args.max_cost)?,
         task_cost: options.max_cost,
         retries: args.retries,
@@ -207,6 +219,17 @@ fn overlay(mut settings: RunSettings, args: &BatchArgs) -> Result<RunSettings, F
         }
     };
     Ok(settings)
+}
+
+/// A glob that matches nothing would protect nothing.
+fn globs(given: &[String]) -> Result<Vec<String>, Failure> {
+    match given.iter().find(|glob| glob.trim().is_empty() || !scope::is_glob(glob)) {
+        Some(glob) => {
+            let failure = Failure::usage(format!("--protect cannot be `{}`", glob.escape_debug()));
+            Err(failure.hint("give a glob relative to the repository's root, such as .github/**"))
+        }
+        None => Ok(given.to_vec()),
+    }
 }
 
 fn cap(text: &str) -> Result<Option<Micros>, Failure> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use crate::cli::{
     caps,
@@ -60,6 +60,13 @@ pub(super) struct BatchArgs {
     /// The most seconds one check may take [default: 900].
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = caps::positive)]
     pub(super) check_timeout: Option<u64>,
+    /// How a task stands in the history of the target.
+    #[arg(long, value_name = "HOW", default_value = "squash")]
+    pub(super) land: Land,
+    /// Files that nothing of this batch may change, as a glob; may be given more than once. A task
+    /// that changes one is parked, for you to land.
+    #[arg(long, value_name = "GLOB")]
+    pub(super) protect: Vec<String>,
     /// The workflow of tasks that name none [default: resolve].
     #[arg(short, long, value_name = "NAME")]
     pub(super) workflow: Option<String>,
@@ -90,6 +97,15 @@ pub(super) struct BatchArgs {
     /// What to print.
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(super) output: Output,
+}
+
+/// How a task stands in the history.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Land {
+    /// As one commit.
+    Squash,
+    /// As a merge, its own commits beside it.
+    Merge,
 }
 
 /// Commands on the merge queue of a batch.

@@ -14,6 +14,7 @@ use crate::{
         land,
     },
     protocol::{
+        batch::Style,
         cause::chain,
         event::{Level, What},
         ids::{AgentId, NodeId, Oid},
@@ -158,8 +159,14 @@ async fn make_candidate(shared: &Shared, state: &RunState) -> Result<(), RunEnd>
         // A target that does not exist yet starts at the base.
         let stand = tip.clone().unwrap_or_else(|| base.clone());
         let identity = repo.identity();
-        let proposal =
-            Proposal { tip: tip.as_ref(), commit: &work, base: &base, message, identity };
+        let proposal = Proposal {
+            tip: tip.as_ref(),
+            commit: &work,
+            base: &base,
+            message,
+            identity,
+            style: Style::Squash,
+        };
         let built = candidate::build(&repo, &proposal).map_err(|error| broken(&error))?;
         let apart = matches!(repo.contains(&stand, &base), Ok(false));
         Ok((tip, stand, built, apart))

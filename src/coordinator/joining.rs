@@ -11,6 +11,7 @@ use crate::{
     },
     merge::candidate::{self, Candidate, Proposal},
     protocol::{
+        batch::Style,
         cause::chain,
         event::What,
         ids::{NodeId, Oid},
@@ -30,8 +31,14 @@ pub(super) async fn join(shared: &Shared, state: &RunState) -> Result<(), RunEnd
     let what = blocking(move || -> Result<What, String> {
         let Sides { stock, begin, work, .. } = sides;
         let identity = repo.identity();
-        let proposal =
-            Proposal { tip: Some(&stock), commit: &work, base: &begin, message, identity };
+        let proposal = Proposal {
+            tip: Some(&stock),
+            commit: &work,
+            base: &begin,
+            message,
+            identity,
+            style: Style::Squash,
+        };
         let commit = match candidate::build(&repo, &proposal).map_err(|error| chain(&error))? {
             Candidate::Clean { commit, .. } => commit,
             // Others have made all of it already.

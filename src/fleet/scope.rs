@@ -88,10 +88,16 @@ impl Files {
     }
 }
 
-fn globs(scope: &[String]) -> GlobSet {
+/// Returns whether a text is a glob relative to the repository's root.
+pub fn is_glob(text: &str) -> bool {
+    let inside = !text.trim().is_empty() && !text.starts_with('/') && !text.contains("..");
+    inside && GlobBuilder::new(text).build().is_ok()
+}
+
+/// Returns what matches these globs; a folder stands for all below it.
+pub fn globs(scope: &[String]) -> GlobSet {
     let mut globs = GlobSetBuilder::new();
     for glob in scope {
-        // A folder stands for all below it.
         for glob in [glob.clone(), format!("{}/**", glob.trim_end_matches('/'))] {
             if let Ok(glob) = GlobBuilder::new(&glob).literal_separator(true).build() {
                 globs.add(glob);

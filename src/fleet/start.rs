@@ -29,7 +29,7 @@ use crate::{
         writer::{Journal, JournalError},
     },
     protocol::{
-        batch::{BatchStarted, BatchTask, Step},
+        batch::{BatchStarted, BatchTask, Step, Style},
         event::{Event, Kept, Level, What},
         ids::{Oid, RunId, TaskId},
         report::{Check, RunEnd},
@@ -70,6 +70,10 @@ pub struct BatchOrder {
     pub workers: usize,
     /// How many checks run at once.
     pub slots: usize,
+    /// What the history of the target shows of each task.
+    pub style: Style,
+    /// Files that nothing of this batch may change, as globs.
+    pub protected: Vec<String>,
     /// The most money for all tasks; none means no cap.
     pub max_cost: Option<Micros>,
     /// The most money for one task; none means no cap.
@@ -175,6 +179,8 @@ pub async fn start(ground: Ground, order: BatchOrder) -> Result<Handle, BatchErr
         check_timeout_ms: order.check_timeout_ms,
         workers: order.workers,
         slots: order.slots,
+        style: order.style,
+        protected: order.protected,
         max_cost: order.max_cost,
         task_cost: order.task_cost,
         retries: order.retries,

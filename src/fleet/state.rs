@@ -337,7 +337,8 @@ impl BatchState {
         let Some(state) = self.of(task) else { return };
         state.back = Some(why.clone());
         // What was made by others nobody here can make anew.
-        let ours = state.task.branch.is_none() && !matches!(why, Back::Unclear { .. });
+        let ours =
+            state.task.branch.is_none() && matches!(why, Back::Conflict { .. } | Back::Red { .. });
         let again = ours && state.retries < retries;
         state.stage = match again {
             true => Stage::Waiting,

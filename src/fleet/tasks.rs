@@ -6,11 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use globset::GlobBuilder;
 use serde::Deserialize;
 use thiserror::Error;
 
 use crate::{
+    fleet::scope,
     protocol::{batch::BatchTask, task::Task, usage::Micros},
     settings::{nearest, yaml},
 };
@@ -275,8 +275,7 @@ fn task(at: usize, given: Given, problems: &mut Vec<String>) -> BatchTask {
         bad("a command of `verify` is empty".to_owned());
     }
     for glob in &task.scope {
-        let outside = glob.trim().is_empty() || glob.starts_with('/') || glob.contains("..");
-        if outside || GlobBuilder::new(glob).build().is_err() {
+        if !scope::is_glob(glob) {
             bad(format!("`{glob}` in `scope` is no glob relative to the repository's root"));
         }
     }

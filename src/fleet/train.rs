@@ -11,7 +11,7 @@ use crate::{
         queue::Mark,
     },
     protocol::{
-        batch::Made,
+        batch::{Made, Style},
         ids::Oid,
         report::{CheckReport, Verdict},
     },
@@ -51,6 +51,8 @@ pub struct Train {
     pub tree: Oid,
     /// The candidates.
     pub cars: Vec<Car>,
+    /// What the history of the target shows of each.
+    pub style: Style,
     /// Tasks that do not merge with those before them, and may do so once these have landed.
     pub left_out: Vec<usize>,
 }
@@ -66,11 +68,15 @@ pub enum Odd {
 
 impl Train {
     /// Returns a train without candidates; `begin` is where a target that is not there begins.
-    pub fn empty(repo: &Repo, target: &str, begin: &Oid) -> Result<Self, GitError> {
+    pub fn empty(
+        repo: &Repo,
+        (target, begin): (&str, &Oid),
+        style: Style,
+    ) -> Result<Self, GitError> {
         let tip = repo.tip(target)?;
         let stand = tip.clone().unwrap_or_else(|| begin.clone());
         let tree = repo.tree_of(&stand)?;
-        Ok(Self { tip, stand, tree, cars: Vec::new(), left_out: Vec::new() })
+        Ok(Self { tip, stand, tree, style, cars: Vec::new(), left_out: Vec::new() })
     }
 
     /// Adds candidates at the end; returns what has no place.
@@ -78,12 +84,12 @@ impl Train {
         let mut odd = Vec::new();
         for entry in entries {
             let last = self.cars.last().map_or(&self.stand, |car| &car.commit).clone();
-            match join(repo, &last, entry)? {
+            match join(repo, &last, (entry, self.style))? {
                 Candidate::Clean { commit, tree } => {
                     self.cars.push(Car { task: entry.task, commit, tree });
                 }
                 // Whether it is the target's fault or that of one before it shows on the target alone.
-                _ if last != self.stand => match join(repo, &self.stand, entry)? {
+                _ if last != self.stand => match join(repo, &self.stand, (entry, self.style))? {
                     Candidate::Conflict { paths } => odd.push(Odd::Conflict(entry.task, paths)),
                     Candidate::Empty => odd.push(Odd::Contained(entry.task)),
                     Candidate::Clean { .. } => self.left_out.push(entry.task),
@@ -158,12 +164,13 @@ impl Train {
     }
 }
 
-fn join(repo: &Repo, on: &Oid, entry: &Entry) -> Result<Candidate, GitError> {
+fn join(repo: &Repo, on: &Oid, (entry, style): (&Entry, Style)) -> Result<Candidate, GitError> {
     let Made { commit, base, .. } = &entry.made;
-    if base == on && repo.parents(commit)? == slice::from_ref(base) {
+    let squashed = style == Style::Squash;
+    if squashed && base == on && repo.parents(commit)? == slice::from_ref(base) {
         // It was built on just this commit.
         return Ok(Candidate::Clean { commit: commit.clone(), tree: repo.tree_of(commit)? });
     }
     let (message, identity) = (entry.message.clone(), repo.identity());
-    candidate::build(repo, &Proposal { tip: Some(on), commit, base, message, identity })
+    candidate::build(repo, &Proposal { tip: Some(on), commit, base, message, identity, style })
 }

@@ -9,7 +9,7 @@ use crate::{
         program::GitError,
         repo::{Identity, Repo},
     },
-    protocol::ids::Oid,
+    protocol::{batch::Style, ids::Oid},
 };
 
 /// Work proposed for a target.
@@ -25,6 +25,8 @@ pub struct Proposal<'a> {
     pub message: String,
     /// The candidate's author and committer.
     pub identity: Identity,
+    /// What the history shows of it.
+    pub style: Style,
 }
 
 /// What joining the work with the tip gives.
@@ -60,9 +62,13 @@ pub fn build(repo: &Repo, proposal: &Proposal<'_>) -> Result<Candidate, GitError
         Joined::Clean(tree) if tree == repo.tree_of(tip)? => return Ok(Candidate::Empty),
         Joined::Clean(tree) => tree,
     };
+    let beside = match proposal.style {
+        Style::Squash => None,
+        Style::Merge => Some(proposal.commit),
+    };
     let spec = CommitSpec {
         tree: tree.clone(),
-        parents: vec![tip.clone()],
+        parents: [tip].into_iter().chain(beside).cloned().collect(),
         message: proposal.message.clone(),
         identity: proposal.identity.clone(),
     };
@@ -87,7 +93,8 @@ mod tests {
         let repo = fixture.repo();
         let message = "Fix it\n\nAssisted-by: grafter/0\n".to_owned();
         let identity = repo.identity();
-        build(&repo, &Proposal { tip, commit, base, message, identity }).unwrap()
+        let style = Style::Squash;
+        build(&repo, &Proposal { tip, commit, base, message, identity, style }).unwrap()
     }
 
     #[test]

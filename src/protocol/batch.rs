@@ -72,6 +72,17 @@ impl BatchTask {
     }
 }
 
+/// What the history of the target shows of a task's work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Style {
+    /// One commit with all of it.
+    #[default]
+    Squash,
+    /// A merge, beside which the commits of the work stand as they were made.
+    Merge,
+}
+
 /// How a batch was started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchStarted {
@@ -97,6 +108,12 @@ pub struct BatchStarted {
     /// The most money for one task; none means no cap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_cost: Option<Micros>,
+    /// What the history of the target shows of each task.
+    #[serde(default)]
+    pub style: Style,
+    /// Files that nothing of this batch may change, as globs.
+    #[serde(default)]
+    pub protected: Vec<String>,
     /// How often a task is worked anew after it was sent back by the queue, or its run broke down.
     pub retries: u32,
 }
@@ -130,6 +147,11 @@ pub enum Back {
         /// Each reason in a line.
         reasons: Vec<String>,
     },
+    /// It changes files that nothing of the batch may change.
+    Protected {
+        /// These files.
+        paths: Vec<String>,
+    },
     /// Checks fail with it and, by now, without it as well.
     Unclear {
         /// Each reason in a line.
@@ -146,6 +168,12 @@ impl Back {
             }
             Self::Red { reasons } => {
                 format!("its checks fail on top of the target: {}", reasons.join("; "))
+            }
+            Self::Protected { paths } => {
+                format!(
+                    "changes what is protected, which you must land yourself: {}",
+                    paths.join(", ")
+                )
             }
             Self::Unclear { reasons } => {
                 format!("checks that fail on the target as well: {}", reasons.join("; "))

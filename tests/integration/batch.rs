@@ -288,6 +288,23 @@ fn branches_that_are_there_already_are_checked_and_landed() {
 }
 
 #[test]
+fn a_merge_keeps_the_commits_and_what_is_protected_is_left_to_the_user() {
+    let mut backlog = Backlog::new();
+    backlog.file("plain", "plain.txt", "x\n");
+    backlog.file("ci", "ci/run.sh", "x\n");
+    let more = ["--land", "merge", "--protect", "ci", "--workers", "2"];
+    let said = report(&backlog.run(&more).code(1).stdout);
+    let states = states(&said);
+    assert_eq!((word(&states, "plain"), word(&states, "ci")), ("landed", "parked"), "{said:#}");
+    let why = said["tasks"][1]["why"].as_str().expect("a reason");
+    assert!(why.contains("protected") && why.contains("ci/run.sh"), "{why}");
+    let parents = backlog.env.git(["show", "-s", "--format=%P", "target"]);
+    assert_eq!(parents.split(' ').count(), 2, "{parents}");
+    let refused = backlog.run(&["--protect", "/etc", "--output", "text"]).code(2).stderr;
+    assert!(refused.contains("--protect cannot be `/etc`"), "{refused}");
+}
+
+#[test]
 fn a_queue_is_paused_and_a_task_dropped_while_it_runs() {
     let mut backlog = Backlog::new();
     backlog.file("a", "a.txt", "x\n");

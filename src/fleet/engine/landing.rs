@@ -6,6 +6,7 @@ use crate::{
     fleet::{
         bench::{Second, Stand},
         engine::{Done, Engine, id},
+        scope,
         start::BatchError,
         state::{BatchState, Move},
         train::{Entry, Odd, Train},
@@ -16,7 +17,7 @@ use crate::{
         queue::{self, Advice, LONGEST},
     },
     protocol::{
-        batch::{Back, Step},
+        batch::{Back, Made, Step},
         ids::{Oid, TaskId},
         report::{CheckReport, Verdict},
     },
@@ -57,12 +58,19 @@ impl Engine {
         };
         let mut train = match self.train.take().filter(fits) {
             Some(train) => train,
-            None => Train::empty(&repo, &target, &state.started.tip)?,
+            None => Train::empty(&repo, (&target, &state.started.tip), state.started.style)?,
         };
         let room = LONGEST.saturating_sub(train.cars.len());
         let mut entries = Vec::new();
         for &task in waiting.iter().filter(|&&task| !train.knows(task)).take(room) {
             let Some(made) = state.tasks[task].made.clone() else { continue };
+            let paths = protected(state, &made);
+            if !paths.is_empty() {
+                let why = Back::Protected { paths };
+                self.tell(Step::SentBack { task: id(state, task), why }).await?;
+                self.train = Some(train);
+                return Ok(false);
+            }
             let message = match repo.parents(&made.commit)? == slice::from_ref(&made.base) {
                 true => history::message(&repo, &made.commit)?,
                 // Many commits become one.
@@ -217,6 +225,13 @@ impl Engine {
         }
         Ok(true)
     }
+}
+
+/// Returns the files of a change that no batch may land.
+fn protected(state: &BatchState, made: &Made) -> Vec<String> {
+    let globs = scope::globs(&state.started.protected);
+    let files = made.stat.files.iter().map(|file| &file.0);
+    files.filter(|path| globs.is_match(path)).cloned().collect()
 }
 
 /// Returns whether a train begins with just these commits.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::protocol::{
-    batch::{BatchStarted, BatchTask, Step},
+    batch::{BatchStarted, BatchTask, Step, Style},
     event::{Event, Kept, What},
     ids::{Oid, RunId, TaskId},
     report::RunEnd,
@@ -20,6 +20,8 @@ fn batch(tasks: &[(&str, &[&str])], max_cost: Option<u64>) -> BatchState {
         check_timeout_ms: 1,
         workers: 4,
         slots: 2,
+        style: Style::Squash,
+        protected: Vec::new(),
         max_cost: max_cost.map(Micros),
         task_cost: Some(Micros(10)),
         retries: 1,
