@@ -8,14 +8,20 @@ use std::{
     ffi::CStr,
     fs::File,
     io::{self, Read},
-    os::fd::{BorrowedFd, OwnedFd},
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
     path::Path,
     sync::Arc,
     time::Duration,
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat as OsStat, openat, readlinkat, statat},
+    fs::{
+        AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat as OsStat, chmodat, fchmod, fstat, openat,
+        readlinkat, statat,
+    },
     io::Errno,
 };
 
@@ -103,7 +109,50 @@ pub trait Tracked {
 
 /// Opens a tree's top folder.
 pub fn open_top(tree: &Path) -> io::Result<OwnedFd> {
-    Ok(openat(CWD, tree, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+    match openat(CWD, tree, flags, Mode::empty()) {
+        Err(Errno::ACCESS) => {
+            regain(CWD, tree.as_os_str().as_bytes())?;
+            Ok(openat(CWD, tree, flags, Mode::empty())?)
+        }
+        opened => Ok(opened?),
+    }
+}
+
+/// Opens a file or a folder of a tree; one that its agent took its own right to read from gets it
+/// back, for what cannot be read is neither saved nor landed.
+fn open_regained(at: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    match openat(at, name, flags, Mode::empty()) {
+        Err(Errno::ACCESS) => {
+            pass_through(at)?;
+            if name != b"." {
+                regain(at, name)?;
+            }
+            openat(at, name, flags, Mode::empty())
+        }
+        opened => opened,
+    }
+}
+
+/// Gives the owner the right to read a file, or to list a folder and pass through it.
+fn regain(at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fd = openat(at, name, flags, Mode::empty())?;
+    let mode = fstat(&fd)?.st_mode;
+    let missing = match FileType::from_raw_mode(mode) {
+        FileType::Directory => 0o700,
+        FileType::RegularFile => 0o400,
+        _ => return Err(Errno::ACCESS),
+    };
+    // By its descriptor, so that no link is followed.
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    chmodat(CWD, path, Mode::from_raw_mode((mode & 0o7777) | missing), AtFlags::empty())
+}
+
+/// Gives the owner the right to list an open folder and to pass through it.
+fn pass_through(folder: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mode = fstat(folder)?.st_mode & 0o7777;
+    fchmod(folder, Mode::from_raw_mode(mode | 0o500))
 }
 
 /// Walks the whole tree.
@@ -187,7 +236,13 @@ fn list<T: Tracked>(mut dir: Dir, folder: Folder, walk: &mut Walk<'_, T>) {
 }
 
 fn see<T: Tracked>(fd: BorrowedFd<'_>, name: &CStr, at: Folder, walk: &mut Walk<'_, T>) {
-    let stat = match statat(fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+    let look = || statat(fd, name, AtFlags::SYMLINK_NOFOLLOW);
+    let stat = match look() {
+        // Its folder may be listed and not passed through.
+        Err(Errno::ACCESS) if pass_through(fd).is_ok() => look(),
+        looked => looked,
+    };
+    let stat = match stat {
         Ok(stat) => stat,
         Err(Errno::NOENT) => return,
         Err(_) => return walk.scan.unread.push(at.path),
@@ -252,7 +307,7 @@ pub fn open_file(top: &OwnedFd, path: &[u8]) -> io::Result<Content> {
     };
     let folder = open_folder(top, parent)?;
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    match openat(&folder, name, flags, Mode::empty()) {
+    match open_regained(folder.as_fd(), name, flags) {
         Ok(fd) => Ok(Content::File(File::from(fd))),
         Err(Errno::LOOP) => Ok(Content::Link(readlinkat(&folder, name, Vec::new())?.into_bytes())),
         Err(e) => Err(e.into()),
@@ -264,9 +319,9 @@ fn open_folder(top: &OwnedFd, path: &[u8]) -> Result<OwnedFd, Errno> {
     // The top is opened anew, for a listing moves on within what is open.
     let mut at = None;
     for part in path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
-        at = Some(openat(at.as_ref().unwrap_or(top), part, flags, Mode::empty())?);
+        at = Some(open_regained(at.as_ref().unwrap_or(top).as_fd(), part, flags)?);
     }
-    at.map_or_else(|| openat(top, c".", flags, Mode::empty()), Ok)
+    at.map_or_else(|| open_regained(top.as_fd(), b".", flags), Ok)
 }
 
 fn read_at(folder: BorrowedFd<'_>, name: &CStr, cap: u64) -> io::Result<Vec<u8>> {
@@ -277,4 +332,54 @@ fn read_at(folder: BorrowedFd<'_>, name: &CStr, cap: u64) -> io::Result<Vec<u8>>
         file.take(cap).read_to_end(&mut bytes)?;
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    /// Root may read everything, so the parts are tried one by one; as an ordinary user the last
+    /// lines show them together.
+    #[test]
+    fn what_an_agent_made_unreadable_is_read_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("tree");
+        fs::create_dir_all(tree.join("d")).unwrap();
+        fs::write(tree.join("d/a"), "text").unwrap();
+        let top = open_top(&tree).unwrap();
+        let close =
+            |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o0)).unwrap();
+        for path in [tree.join("d/a"), tree.join("d"), tree.clone()] {
+            close(&path);
+        }
+        pass_through(top.as_fd()).unwrap();
+        regain(top.as_fd(), b"d").unwrap();
+        regain(top.as_fd(), b"d/a").unwrap();
+        assert_eq!(
+            [mode(&tree), mode(&tree.join("d")), mode(&tree.join("d/a"))],
+            [0o500, 0o700, 0o400]
+        );
+        // A link is not followed.
+        fs::set_permissions(&tree, fs::Permissions::from_mode(0o700)).unwrap();
+        let outside = dir.path().join("outside");
+        fs::write(&outside, "x").unwrap();
+        close(&outside);
+        std::os::unix::fs::symlink(&outside, tree.join("link")).unwrap();
+        assert_eq!(regain(top.as_fd(), b"link"), Err(Errno::ACCESS));
+        assert_eq!(mode(&outside), 0);
+        for path in [tree.join("d/a"), tree.join("d"), tree.clone()] {
+            close(&path);
+        }
+        drop(open_top(&tree).unwrap());
+        let Ok(Content::File(mut file)) = open_file(&top, b"d/a") else { panic!("a file") };
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "text");
+    }
 }
