@@ -65,8 +65,14 @@ fn objects(text: &str) -> Vec<Value> {
     found
 }
 
+/// What a worker says beyond this is no count: a trillion tokens.
+pub(super) const MAX_TOKENS: u64 = 1_000_000_000_000;
+/// Nor is what is beyond this a price: a billion dollars.
+const MAX_DOLLARS: f64 = 1e9;
+
+/// Returns a number of tokens; one that no model can have used is none.
 fn number(value: &Value, path: &str) -> u64 {
-    value.pointer(path).and_then(Value::as_u64).unwrap_or(0)
+    value.pointer(path).and_then(Value::as_u64).filter(|count| *count <= MAX_TOKENS).unwrap_or(0)
 }
 
 fn text(value: &Value, path: &str) -> String {
@@ -79,7 +85,7 @@ fn is(value: &Value, kind: &str) -> bool {
 
 /// Reads dollars; what is between two micro-dollars is rounded up.
 fn money(value: Option<&Value>) -> Option<Micros> {
-    let dollars = value?.as_f64().filter(|dollars| *dollars >= 0.0)?;
+    let dollars = value?.as_f64().filter(|dollars| (0.0..=MAX_DOLLARS).contains(dollars))?;
     // What is less than a millionth of that comes from binary fractions.
     Some(Micros((dollars * 1e6 - 1e-6).ceil().max(0.0) as u64))
 }
@@ -250,7 +256,7 @@ fn thousands(word: &str) -> u64 {
     };
     let plain = digits.starts_with(|first: char| first.is_ascii_digit());
     let number = digits.replace(',', "").parse::<f64>().ok().filter(|_| plain);
-    number.map_or(0, |number| (number * times).round() as u64)
+    number.map_or(0, |number| ((number * times).round() as u64).min(MAX_TOKENS))
 }
 
 /// The trajectory file: mini-swe-agent.com/latest/usage/output_files.

@@ -155,7 +155,7 @@ pub fn tokens(n: u64) -> String {
 }
 
 fn tenths(n: u64, unit: u64, name: &str) -> String {
-    let tenths = (n + unit / 20) / (unit / 10);
+    let tenths = n.saturating_add(unit / 20) / (unit / 10);
     format!("{}.{}{name}", tenths / 10, tenths % 10)
 }
 

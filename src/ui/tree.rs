@@ -117,7 +117,8 @@ impl Tree<'_> {
         let size = |node: &NodeView| if priced { node.cost.0 } else { node.usage.total() };
         let most = self.view.nodes.iter().map(size).max().unwrap_or(0);
         let free = self.room.saturating_sub(self.names + 36).min(BAR) as u64;
-        let Some(halves) = (size(node) * free * 2).checked_div(most) else { return String::new() };
+        let share = u128::from(size(node)) * u128::from(free * 2);
+        let Some(halves) = share.checked_div(u128::from(most)) else { return String::new() };
         let halves = if size(node) > 0 { halves.max(1) } else { 0 };
         let bar = "━".repeat((halves / 2) as usize) + if halves % 2 == 1 { "╸" } else { "" };
         self.colour.paint(Ink::Good, &bar)

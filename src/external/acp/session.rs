@@ -29,9 +29,12 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    external::acp::{
-        hands::{Client, Letters},
-        terminals, wire,
+    external::{
+        acp::{
+            hands::{Client, Letters},
+            terminals, wire,
+        },
+        report::MAX_TOKENS,
     },
     journal::writer::Journal,
     prompt::words::fill,
@@ -245,11 +248,13 @@ fn finished(reason: StopReason) -> Result<(), Broken> {
 
 fn used(answer: &PromptResponse) -> Option<Usage> {
     let usage = answer.usage.as_ref()?;
+    // What no model can have used is no count.
+    let count = |tokens: u64| if tokens <= MAX_TOKENS { tokens } else { 0 };
     Some(Usage {
-        input: usage.input_tokens,
-        cache_write: usage.cached_write_tokens.unwrap_or(0),
-        cache_read: usage.cached_read_tokens.unwrap_or(0),
-        output: usage.output_tokens,
+        input: count(usage.input_tokens),
+        cache_write: count(usage.cached_write_tokens.unwrap_or(0)),
+        cache_read: count(usage.cached_read_tokens.unwrap_or(0)),
+        output: count(usage.output_tokens),
     })
 }
 
