@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +20,7 @@ use crate::{
         task::{EditFormat, Phase},
     },
     provider::model::{Cue, Model},
+    sandbox::place::Place,
     tools::desk::Desk,
 };
 
@@ -90,6 +92,9 @@ impl Default for Limits {
     }
 }
 
+/// Opens a place at a commit for an agent that only reads; fails with words for the user.
+pub type Window = Arc<dyn Fn(Oid) -> BoxFuture<'static, Result<Arc<Place>, String>> + Send + Sync>;
+
 /// The means of one agent.
 #[derive(Clone)]
 pub struct Bench {
@@ -109,4 +114,6 @@ pub struct Bench {
     pub cancel: CancellationToken,
     /// What the user says to this agent while it works.
     pub reins: Reins,
+    /// Where it sees what others have written for it; none for those that nobody works for.
+    pub window: Option<Window>,
 }

@@ -28,6 +28,7 @@ use crate::{
     prompt::words::fill,
     protocol::{
         event::What,
+        ids::Oid,
         message::{ToolCall, ToolResult},
         tool::Class,
     },
@@ -62,6 +63,7 @@ struct Ended {
     deed: Deed,
     taint: Option<Taint>,
     trusted: bool,
+    sees: Option<Oid>,
     took_ms: u64,
 }
 
@@ -77,6 +79,7 @@ impl Session {
                 continue;
             }
             self.go_live().await?;
+            self.look_anew().await?;
             let group = &calls[at.index..at.index + group(&calls[at.index..])];
             for (call, ended) in group.iter().zip(self.perform_all(at, group).await?) {
                 let at = At { turn, index: results.len() };
@@ -198,6 +201,9 @@ impl Session {
         if memo.taint.is_some() {
             taint.clone_from(&memo.taint);
         }
+        if memo.sees.is_some() {
+            self.sees.clone_from(&memo.sees);
+        }
         self.progress.apply(memo);
     }
 
@@ -243,8 +249,8 @@ impl Session {
         self.judge(&mut ended);
         let digest = blake3::hash(ended.content.as_bytes()).to_hex().to_string();
         let known = reading::known(&self.bench.desk, &ended.deed);
-        let Ended { deed, taint, trusted, .. } = ended;
-        let memo = Memo { digest, bytes: ended.content.len(), deed, known, taint, trusted };
+        let Ended { deed, taint, trusted, sees, .. } = ended;
+        let memo = Memo { digest, bytes: ended.content.len(), deed, known, taint, sees, trusted };
         let (repeated, nudge) = self.note(at.turn, call, &memo);
         let nudge = nudge.map(str::to_owned);
         let words = &self.assignment.words;
@@ -285,6 +291,10 @@ fn group(calls: &[ToolCall]) -> usize {
 fn ended((class, title): (Class, String), answer: ToolAnswer, start: Instant) -> Ended {
     let ToolAnswer { content, is_error, effect, suspicion } = answer;
     let taint = Taint::of(&suspicion, &title);
+    let sees = match &effect {
+        Effect::Heard(_, sees) => sees.clone(),
+        _ => None,
+    };
     let deed = match effect {
         Effect::None | Effect::Delegated(_) => Deed::Nothing,
         Effect::Read(lines) => Deed::Read(lines),
@@ -292,16 +302,18 @@ fn ended((class, title): (Class, String), answer: ToolAnswer, start: Instant) ->
         Effect::Ran => Deed::Ran,
         Effect::Checked => Deed::Checked,
         Effect::Finding(finding) => Deed::Found(finding),
-        Effect::Heard(findings) => Deed::Heard(findings),
+        Effect::Heard(findings, _) => Deed::Heard(findings),
         Effect::Finish(input) => Deed::Finished(Box::new(input)),
     };
-    Ended { class, title, content, is_error, deed, taint, trusted: false, took_ms: millis(start) }
+    let (trusted, took_ms) = (false, millis(start));
+    Ended { class, title, content, is_error, deed, taint, trusted, sees, took_ms }
 }
 
 fn refused(call: &ToolCall, content: String, deed: Deed) -> Ended {
     let title = format!("{} refused", fit::name(&call.name));
-    let (class, taint) = (Class::Control, None);
-    Ended { class, title, content, is_error: true, deed, taint, trusted: false, took_ms: 0 }
+    let (class, taint, sees) = (Class::Control, None, None);
+    let (is_error, trusted, took_ms) = (true, false, 0);
+    Ended { class, title, content, is_error, deed, taint, trusted, sees, took_ms }
 }
 
 /// Returns a position as records have it.

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Above this a text repeats a finding instead of weighing it.
-const COPY: f64 = 0.8;
+pub(super) const COPY: f64 = 0.8;
 /// Characters of a summary.
 const MAX_SUMMARY: usize = 2000;
 /// Largest carry in bytes of JSON; what follows is read by models.

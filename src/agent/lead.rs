@@ -11,8 +11,9 @@ use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     agent::{
-        contract::{self, capped},
+        contract::{self, COPY, capped},
         session::{Session, Stop},
+        similarity::similarity,
     },
     prompt::words::fill,
     protocol::{
@@ -32,6 +33,8 @@ use crate::{
 
 /// The tool that asks for another agent.
 pub(super) const SPAWN: &str = "spawn";
+/// The tool that writes to another agent.
+const SEND: &str = "send";
 /// The tool that waits for a message.
 const RECEIVE: &str = "receive";
 /// Characters that `wait` shows of a claim.
@@ -47,6 +50,7 @@ struct Spawn {
     #[serde(default)]
     after: Vec<String>,
     max_turns: Option<u32>,
+    max_cents: Option<u32>,
     #[serde(default)]
     findings_used: Vec<FindingUsed>,
 }
@@ -75,7 +79,7 @@ pub(super) fn is_errand(tool: &str) -> bool {
         tool,
         SPAWN
             | RECEIVE
-            | "send"
+            | SEND
             | "tasks"
             | "wait"
             | "read_finding"
@@ -85,8 +89,11 @@ pub(super) fn is_errand(tool: &str) -> bool {
 }
 
 impl Session {
-    /// Says what an order to a writer lacks; nothing for any other call.
+    /// Says what an order to a writer lacks, or a message; nothing for any other call.
     pub(super) fn unweighed(&self, call: &ToolCall) -> Option<String> {
+        if call.name == SEND {
+            return self.passed_on(call);
+        }
         let spawn = (call.name == SPAWN).then(|| parsed::<Spawn>(&call.input).ok()).flatten()?;
         if spawn.kind != AgentKind::Worktree {
             return None;
@@ -104,6 +111,15 @@ impl Session {
         let missing = contract::weighs(words, self.progress.heard(), &order);
         let list: Vec<_> = missing.iter().map(|text| format!("- {text}")).collect();
         (!list.is_empty()).then(|| fill(&words.bounced, &[("missing", &list.join("\n"))]))
+    }
+
+    /// Says which finding a message merely passes on: it would be an order that nobody has weighed.
+    fn passed_on(&self, call: &ToolCall) -> Option<String> {
+        let Send { text, .. } = parsed(&call.input).ok()?;
+        let mut heard = self.progress.heard().map(|(finding, _)| finding);
+        let copied = heard.find(|finding| similarity(&text, &finding.claim) > COPY)?;
+        let values = [("name", "text"), ("id", copied.id.as_str())];
+        Some(fill(&self.assignment.words.copied, &values))
     }
 
     /// Runs an errand and waits for what comes of it.
@@ -144,7 +160,7 @@ impl Session {
                 Ok(spawn) => Ok(Errand::Spawn(Box::new(self.order(spawn)?))),
                 Err(why) => Err(why),
             },
-            "send" => parsed::<Send>(input).map(|Send { to, text }| {
+            SEND => parsed::<Send>(input).map(|Send { to, text }| {
                 let call = call.id.clone();
                 Errand::Send { to, text, call }
             }),
@@ -163,8 +179,9 @@ impl Session {
     fn order(&self, spawn: Spawn) -> Result<Order, Stop> {
         let forks = spawn.kind == AgentKind::Fork;
         let context = if forks { self.bequeath()? } else { None };
-        let Spawn { name, kind, task, phase, role, after, max_turns, findings_used: _ } = spawn;
-        Ok(Order { name, kind, phase, role, task, after, max_turns, context })
+        let Spawn { name, kind, task, phase, role, after, max_turns, max_cents, findings_used: _ } =
+            spawn;
+        Ok(Order { name, kind, phase, role, task, after, max_turns, max_cents, context })
     }
 }
 
@@ -179,16 +196,22 @@ fn told(led: Led) -> (String, Effect) {
             let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
             (format!("at work: {}; `wait` tells what they come to", names.join(", ")), Effect::None)
         }
-        Led::Ended(all) => {
-            let text: String =
+        Led::Ended(all, sees) => {
+            let mut text: String =
                 all.iter().map(|(id, outcome)| ended(id.as_str(), outcome)).collect();
+            if let Some(commit) = &sees {
+                text.push_str(&format!(
+                    "the files that you see are those of commit {}\n",
+                    commit.short()
+                ));
+            }
             let findings = all.into_iter().flat_map(|(_, outcome)| outcome.findings);
-            (text, Effect::Heard(findings.collect()))
+            (text, Effect::Heard(findings.collect(), sees))
         }
         Led::Said(said) => (said, Effect::None),
         Led::Finding(finding) => {
             let text = format!("{}: {}\n{}\n", finding.id, finding.claim, lines(&finding));
-            (text, Effect::Heard(vec![finding]))
+            (text, Effect::Heard(vec![finding], None))
         }
     }
 }

@@ -45,6 +45,9 @@ pub struct Memo {
     /// What in the result reads like orders, if it is enough to count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taint: Option<Taint>,
+    /// The commit whose files the agent sees from here on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sees: Option<Oid>,
     /// Whether the user was told of such text and let the call run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub trusted: bool,

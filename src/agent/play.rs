@@ -242,6 +242,7 @@ impl Stage {
             reins,
             stop,
             cancel,
+            window: None,
         };
         let assignment = Assignment { earlier: earlier.to_vec(), ..self.assignment.clone() };
         let (gone, grants, says) = (self.gone, self.grants, self.approval.clone());

@@ -15,7 +15,7 @@ use crate::{
     journal::writer::JournalError,
     protocol::{
         event::{Kept, What},
-        ids::CallId,
+        ids::{CallId, Oid},
         message::{Block, CacheScope, Message, Segment},
         outcome::{Failure, Outcome},
         tool::ToolSpec,
@@ -48,6 +48,8 @@ pub struct Session {
     pub saying: Option<Arc<Message>>,
     /// What the user has said to it so far.
     pub told: Vec<Block>,
+    /// The commit whose files it sees by now, if others have worked for it.
+    pub sees: Option<Oid>,
     /// Whether the replay is over and the tree is as the last record says.
     live: bool,
 }
@@ -131,6 +133,7 @@ impl Session {
             tools,
             saying: None,
             told: Vec::new(),
+            sees: None,
             live: false,
             assignment,
             bench,
@@ -178,6 +181,17 @@ impl Session {
                 chain.restore().await?;
             }
         }
+        Ok(())
+    }
+
+    /// Moves an agent that only reads on to what those have written that it has heard of.
+    pub async fn look_anew(&mut self) -> Result<(), Stop> {
+        let Some(window) = &self.bench.window else { return Ok(()) };
+        let Some(sees) = self.sees.clone().filter(|sees| *sees != self.bench.desk.at) else {
+            return Ok(());
+        };
+        self.bench.desk.place = window(sees.clone()).await.map_err(Stop::broken)?;
+        self.bench.desk.at = sees;
         Ok(())
     }
 

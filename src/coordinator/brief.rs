@@ -5,7 +5,9 @@ use serde_json::{Map, Value};
 use crate::{
     agent::reins::Reins,
     coordinator::{
+        again,
         plan::finding_sources,
+        roll,
         shared::Shared,
         state::{Candidate, RunState},
     },
@@ -38,6 +40,8 @@ pub(super) struct Brief {
     /// The commit that its tree is made at, and the one that its work is made on top of.
     pub(super) ground: Oid,
     pub(super) begin: Oid,
+    /// The commit whose files it sees, if it is somebody's reader.
+    pub(super) sees: Option<Oid>,
     /// The part that it writes, if there are several.
     pub(super) part: Option<Part>,
     /// What became of the parts that others have made before it, a line for each.
@@ -77,6 +81,7 @@ impl Brief {
                 .ground(&shared.graph(), id)
                 .filter(|_| part.is_some())
                 .unwrap_or_else(|| base.clone()),
+            sees: None,
             begin: state.begin(&shared.graph(), id).unwrap_or_else(|| base.clone()),
             parts: team(shared, state, &node),
             part,
@@ -119,6 +124,26 @@ impl Brief {
     pub(super) fn root<'a>(&'a self, shared: &'a Shared) -> &'a Oid {
         if self.part.is_some() { &self.begin } else { &shared.started.base }
     }
+}
+
+/// Returns the commit whose files an agent sees that another one has asked for to read: the work as
+/// far as it was saved when the agent began, from its first turn to its last.
+pub(super) fn sees(shared: &Shared, state: &RunState, brief: &Brief) -> Option<Oid> {
+    let reads = matches!(brief.node.phase, Phase::Research | Phase::Synthesis);
+    state.addition(&brief.node.id).filter(|_| reads && brief.asked.is_none())?;
+    if !brief.earlier.is_empty() {
+        return brief.earlier.iter().find_map(|event| match &event.what {
+            What::PlaceIntent { commit, .. } => Some(commit.clone()),
+            _ => None,
+        });
+    }
+    let writes = |id: &NodeId| {
+        let run = state.nodes.get(id);
+        !id.is_one_of_many() && run.and_then(|run| run.phase) == Some(Phase::Implementation)
+    };
+    let mut writers = roll::live(state).filter(|(id, _)| writes(id));
+    let saved = writers.next().and_then(|(_, agent)| again::saved(shared, &agent));
+    saved.or_else(|| state.commit.clone())
 }
 
 /// Returns what became of the parts that the nodes before a writer have made.

@@ -108,7 +108,7 @@ pub(super) async fn run(shared: Arc<Shared>, asked: Asked) {
     }
     let brief = Brief {
         earlier,
-        begin: at,
+        sees: Some(at),
         ..brief(&shared.started.base, (&id, mode(&shared.graph(), &id)), question, reins)
     };
     let answer = match unit::outcome(&shared, &brief).await {
@@ -176,6 +176,7 @@ fn brief(base: &Oid, (id, mode): (&NodeId, Option<Mode>), question: String, rein
         commit: None,
         ground: base.clone(),
         begin: base.clone(),
+        sees: None,
         part: None,
         parts: Vec::new(),
         context: None,

@@ -157,6 +157,11 @@ impl Dispatcher {
 
     fn take(&mut self, event: Event) {
         self.state.apply(&event);
+        // The same question asked once more, by a second attempt, goes on where its answer broke off.
+        if let Some(agent) = event.agent.as_ref().filter(|agent| delegate::is_helper(&agent.node()))
+        {
+            self.earlier.entry(agent.clone()).or_default().push(event.clone());
+        }
         self.watch.hold(self.state.clock.stands(), Instant::now());
         if let Some(sign) = self.tripped(&event) {
             self.stop(RunEnd::Refused(sign));
@@ -433,6 +438,7 @@ impl Dispatcher {
             return;
         };
         brief.earlier = self.earlier_of(&brief.agent());
+        brief.sees = brief::sees(&self.shared, &self.state, &brief);
         if let Work::Agent(_) = brief.node.work {
             brief.reins = self.join(&brief.agent());
         }

@@ -26,6 +26,7 @@ use crate::{
         request::{Led, Order},
         started::RunStarted,
         task::{AgentKind, Phase},
+        usage::Micros,
     },
     settings::nearest,
     tools::catalogue::catalogue,
@@ -119,6 +120,10 @@ impl Ask<'_> {
         if let Some(turns) = order.max_turns {
             node["max_turns"] = turns.into();
         }
+        if let Some(cents) = order.max_cents {
+            self.affords(cents)?;
+            node["limits"] = json!({ "usd": f64::from(cents) / 100.0 });
+        }
         // A reviewer is to hear nothing from those whose work it judges, and a fork has its parent's.
         if order.kind != AgentKind::Fork && phase != Phase::Verification {
             node["tools"] = json!(TEAM);
@@ -127,6 +132,18 @@ impl Ask<'_> {
             node["gives"] = json!({ "findings": "findings" });
         }
         self.add(vec![node], order.context)
+    }
+
+    /// Refuses a budget that is more than what is left of the run's and promised to nobody.
+    fn affords(self, cents: u32) -> Result<(), String> {
+        let Some(cap) = self.shared.options.max_cost else { return Ok(()) };
+        let left = unpromised(self.state, &self.shared.graph(), cap);
+        let wanted = Micros(u64::from(cents) * 10_000);
+        if wanted > left {
+            let why = "are left that nobody was promised; ask for less";
+            return Err(format!("{wanted} are wanted, but only {left} of {cap} {why}"));
+        }
+        Ok(())
     }
 
     /// Adds the checks on what a writer wrote.
@@ -254,6 +271,17 @@ impl Ask<'_> {
     }
 }
 
+/// Returns what is left of the run's budget that no agent was promised.
+fn unpromised(state: &RunState, graph: &Graph, cap: Micros) -> Micros {
+    let promised = graph.nodes.iter().filter_map(|node| {
+        let usd = node.limits?.usd?;
+        let spent = state.spent.get(&NodeId::new(&node.id)).copied().unwrap_or_default().0;
+        (!is_terminal(state.group(graph, node))).then(|| usd.saturating_sub(spent))
+    });
+    let promised = promised.fold(Micros(0), |sum, more| sum + more);
+    cap.saturating_sub(state.cost + state.maybe.0 + promised)
+}
+
 /// Returns what has come of these nodes, if all have ended.
 pub(super) fn ended(shared: &Shared, state: &RunState, names: &[String]) -> Option<Led> {
     let graph = shared.graph();
@@ -269,7 +297,7 @@ pub(super) fn ended(shared: &Shared, state: &RunState, names: &[String]) -> Opti
         let skipped = || Outcome::succeeded("was skipped");
         Some((id, outcome.unwrap_or_else(skipped)))
     };
-    Some(Led::Ended(all.into_iter().filter_map(said).collect()))
+    Some(Led::Ended(all.into_iter().filter_map(said).collect(), state.commit.clone()))
 }
 
 /// Says which of these nodes cannot go on.
@@ -294,5 +322,28 @@ fn natural(phase: Phase) -> &'static str {
         Phase::Synthesis => "coordinator",
         Phase::Implementation => "implementer",
         Phase::Verification => "reviewer",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::fixture::graph;
+
+    #[test]
+    fn what_was_promised_to_one_is_not_promised_to_another() {
+        let graph = graph(
+            "name: w\nversion: 1\nnodes:\n\
+             \x20 - { id: a, phase: research, role: r, optional: true, limits: { usd: 0.3 } }\n\
+             \x20 - { id: b, phase: research, role: r, optional: true }\n",
+        );
+        let mut state = RunState { cost: Micros(250_000), ..RunState::default() };
+        let left = |state: &RunState| unpromised(state, &graph, Micros(1_000_000));
+        assert_eq!(left(&state), Micros(450_000));
+        // What it has spent of it is paid, and no promise any more.
+        state.spent.insert(NodeId::new("a"), (Micros(100_000), 1));
+        assert_eq!(left(&state), Micros(550_000));
+        state.cost = Micros(900_000);
+        assert_eq!(left(&state), Micros(0));
     }
 }

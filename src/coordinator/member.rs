@@ -11,10 +11,11 @@ use crate::{
     },
     coordinator::{
         brief::Brief,
-        commits, delegate, key,
+        commits, key,
         scene::{self, Staged},
         shared::{Shared, blocking, broken},
         unit,
+        window::Window,
         worker::Call,
     },
     external::options::Hired,
@@ -52,7 +53,7 @@ impl Member<'_> {
             return Ok((outcome, true));
         }
         let lodging = self.lodge().await?;
-        let reins = &self.brief.reins;
+        let (reins, window) = (&self.brief.reins, Window::default());
         let work = async {
             match worker {
                 Some(worker) => {
@@ -65,7 +66,7 @@ impl Member<'_> {
                         .await
                 }
                 None => {
-                    let bench = self.bench(&lodging, scene.offered);
+                    let bench = self.bench(&lodging, scene.offered, &window);
                     work(self.assignment(scene.prompt, fork), bench).await
                 }
             }
@@ -79,6 +80,7 @@ impl Member<'_> {
             outcome = unit::cancelled(outcome);
         }
         reins.note(Doing::Leaving);
+        window.close(self.shared);
         let outcome = self.leave(lodging, judged(outcome)).await?;
         // What a user's words led to is no answer to the same orders without them.
         if outcome.status == Status::Succeeded && !reins.has_heard() {
@@ -127,8 +129,8 @@ impl Member<'_> {
         if let Some(asked) = &brief.asked {
             return asked.at.clone();
         }
-        if delegate::is_helper(&brief.id) {
-            return brief.begin.clone();
+        if let Some(sees) = &brief.sees {
+            return sees.clone();
         }
         let goes_on = self.format() == EditFormat::Tools && brief.part.is_none();
         match (brief.node.phase, &brief.candidate, &brief.commit) {
@@ -321,8 +323,9 @@ impl Member<'_> {
         }
     }
 
-    fn bench(&self, lodging: &Lodging, offered: Vec<String>) -> Bench {
+    fn bench(&self, lodging: &Lodging, offered: Vec<String>, window: &Window) -> Bench {
         let (shared, brief) = (self.shared, self.brief);
+        let hears = !self.writes() && self.agent.tools.iter().any(|tool| tool == "wait");
         Bench {
             model: shared.model.clone(),
             classifier: shared.classifier.clone(),
@@ -332,6 +335,7 @@ impl Member<'_> {
             stop: brief.reins.stop_token(),
             cancel: brief.reins.cancel_token(),
             reins: brief.reins.clone(),
+            window: hears.then(|| window.of(shared, (&brief.id, &brief.agent()))),
         }
     }
 

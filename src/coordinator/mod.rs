@@ -8,7 +8,8 @@
 //! after `redact` has looked for words that must not get out; a `worker` may do a member's work.
 //! Where several writers make `parts` of one change, `joining` merges what each has made. `jobs` are the
 //! scaffold's own: checks on the base, the candidate, the landing. `delegate` adds the helpers that
-//! agents ask for, and `lead` the nodes that an agent adds which leads the run. `key` names results for later runs, and `control` is how others stop a run.
+//! agents ask for, and `lead` the nodes that an agent adds which leads the run, who sees their work
+//! through a `window`. `key` names results for later runs, and `control` is how others stop a run.
 //! What users tell single agents is `told` in the state; `team` holds the agents at work to it, `roll`
 //! knows which of them a name means, and `why` says what one waits for. `task_list` is what agents share.
 //! `audit` says at the end what of the user's side of the repository changed.
@@ -47,4 +48,5 @@ mod team;
 pub mod told;
 mod unit;
 pub mod why;
+mod window;
 mod worker;

@@ -110,6 +110,8 @@ pub struct Order {
     pub after: Vec<String>,
     /// Most answers of its model.
     pub max_turns: Option<u32>,
+    /// Most US cents that its model calls may cost.
+    pub max_cents: Option<u32>,
     /// The context that it forks from, if it is a fork.
     pub context: Option<Kept>,
 }
@@ -119,8 +121,8 @@ pub struct Order {
 pub enum Led {
     /// These nodes are in the graph.
     Added(Vec<String>),
-    /// These have ended, and this is what they say.
-    Ended(Vec<(NodeId, Outcome)>),
+    /// These have ended, and this is what they say; and the newest commit of the run, if it has one.
+    Ended(Vec<(NodeId, Outcome)>, Option<Oid>),
     /// The finding.
     Finding(Finding),
     /// What there is to say of it.

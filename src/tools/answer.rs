@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     guard::sanitise::markers::Suspicion,
-    protocol::outcome::{Evidence, Finding, Outcome},
+    protocol::{
+        ids::Oid,
+        outcome::{Evidence, Finding, Outcome},
+    },
     tools::finish::FinishInput,
 };
 
@@ -50,8 +53,8 @@ pub enum Effect {
     Finish(FinishInput),
     /// A helper came back.
     Delegated(Outcome),
-    /// It told what others have found.
-    Heard(Vec<Finding>),
+    /// It told what others have found, and which commit holds the work now.
+    Heard(Vec<Finding>, Option<Oid>),
 }
 
 /// What a tool did, before its words are sanitised and capped.

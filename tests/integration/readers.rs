@@ -96,3 +96,26 @@ fn helpers_of_a_writer_that_dies_see_the_same_and_are_paid_once() {
         saw(&story);
     });
 }
+
+#[test]
+fn a_helper_that_broke_off_and_is_asked_again_goes_on_where_it_was() {
+    let story = Story::new();
+    let ask = call("delegate", &json!({ "question": "what does a.txt say?" }));
+    let read = call("read", &json!({ "path": "a.txt" }));
+    let edit = call("edit", &json!({ "path": "a.txt", "old": "wrong", "new": "right" }));
+    // The script has no second answer for the helper.
+    let script = json!({ "entries": [
+        { "role": "delegate", "turn": 0, "reply": { "calls": [read.clone()] } },
+        entry("solve", (None, 1, 0), std::slice::from_ref(&ask)),
+        entry("solve", (None, 1, 1), &[ask]),
+        entry("solve", (None, 1, 2), &[read, edit, finish("one word", &json!({}))]),
+    ] });
+    let flags = ["--workflow", "solo", "--verify", FIXED, "--into", "fixed"];
+    story.run_with(&flags, &script.to_string()).ok();
+    let events = story.events();
+    let of_helper = |event: &&Event| event.agent.as_ref().is_some_and(is_helper);
+    let of_helper: Vec<_> = events.iter().filter(of_helper).map(|event| &event.what).collect();
+    let paid = of_helper.iter().filter(|what| matches!(what, What::ModelResult { .. })).count();
+    let failed = of_helper.iter().filter(|what| matches!(what, What::ModelFailed { .. })).count();
+    assert_eq!((paid, failed), (1, 2), "{of_helper:?}");
+}
