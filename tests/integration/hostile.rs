@@ -108,3 +108,15 @@ fn an_untrusted_folder_with_a_link_is_said_and_stops_nothing() {
     let said = env.grafter(["trust"]).code(2).stderr;
     assert!(said.contains("no plain file or folder"), "{said}");
 }
+
+#[test]
+fn what_an_agent_made_unreadable_lands_all_the_same() {
+    let env = small();
+    let first = "echo two > a.txt; mkdir d; echo d > d/d; chmod 000 a.txt d";
+    let then = "echo b > b.txt; mkdir e; echo e > e/e; chmod 444 e; chmod 000 .";
+    let story = Story::new().bash(first).bash(then).bash("ls").finish();
+    solo(&env, &story, &[], &["--allow-unverified", "--into", "made"]).ok();
+    let landed = env.git(["ls-tree", "-r", "--name-only", "made"]);
+    assert_eq!(landed, "a.txt\nb.txt\nd/d\ne/e");
+    assert_eq!(env.git(["show", "made:a.txt"]), "two");
+}

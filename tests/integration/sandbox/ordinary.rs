@@ -69,6 +69,7 @@ fn an_ordinary_user_is_held_in_the_same_way() {
         return;
     };
     let names = [
+        "hostile::what_an_agent_made_unreadable_lands_all_the_same",
         "sandbox::escapes::calls_that_attack_the_kernel_are_refused",
         "sandbox::limits::a_fork_bomb_is_held_and_the_next_command_has_room",
         "sandbox::told::doctor_tells_the_truth_where_something_is_missing",
