@@ -268,6 +268,7 @@ impl Backlog {
 async fn work(folder: &Path) -> Outcome<()> {
     let repo = Repo::discover(&folder.join("repo"))?;
     let site = Site {
+        shape: grafter::git::tree::Shape::Plain,
         repo: repo.clone(),
         root: folder.join("state/trees"),
         backend: probe().backend,

@@ -37,7 +37,7 @@ use crate::{
         task::Mode,
         usage::Micros,
     },
-    subagent::housing::Site,
+    subagent::{housing::Site, ladder},
     ui::{batch as shown, json, text::Colour},
     verify::slots,
 };
@@ -269,6 +269,7 @@ fn site(context: &Context, common: &Common) -> Result<Site, Failure> {
         share: common.run.share.clone(),
         canary: None,
         hide: vec![paths.state.clone(), paths.config.clone(), paths.runtime.clone()],
+        shape: ladder::shape(&context.trees()),
     })
 }
 

@@ -24,15 +24,17 @@ use crate::{
         paths::Paths,
         trust,
     },
+    subagent::ladder,
 };
 
 /// The tables a `config.toml` may have.
-pub(super) const SECTIONS: [&str; 5] = [
+pub(super) const SECTIONS: [&str; 6] = [
     RunSettings::NAME,
     known::Options::NAME,
     sandbox::options::Options::NAME,
     guard::options::Options::NAME,
     external::options::Options::NAME,
+    ladder::Options::NAME,
 ];
 
 /// What is set up for a folder, be it in a repository or not.

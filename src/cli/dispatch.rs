@@ -17,6 +17,7 @@ use crate::{
         steer, trust, workers, workflow, worktree,
     },
     sandbox::child,
+    subagent::ladder,
 };
 
 /// Threads for file and git work; the tools of several agents at once, beside the view.
@@ -33,7 +34,7 @@ pub fn main() -> ExitCode {
         Err(error) => return misread(&error),
     };
     log(cli.verbose);
-    let result = runtime().and_then(|runtime| {
+    let result = trees(&cli).and_then(|()| runtime()).and_then(|runtime| {
         let code = runtime.block_on(command(cli));
         // A blocking read of the terminal must not keep the process alive.
         runtime.shutdown_background();
@@ -80,6 +81,21 @@ fn log(verbose: bool) {
         .with_target(false)
         .without_time()
         .init();
+}
+
+/// Makes cheap trees possible for what makes any, while there is one thread alone.
+fn trees(cli: &Cli) -> Result<(), Failure> {
+    let makes = matches!(
+        cli.command,
+        Command::Run(_) | Command::Batch(_) | Command::Review(_) | Command::Resume(_)
+    );
+    // What is wrong with the settings or the folder is told by the command itself.
+    let (true, Ok(context)) = (makes, Context::open(cli.dir.as_deref())) else { return Ok(()) };
+    let wanted = context.setup.section::<ladder::Options>()?.shape;
+    ladder::enter(wanted, context.repo.git_dir()).map_err(|why| {
+        Failure::usage(format!("trees cannot be overlays here: {why}"))
+            .hint("`shape = \"auto\"` in [trees] of config.toml takes what works")
+    })
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

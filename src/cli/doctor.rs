@@ -1,6 +1,6 @@
 //! `grafter doctor`: what this machine and this repository allow, and what is set up.
 
-use std::{env, path::Path, process::ExitCode};
+use std::{env, fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path, process::ExitCode};
 
 use crate::{
     cli::{
@@ -16,8 +16,10 @@ use crate::{
     provider::{known, table},
     sandbox::{
         options::Options,
+        overlay,
         probe::{self, Backend},
     },
+    subagent::ladder::{self, Wanted},
     verify::detect,
 };
 
@@ -36,6 +38,7 @@ pub(super) fn doctor(dir: Option<&Path>) -> Result<ExitCode, Failure> {
     let setup = setup?;
     say!("config       {}", present(&setup.paths.config.join("config.toml")))?;
     say!("trees        {}", setup.paths.state.display())?;
+    shape(&setup)?;
     say!("tripwires    {}", tripwires(&setup)?)?;
     match Context::open(dir) {
         Ok(context) => repository(&context)?,
@@ -61,6 +64,26 @@ fn tripwires(setup: &Setup) -> Result<String, Failure> {
     let state = if gates.armed() { "on" } else { "off" };
     let (built, wanted) = (word(gates.built), word(gates.wanted));
     Ok(format!("{state} (built with the feature: {built}; `tripwire` in [guard]: {wanted})"))
+}
+
+/// Says what the trees of this folder's repository are made of.
+fn shape(setup: &Setup) -> Result<(), Failure> {
+    let wanted = setup.section::<ladder::Options>()?.shape;
+    let state = &setup.paths.state;
+    // This process ends with it, so nothing is in its way.
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(state);
+    let tried = made.map_err(|error| error.to_string());
+    match tried.and_then(|()| overlay::enter()).and_then(|()| overlay::probe(state)) {
+        Ok(()) => say!(
+            "  overlays   work; used {} (`shape` in [trees])",
+            match wanted {
+                Wanted::Auto => format!("from {} tracked files on", ladder::WORTH),
+                Wanted::Overlay => "whatever the size of the repository".to_owned(),
+                Wanted::Plain => "not at all".to_owned(),
+            }
+        ),
+        Err(why) => say!("  overlays   {why}; trees get files of their own"),
+    }
 }
 
 fn present(file: &Path) -> String {

@@ -34,6 +34,7 @@ use crate::{
         task::{EditFormat, Mode, Task},
     },
     provider::{model::Model, nobody},
+    subagent::ladder,
     ui::view::View,
     verify::detect,
 };
@@ -242,7 +243,8 @@ pub(super) fn detected(
     }
     let path = context.trees().join(format!("look-{}", std::process::id()));
     let spec = TreeSpec { path: path.clone(), commit: base.clone(), branch: None };
-    tree::make(repo, &spec).or_fail(Kind::Infrastructure)?;
+    let shape = ladder::shape(&context.trees());
+    tree::make_as(repo, &spec, &shape).or_fail(Kind::Infrastructure)?;
     let checks = detect::detect(&path);
     tree::discard(repo, &path).or_fail(Kind::Infrastructure)?;
     Ok(checks)

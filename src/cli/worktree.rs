@@ -11,10 +11,10 @@ use crate::{
     },
     git::{
         refs,
-        tree::{self, State, TreeInfo},
+        tree::{self, Seen, State, TreeInfo},
     },
     protocol::ids::RunId,
-    sandbox::host,
+    sandbox::{host, overlay},
     subagent::{retention, sweep},
     ui::{
         tables::{Align, render},
@@ -57,7 +57,10 @@ fn list(context: &Context) -> Result<ExitCode, Failure> {
                 tree.head.short().to_owned(),
                 words(&tree.dirty),
                 work(tree).to_owned(),
-                tree.path.display().to_string(),
+                match tree::seen(&tree.path) {
+                    Seen::ByAll => tree.path.display().to_string(),
+                    Seen::ByWhoeverLays => format!("{} (overlay)", tree.path.display()),
+                },
             ]
         })
         .collect();
@@ -148,9 +151,19 @@ fn enter(context: &Context, run: &str, print: bool) -> Result<ExitCode, Failure>
             "a tree goes once its work has landed; `git worktree add` makes one of its branch";
         return Err(Failure::usage(text).hint(hint));
     };
+    let is_overlay = tree::seen(&tree.path) == Seen::ByWhoeverLays;
     if print {
+        if is_overlay {
+            let text = "this tree is an overlay, whose files are not seen from outside";
+            let hint = format!("grafter worktree enter {} opens a shell that sees them", found.id);
+            return Err(Failure::usage(text).hint(hint));
+        }
         say!("{}", tree.path.display())?;
         return Ok(ExitCode::SUCCESS);
+    }
+    if is_overlay {
+        let laid = overlay::enter().map_err(anyhow::Error::msg).or_fail(Kind::Infrastructure);
+        laid.and_then(|()| tree::lay_again(&tree.path).or_fail(Kind::Infrastructure))?;
     }
     let shell = env::var("SHELL").unwrap_or_else(|_| "sh".to_owned());
     say!("a shell in {}; `exit` brings you back", tree.path.display())?;

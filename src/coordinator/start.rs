@@ -49,6 +49,7 @@ use crate::{
     },
     subagent::{
         housing::{Housing, Site},
+        ladder,
         sweep::{self, Writer},
     },
     tools::standing::Standing,
@@ -479,6 +480,7 @@ fn site(ground: &Ground, plan: &Plan) -> Site {
         share: plan.options.share.clone(),
         canary: plan.options.tripwire.as_ref().map(Tripwire::file),
         hide: ground.hide.clone(),
+        shape: ladder::shape(&ground.trees),
     }
 }
 

@@ -26,6 +26,7 @@ pub mod history;
 pub mod init;
 pub mod join;
 pub mod large;
+mod layers;
 pub mod lock;
 pub mod look;
 pub mod narrow;

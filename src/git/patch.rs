@@ -54,7 +54,9 @@ fn folder(
             Some(Some(file)) => Some(file),
             _ if below.is_empty() => None,
             _ => {
-                let inner = was.filter(|(kind, _)| *kind == Some(ObjectType::Tree));
+                // What was there is gone where that is said, too.
+                let inner =
+                    was.filter(|(kind, _)| *kind == Some(ObjectType::Tree) && itself.is_none());
                 folder(library, inner.map(|(_, id)| id), below)?.map(|id| (0o040_000, id))
             }
         };

@@ -25,7 +25,10 @@ use rustix::{
     io::Errno,
 };
 
-use crate::git::rules::{Level, Rules, Verdict};
+use crate::{
+    git::rules::{Level, Rules, Verdict},
+    sandbox::overlay,
+};
 
 /// Git's mode of a plain file.
 pub const PLAIN: u32 = 0o100_644;
@@ -97,6 +100,8 @@ pub struct Scan {
     pub unread: Vec<Vec<u8>>,
     /// Files and folders that running programs left behind; folders end in a slash.
     pub derived: Vec<Vec<u8>>,
+    /// Paths of which an upper layer hides whatever lies there in lower ones.
+    pub hidden: Vec<Vec<u8>>,
 }
 
 /// What a path was at the last look.
@@ -105,6 +110,23 @@ pub trait Tracked {
     fn mode(&self, path: &[u8]) -> Option<u32>;
     /// Returns whether something tracked lies below the folder.
     fn has_below(&self, folder: &[u8]) -> bool;
+    /// Returns the rules that a folder has in the layers below, where the walk is one of an overlay's
+    /// upper layer; none where it is one of whole trees.
+    fn below(&self) -> Option<&dyn Below> {
+        None
+    }
+}
+
+/// What lies below an upper layer.
+pub trait Below {
+    /// Returns the text of a folder's `.gitignore`.
+    fn ignores(&self, folder: &[u8]) -> Option<Vec<u8>>;
+}
+
+/// Returns whether a path is another one or lies below it.
+pub fn is_within(path: &[u8], other: &[u8]) -> bool {
+    path.strip_prefix(other)
+        .is_some_and(|rest| rest.is_empty() || rest[0] == b'/' || other.is_empty())
 }
 
 /// Opens a tree's top folder.
@@ -205,12 +227,19 @@ fn list<T: Tracked>(mut dir: Dir, folder: Folder, walk: &mut Walk<'_, T>) {
         }
         derived = true;
     }
-    let level = match dir
-        .fd()
-        .map_err(io::Error::from)
-        .and_then(|fd| read_at(fd, c".gitignore", 1 << 20))
-    {
-        Ok(text) if !ignored => walk.rules.enter(&path, text, level),
+    let hides = walk.tracked.below().is_some() && dir.fd().is_ok_and(overlay::is_opaque);
+    if hides {
+        walk.scan.hidden.push(path.clone());
+    }
+    let text = dir.fd().map_err(io::Error::from).and_then(|fd| read_at(fd, c".gitignore", 1 << 20));
+    let text = match (text, walk.tracked.below()) {
+        (Err(e), Some(below)) if e.kind() == io::ErrorKind::NotFound && !hides => {
+            below.ignores(&path)
+        }
+        (text, _) => text.ok(),
+    };
+    let level = match text {
+        Some(text) if !ignored => walk.rules.enter(&path, text, level),
         _ => level,
     };
     while let Some(entry) = dir.read() {
@@ -248,8 +277,14 @@ fn see<T: Tracked>(fd: BorrowedFd<'_>, name: &CStr, at: Folder, walk: &mut Walk<
         Err(_) => return walk.scan.unread.push(at.path),
     };
     let kind = FileType::from_raw_mode(stat.st_mode);
+    if kind == FileType::CharacterDevice && stat.st_rdev == 0 && walk.tracked.below().is_some() {
+        return walk.scan.hidden.push(at.path);
+    }
     let was = walk.tracked.mode(&at.path);
     let is_dir = kind == FileType::Directory;
+    if is_dir && was.is_some_and(|mode| mode != MODULE) && walk.tracked.below().is_some() {
+        walk.scan.hidden.push(at.path.clone());
+    }
     if is_dir && was == Some(MODULE) {
         return walk.scan.modules.push(at.path);
     }

@@ -29,11 +29,13 @@ use crate::{
         attributes::{self, Conversion},
         diff,
         files::{Entry, Files, load},
-        large, patch,
+        large,
+        layers::{Above, Lower, Over},
+        patch,
         program::{Git, GitError, Site},
         repo::{Repo, named, raw, tree_in},
         rules::Rules,
-        scan::{self, Content, EXECUTABLE, Found, LINK, PLAIN, Scan},
+        scan::{self, Content, EXECUTABLE, Found, LINK, PLAIN, Scan, is_within},
         tree,
     },
     protocol::ids::Oid,
@@ -63,6 +65,8 @@ pub struct Tracker {
     conversion: Conversion,
     modes_count: bool,
     files: Files,
+    /// Where it is an overlay, of which only the upper layer is looked at.
+    over: Option<Over>,
     /// The tree of the last scan.
     tree: git2::Oid,
     /// The tree of the last snapshot that was handed out.
@@ -82,12 +86,19 @@ impl Tracker {
         let config = library.config().map_err(GitError::library("read the configuration"))?;
         let base = tree_in(&library, base)?.id();
         let conversion = attributes::in_tree(&library, &tree_in(&library, repo.attributes())?)?;
+        let over = Over::of(tree);
+        let top = over.as_ref().map_or_else(|| tree.to_owned(), Over::upper);
+        let files = match &over {
+            Some(_) => Files::new(),
+            None => load(&library, base, &site.index)?,
+        };
         Ok(Self {
-            top: scan::open_top(tree).map_err(GitError::file("open", tree))?,
+            top: scan::open_top(&top).map_err(GitError::file("open", &top))?,
             rules: Rules::new(repo),
             conversion: conversion.max(attributes::outside(repo)),
             modes_count: config.get_bool("core.fileMode").unwrap_or(true),
-            files: load(&library, base, &site.index)?,
+            files,
+            over,
             tree: base,
             told: base,
             skipped: BTreeSet::new(),
@@ -121,24 +132,67 @@ impl Tracker {
 
     /// Returns the tree of the files as they are now, without counting as a snapshot.
     pub fn current(&mut self) -> Result<Oid, GitError> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        if let Some(base) = self.over.as_ref().map(|over| raw(&over.base)).transpose()? {
+            return self.current_above(base);
+        }
         let scan = scan::walk(&self.top, &self.files, &mut self.rules)
             .map_err(GitError::file("read", &self.site.work_tree))?;
-        self.skipped = scan.unread.iter().cloned().collect();
-        self.derived.clone_from(&scan.derived);
+        self.note(&scan);
         let gone = self.gone(&scan);
         let look: Vec<&Found> = scan.files.iter().filter(|found| self.is_new(found)).collect();
         if gone.is_empty() && look.is_empty() {
             return Ok(named(self.tree));
         }
         let library = self.repo.open()?;
-        let mut changes: BTreeMap<Vec<u8>, patch::Change> = BTreeMap::new();
+        let mut changes = self.read(&library, look)?;
         for path in gone {
             self.files.remove(&path);
             changes.insert(path, None);
         }
+        self.tree = patch::apply(&library, self.tree, &changes)?;
+        Ok(named(self.tree))
+    }
+
+    /// Returns the tree of an overlay: what lies below it, changed by what its upper layer says.
+    fn current_above(&mut self, base: git2::Oid) -> Result<Oid, GitError> {
+        let library = self.repo.open()?;
+        let lower = Lower::new(&library, base);
+        let above = Above { files: &self.files, lower: &lower };
+        let scan = scan::walk(&self.top, &above, &mut self.rules)
+            .map_err(GitError::file("read", &self.site.work_tree))?;
+        self.note(&scan);
+        let there: BTreeSet<&[u8]> = scan.files.iter().map(|found| &*found.path).collect();
+        self.files.retain(|path, _| there.contains(path.as_slice()) || is_unread(&scan, path));
+        for found in scan.files.iter().filter(|found| !lower.is_hidden(&scan, &found.path)) {
+            if let Some(entry) = lower.entry(&found.path) {
+                self.files.entry(found.path.clone()).or_insert(entry);
+            }
+        }
+        let look = scan.files.iter().filter(|found| self.is_new(found)).collect();
+        self.read(&library, look)?;
+        let hidden = scan.hidden.iter().filter(|path| !path.is_empty());
+        let hidden = hidden.map(|path| (path.clone(), None));
+        let own =
+            self.files.iter().map(|(path, entry)| (path.clone(), Some((entry.mode, entry.oid))));
+        self.tree = patch::apply(&library, base, &hidden.chain(own).collect())?;
+        Ok(named(self.tree))
+    }
+
+    fn note(&mut self, scan: &Scan) {
+        self.skipped = scan.unread.iter().cloned().collect();
+        self.derived.clone_from(&scan.derived);
+    }
+
+    /// Reads files into the object store; returns what differs from what they held before.
+    fn read(
+        &mut self,
+        library: &Repository,
+        look: Vec<&Found>,
+    ) -> Result<BTreeMap<Vec<u8>, patch::Change>, GitError> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut changes = BTreeMap::new();
         for found in look {
-            let mut store = Store { tracker: self, library: &library, now };
+            let mut store = Store { tracker: self, library, now };
             match store.read(found) {
                 Ok(entry) => {
                     let old = self.files.insert(found.path.clone(), entry.clone());
@@ -154,8 +208,7 @@ impl Tracker {
                 Err(error) => return Err(error),
             }
         }
-        self.tree = patch::apply(&library, self.tree, &changes)?;
-        Ok(named(self.tree))
+        Ok(changes)
     }
 
     /// Returns the paths that the last scan could not read; they stand as they were before.
@@ -212,6 +265,9 @@ impl Tracker {
     }
 
     fn switch(&mut self, current: &Oid, tree: &Oid) -> Result<(), GitError> {
+        if let Some(over) = &self.over {
+            over.lay(&self.site.work_tree)?;
+        }
         let mut draft = self.site.clone();
         draft.index.as_mut_os_string().push(".half");
         match fs::copy(&self.site.index, &draft.index) {
@@ -228,7 +284,13 @@ impl Tracker {
             .map_err(GitError::file("rename", &draft.index))?;
         let library = self.repo.open()?;
         let base = tree_in(&library, tree)?.id();
-        self.files = load(&library, base, &self.site.index)?;
+        match self.over {
+            Some(_) => {
+                self.files.clear();
+                self.current()?;
+            }
+            None => self.files = load(&library, base, &self.site.index)?,
+        }
         self.unfold_large(&library)?;
         (self.tree, self.told) = (base, base);
         Ok(())
@@ -263,14 +325,8 @@ impl Tracker {
     fn gone(&self, scan: &Scan) -> Vec<Vec<u8>> {
         let mut there: BTreeSet<&[u8]> = scan.files.iter().map(|f| f.path.as_slice()).collect();
         there.extend(scan.modules.iter().map(Vec::as_slice));
-        let unread = |path: &[u8]| {
-            scan.unread.iter().any(|prefix| {
-                path.strip_prefix(prefix.as_slice())
-                    .is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
-            })
-        };
         let gone = self.files.iter().filter(|(path, entry)| {
-            !entry.left_out && !there.contains(path.as_slice()) && !unread(path)
+            !entry.left_out && !there.contains(path.as_slice()) && !is_unread(scan, path)
         });
         gone.map(|(path, _)| path.clone()).collect()
     }
@@ -364,6 +420,11 @@ impl Store<'_> {
     }
 }
 
+/// Returns whether a path, or a folder above it, could not be read.
+fn is_unread(scan: &Scan, path: &[u8]) -> bool {
+    scan.unread.iter().any(|prefix| is_within(path, prefix))
+}
+
 fn as_path(path: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(path))
 }
@@ -373,5 +434,7 @@ fn enter(pass: Option<&Pass>) -> Result<Option<Writing<'_>>, GitError> {
     pass.map(Pass::enter).transpose().map_err(|fenced| GitError::Odd(fenced.to_string()))
 }
 
+#[cfg(test)]
+mod kinds;
 #[cfg(test)]
 mod tests;

@@ -6,11 +6,11 @@
 //! reachable otherwise is first kept under `refs/grafter/orphan/`, and a probe that fails stops
 //! the removal.
 
+mod gone;
+
 use std::{
     ffi::OsString,
-    fs, io,
-    io::ErrorKind,
-    os::unix::fs::PermissionsExt,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -18,8 +18,9 @@ use thiserror::Error;
 
 use crate::{
     git::{
-        commit::{self, CommitSpec},
-        join, lock, private,
+        join,
+        layers::{self, Near, Over},
+        lock, private,
         program::{Git, GitError, Site},
         records::{self, Record},
         refs::{self, Cas, Move},
@@ -31,6 +32,9 @@ use crate::{
     },
     protocol::ids::Oid,
 };
+
+use gone::clear;
+pub use gone::{Removed, discard, erase, release, remove, remove_branch};
 
 /// A tree to be made.
 #[derive(Clone, Debug)]
@@ -93,15 +97,26 @@ pub struct TreeInfo {
     pub integrated: bool,
 }
 
-/// What a removal kept.
+/// What a tree is made of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Removed {
-    /// The ref under which work that was nowhere else is kept.
-    pub orphan: Option<String>,
+pub enum Shape {
+    /// Files of its own.
+    #[default]
+    Plain,
+    /// An overlay over a template in this folder, which this process and those that it starts see;
+    /// files of its own where its commit does not allow that.
+    Overlay(PathBuf),
 }
 
-/// Makes a tree. A tree that is already there and right is kept with what was written in it.
+/// Makes a tree with files of its own. A tree that is already there and right is kept with what was
+/// written in it.
 pub fn make(repo: &Repo, spec: &TreeSpec) -> Result<(), TreeError> {
+    make_as(repo, spec, &Shape::Plain)
+}
+
+/// Makes a tree of that shape. A tree that is already there and right is kept with what was written
+/// in it; where it was an overlay and is to be none, that goes into files of its own.
+pub fn make_as(repo: &Repo, spec: &TreeSpec, shape: &Shape) -> Result<(), TreeError> {
     let (Some(parent), true) = (spec.path.parent(), spec.path.is_absolute()) else {
         return Err(TreeError::Path(spec.path.clone()));
     };
@@ -110,7 +125,7 @@ pub fn make(repo: &Repo, spec: &TreeSpec) -> Result<(), TreeError> {
     match records::get(repo, &spec.path) {
         Some(known) if finished(repo, &known) => {
             if same(&known, &record) {
-                return Ok(());
+                return keep_on(repo, spec, shape);
             }
             remove(repo, &spec.path)?;
         }
@@ -121,6 +136,11 @@ pub fn make(repo: &Repo, spec: &TreeSpec) -> Result<(), TreeError> {
         None => {}
     }
     records::put(repo, &record)?;
+    if let Shape::Overlay(store) = shape
+        && layers::is_fit(repo, &spec.commit)?
+    {
+        return lay(repo, spec, store);
+    }
     let site = match &spec.branch {
         Some(branch) => register(repo, spec, branch)?,
         None => throw_away(repo, spec)?,
@@ -128,6 +148,47 @@ pub fn make(repo: &Repo, spec: &TreeSpec) -> Result<(), TreeError> {
     fill(&site, &spec.commit)?;
     submodules::fill(repo, &site, &spec.commit);
     Ok(())
+}
+
+/// Makes a tree as an overlay. It is not registered with git: where its overlay is not laid, git
+/// would take all its files for deleted.
+fn lay(repo: &Repo, spec: &TreeSpec, store: &Path) -> Result<(), TreeError> {
+    let TreeSpec { path, commit, branch } = spec;
+    fs::create_dir(path).map_err(GitError::file("make", path))?;
+    let near = match branch {
+        Some(branch) => {
+            let _turn = lock::acquire(repo)?;
+            begin_branch(repo, branch, commit)?;
+            Near::Exact
+        }
+        None => Near::Close,
+    };
+    let site = site(repo, path);
+    let half = beside(&site.index, ".half");
+    let holds = layers::make(repo, (store, near), (path, &half, commit))?;
+    let dot_git = path.join(".git");
+    fs::write(&dot_git, private::GITFILE).map_err(GitError::file("write", &dot_git))?;
+    match holds == repo.tree_of(commit)? {
+        true => Ok(fs::rename(&half, &site.index).map_err(GitError::file("rename", &half))?),
+        false => Ok(fill(&site, commit)?),
+    }
+}
+
+/// Goes on with a tree that is there, in the shape that is wanted now.
+fn keep_on(repo: &Repo, spec: &TreeSpec, shape: &Shape) -> Result<(), TreeError> {
+    match (Over::of(&spec.path), shape) {
+        (None, _) => Ok(()),
+        // What is below it may be gone, which its commits do not need.
+        (Some(over), Shape::Overlay(_)) if over.lay(&spec.path).is_ok() => Ok(()),
+        (Some(_), _) => {
+            let mut tracker = Tracker::new(repo, &spec.path, &spec.commit)?;
+            tracker.current()?;
+            let left = tracker.whole()?;
+            clear(repo, &spec.path)?;
+            make(repo, spec)?;
+            Ok(Tracker::new(repo, &spec.path, &spec.commit)?.restore(&left)?)
+        }
+    }
 }
 
 /// Returns where git calls about a tree that grafter made act.
@@ -140,6 +201,34 @@ pub fn site(repo: &Repo, tree: &Path) -> Site {
     })
 }
 
+/// Returns the folder that stands for a tree where processes lock it: the folder of an overlay is
+/// another one in each process that lays it.
+pub fn lock_on(tree: &Path) -> PathBuf {
+    Over::of(tree).map_or_else(|| tree.to_owned(), |over| over.upper())
+}
+
+/// Where the files of a tree that is an overlay can be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// By everybody.
+    ByAll,
+    /// By whoever lays the overlay.
+    ByWhoeverLays,
+}
+
+/// Returns by whom a tree's files are seen.
+pub fn seen(tree: &Path) -> Seen {
+    match Over::of(tree) {
+        Some(_) => Seen::ByWhoeverLays,
+        None => Seen::ByAll,
+    }
+}
+
+/// Lays a tree's overlay again for this process and those that it starts, if it is one.
+pub fn lay_again(tree: &Path) -> Result<(), GitError> {
+    Over::of(tree).map_or(Ok(()), |over| over.lay(tree))
+}
+
 /// Returns all trees that grafter made; one that cannot be looked at says why.
 pub fn list(repo: &Repo) -> Vec<TreeInfo> {
     records::all(repo).into_iter().map(|record| look_at(repo, record)).collect()
@@ -150,55 +239,10 @@ pub fn known(repo: &Repo) -> Vec<Record> {
     records::all(repo)
 }
 
-/// Removes a tree and keeps its branch; work that is nowhere else is first kept by a ref. What
-/// checks and reviewers leave in a throw-away tree is nobody's work.
-pub fn remove(repo: &Repo, path: &Path) -> Result<Removed, TreeError> {
-    let record = records::get(repo, path).ok_or_else(|| TreeError::Foreign(path.to_owned()))?;
-    let mut removed = Removed::default();
-    if record.branch.is_some() && finished(repo, &record) {
-        let head = head_of(repo, &record)?;
-        let mut tracker = Tracker::new(repo, path, &head)?;
-        if tracker.snapshot()?.is_some() {
-            let tree = tracker.whole()?;
-            let message = format!("Unsaved work of {}\n", path.display());
-            let parents = vec![head];
-            let spec = CommitSpec { tree, parents, message, identity: repo.identity() };
-            removed.orphan = Some(keep(repo, &commit::write(repo, &spec)?)?);
-        } else if !held(repo, &head)? {
-            removed.orphan = Some(keep(repo, &head)?);
-        }
-    }
-    clear(repo, path)?;
-    Ok(removed)
-}
-
-/// Removes a throw-away tree with whatever was left in it; one that is not there is no error.
-pub fn discard(repo: &Repo, path: &Path) -> Result<(), TreeError> {
-    match records::get(repo, path) {
-        None => Ok(()),
-        Some(record) if record.branch.is_some() => Err(TreeError::Foreign(path.to_owned())),
-        Some(_) => Ok(clear(repo, path)?),
-    }
-}
-
-/// Removes a writer's tree if it holds nothing but what its branch holds; returns whether it did.
-pub fn release(repo: &Repo, path: &Path) -> Result<bool, TreeError> {
-    let record = records::get(repo, path).ok_or_else(|| TreeError::Foreign(path.to_owned()))?;
-    if finished(repo, &record) {
-        let head = head_of(repo, &record)?;
-        let mut tracker = Tracker::new(repo, path, &head)?;
-        if tracker.snapshot()?.is_some() || !tracker.skipped().is_empty() || !held(repo, &head)? {
-            return Ok(false);
-        }
-    }
-    clear(repo, path)?;
-    Ok(true)
-}
-
 /// Cleans a throw-away tree that nobody needs any more; returns whether [`remake`] can use it.
 pub fn tidy(repo: &Repo, path: &Path) -> bool {
     let record = records::get(repo, path).filter(|record| record.branch.is_none());
-    record.is_some_and(|record| finished(repo, &record))
+    record.is_some_and(|record| finished(repo, &record) && Over::of(path).is_none())
         && reuse::clean(path, &site(repo, path).index)
 }
 
@@ -237,25 +281,6 @@ pub fn is_integrated(repo: &Repo, branch: &str) -> Result<bool, GitError> {
     }
 }
 
-/// Removes a branch of grafter's; commits that are nowhere else are first kept by a ref.
-pub fn remove_branch(repo: &Repo, branch: &str) -> Result<Removed, TreeError> {
-    let Some(tip) = repo.tip(branch)? else { return Ok(Removed::default()) };
-    if !branch.starts_with("grafter/") || repo.branch_checked_out(branch).is_some() {
-        return Err(TreeError::Foreign(PathBuf::from(branch)));
-    }
-    let orphan = match integrated(repo, &tip, branch)? {
-        true => None,
-        false => Some(keep(repo, &tip)?),
-    };
-    match refs::delete(repo, &format!("refs/heads/{branch}"), &tip)? {
-        Cas::Moved => Ok(Removed { orphan }),
-        Cas::Missed { found } => {
-            let tip = found.unwrap_or(tip);
-            Err(TreeError::BranchTaken { branch: branch.to_owned(), tip })
-        }
-    }
-}
-
 /// A branch moves on with its tree's work; a throw-away tree is good for its commit only.
 fn same(known: &Record, wanted: &Record) -> bool {
     known.branch == wanted.branch && (known.branch.is_some() || known.commit == wanted.commit)
@@ -265,6 +290,7 @@ fn same(known: &Record, wanted: &Record) -> bool {
 fn finished(repo: &Repo, record: &Record) -> bool {
     let site = site(repo, &record.path);
     let right = match &record.branch {
+        _ if Over::of(&record.path).is_some() => true,
         Some(_) => site.git_dir != repo.git_dir(),
         None => site.git_dir == repo.git_dir(),
     };
@@ -316,54 +342,6 @@ fn fill(site: &Site, commit: &Oid) -> Result<(), GitError> {
     fs::rename(&half, &site.index).map_err(GitError::file("rename", &half))
 }
 
-/// Takes a tree away: renamed aside first, so that the path is free at once.
-fn clear(repo: &Repo, path: &Path) -> Result<(), GitError> {
-    let aside = beside(path, ".gone");
-    erase(&aside)?;
-    match fs::rename(path, &aside) {
-        Err(e) if e.kind() != ErrorKind::NotFound => return Err(GitError::file("rename", path)(e)),
-        _ => {}
-    }
-    let turn = lock::acquire(repo)?;
-    if let Some(site) = worktrees::at(repo, path) {
-        erase(&site.git_dir)?;
-    }
-    drop(turn);
-    for file in [beside(path, ".index"), beside(path, ".index.half")] {
-        erase(&file)?;
-    }
-    erase(&aside)?;
-    records::forget(repo, path)
-}
-
-/// Removes a file or a folder with all in it, also where an agent took its own rights away.
-pub fn erase(path: &Path) -> Result<(), GitError> {
-    let remove = || match fs::symlink_metadata(path) {
-        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(e) => Err(e),
-    };
-    let removed = match remove() {
-        Err(e) if e.kind() == ErrorKind::PermissionDenied => open_up(path).and_then(|()| remove()),
-        other => other,
-    };
-    match removed {
-        Err(e) if e.kind() != ErrorKind::NotFound => Err(GitError::file("remove", path)(e)),
-        _ => Ok(()),
-    }
-}
-
-fn open_up(dir: &Path) -> io::Result<()> {
-    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            open_up(&entry.path())?;
-        }
-    }
-    Ok(())
-}
-
 fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(ending);
@@ -392,8 +370,15 @@ fn look_at(repo: &Repo, record: Record) -> TreeInfo {
 
 /// Returns the commit a tree stands on, as git's own bookkeeping says.
 fn head_of(repo: &Repo, record: &Record) -> Result<Oid, GitError> {
-    let Some(site) = worktrees::at(repo, &record.path) else { return Ok(record.commit.clone()) };
     let unknown = || GitError::Odd(format!("cannot tell the head of {}", record.path.display()));
+    let Some(site) = worktrees::at(repo, &record.path) else {
+        return match &record.branch {
+            Some(branch) if Over::of(&record.path).is_some() => {
+                repo.tip(branch)?.ok_or_else(unknown)
+            }
+            _ => Ok(record.commit.clone()),
+        };
+    };
     match worktrees::head(&site.git_dir) {
         Some(Head::Branch(branch)) => repo.tip(&branch)?.ok_or_else(unknown),
         Some(Head::Detached(commit)) => Ok(commit),
@@ -431,17 +416,6 @@ fn held(repo: &Repo, commit: &Oid) -> Result<bool, GitError> {
         .args(["--count=1", "--format=x", "--contains", commit.as_str()])
         .ok()?;
     Ok(!holders.is_empty())
-}
-
-fn keep(repo: &Repo, commit: &Oid) -> Result<String, GitError> {
-    let name = format!("refs/grafter/orphan/{}", &commit.0[..commit.0.len().min(16)]);
-    let step = Move { name: &name, from: None, to: commit, why: "grafter: keep unmerged work" };
-    match refs::cas(repo, step)? {
-        Cas::Missed { found: Some(found) } if found != *commit => {
-            Err(GitError::Odd(format!("{name} is taken by {}", found.short())))
-        }
-        _ => Ok(name),
-    }
 }
 
 #[cfg(test)]

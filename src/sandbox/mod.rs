@@ -43,6 +43,7 @@ mod namespaces;
 pub mod options;
 pub mod order;
 mod outlet;
+pub mod overlay;
 pub mod pipes;
 pub mod place;
 pub mod probe;

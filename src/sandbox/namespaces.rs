@@ -39,7 +39,7 @@ pub(super) fn enter() -> Result<(), String> {
     deprecated,
     reason = "deprecated for UnshareFlags::FILES alone, which would upset other threads' files"
 )]
-fn unshare(flags: UnshareFlags) -> rustix::io::Result<()> {
+pub(super) fn unshare(flags: UnshareFlags) -> rustix::io::Result<()> {
     rustix::thread::unshare(flags)
 }
 

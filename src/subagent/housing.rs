@@ -32,7 +32,7 @@ use crate::{
         private::{self, PrivateSpec},
         repo::Repo,
         snapshot::Tracker,
-        tree::{self, TreeSpec},
+        tree::{self, Shape, TreeSpec},
         worktrees,
     },
     guard::tripwire,
@@ -79,6 +79,8 @@ pub struct Site {
     pub canary: Option<String>,
     /// Folders no agent may see, besides the repository's own.
     pub hide: Vec<PathBuf>,
+    /// What its trees are made of.
+    pub shape: Shape,
 }
 
 /// A place, and the tracker of its tree where an agent writes in it.
@@ -207,7 +209,7 @@ impl Housing {
         // What an earlier attempt left running ends before anybody goes on in its tree.
         self.settle().await;
         let place = self.open(Some(who), wish).await?;
-        let lock = self.lock(who.1, place.root()).await?;
+        let lock = self.lock(who.1, &tree::lock_on(place.root())).await?;
         let pass = lock.pass();
         place.bind(pass.clone());
         let (repo, base) = (self.site.repo.clone(), wish.commit.clone());
@@ -366,7 +368,7 @@ fn prepare(
     private(&site.root).map_err(io_error)?;
     let made = match spare {
         Some(spare) => tree::remake(&site.repo, spare, &spec),
-        None => tree::make(&site.repo, &spec),
+        None => tree::make_as(&site.repo, &spec, &site.shape),
     };
     made.map_err(|error| tree_error(chain(&error)))?;
     let home = sweep::belonging(path, "home");
@@ -429,6 +431,7 @@ mod tests {
             share: Vec::new(),
             canary: None,
             hide: Vec::new(),
+            shape: Shape::Plain,
             repo,
         };
         let commit = site.repo.resolve("HEAD").unwrap();

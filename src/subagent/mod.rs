@@ -5,6 +5,7 @@
 //! `retention` the snapshots of old landings.
 
 pub mod housing;
+pub mod ladder;
 pub mod retention;
 mod share;
 pub mod sweep;

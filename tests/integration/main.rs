@@ -26,6 +26,7 @@ mod letloose;
 mod lists;
 mod models;
 mod modes;
+mod overlays;
 mod panes;
 mod parts;
 mod poison;

@@ -12,37 +12,59 @@ use proptest::{
 };
 
 use super::*;
-use crate::git::{fixture::Fixture, private, tree::TreeSpec};
+use crate::{
+    git::{
+        fixture::Fixture,
+        layers, private,
+        tree::{Shape, TreeSpec},
+    },
+    sandbox::overlay,
+};
 
-struct Scene {
-    fixture: Fixture,
-    repo: Repo,
-    tree: PathBuf,
-    base: Oid,
+pub(super) struct Scene {
+    pub(super) fixture: Fixture,
+    pub(super) repo: Repo,
+    pub(super) tree: PathBuf,
+    pub(super) base: Oid,
 }
 
-fn scene(fixture: Fixture) -> Scene {
+thread_local! {
+    /// Whether the trees of this thread's tests are overlays.
+    static OVERLAYS: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+fn shape(fixture: &Fixture) -> Shape {
+    match OVERLAYS.get() {
+        true => Shape::Overlay(fixture.beside("templates")),
+        false => Shape::Plain,
+    }
+}
+
+pub(super) fn scene(fixture: Fixture) -> Scene {
     let repo = fixture.repo();
     let tree = fixture.beside("trees/t1");
     let base = fixture.oid("HEAD");
     let branch = Some("grafter/r/t1".to_owned());
-    tree::make(&repo, &TreeSpec { path: tree.clone(), commit: base.clone(), branch }).unwrap();
+    let spec = TreeSpec { path: tree.clone(), commit: base.clone(), branch };
+    tree::make_as(&repo, &spec, &shape(&fixture)).unwrap();
+    let fits = layers::is_fit(&repo, &base).unwrap();
+    assert_eq!(overlay::is_laid(&tree), OVERLAYS.get() && fits);
     Scene { fixture, repo, tree, base }
 }
 
 impl Scene {
-    fn tracker(&self) -> Tracker {
+    pub(super) fn tracker(&self) -> Tracker {
         Tracker::new(&self.repo, &self.tree, &self.base).unwrap()
     }
 
-    fn write(&self, name: &str, bytes: &[u8]) {
+    pub(super) fn write(&self, name: &str, bytes: &[u8]) {
         let path = self.tree.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     }
 
     /// What git itself makes of the tree, by an index that starts at the base.
-    fn by_git(&self) -> Oid {
+    pub(super) fn by_git(&self) -> Oid {
         let index = self.fixture.beside("check.index");
         let _ = fs::remove_file(&index);
         let site = Site { index, ..tree::site(&self.repo, &self.tree) };
@@ -430,4 +452,28 @@ fn any_edits_give_the_tree_that_git_gives() {
             Ok(())
         })
         .unwrap();
+}
+
+#[test]
+fn all_of_this_holds_for_overlays_too() {
+    overlay::in_a_thread(|| {
+        OVERLAYS.set(true);
+        nothing_changed_is_none_and_each_change_is_told_once();
+        same_size_edits_in_the_same_moment_are_seen();
+        current_does_not_swallow_a_snapshot();
+        ignored_files_stay_out_but_tracked_ones_are_followed();
+        odd_names_links_and_kinds_come_out_as_git_has_them();
+        carriage_returns_stay_without_attributes_and_follow_git_with_them();
+        a_filter_of_the_users_is_applied_both_ways();
+        an_agents_attributes_do_not_choose_which_filter_runs();
+        nested_repositories_are_saved_as_plain_files();
+        names_that_git_refuses_are_skipped_and_said();
+        a_file_of_200_mb_goes_beside_and_comes_back();
+        restore_brings_back_files_modes_and_links_and_leaves_ignored_ones();
+        a_restarted_tracker_finds_what_was_written_meanwhile();
+        a_sparse_checkout_deletes_nothing();
+        submodules_are_filled_and_keep_their_commit();
+        kinds::folders_made_anew_renamed_or_of_another_kind_are_as_git_has_them();
+        any_edits_give_the_tree_that_git_gives();
+    });
 }

@@ -1,6 +1,10 @@
 //! Trees that are made, kept, moved aside and removed, in real repositories.
 
-use std::{collections::BTreeMap, os::unix::ffi::OsStrExt, thread};
+use std::{
+    collections::BTreeMap,
+    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
+    thread,
+};
 
 use super::*;
 use crate::git::{fixture::Fixture, private::PrivateSpec};
