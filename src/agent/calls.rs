@@ -30,6 +30,7 @@ use crate::{
         event::What,
         ids::Oid,
         message::{ToolCall, ToolResult},
+        outcome::Status,
         tool::Class,
     },
     tools::{
@@ -208,21 +209,25 @@ impl Session {
     }
 
     /// Lets a finish through only if nothing is missing.
-    fn judge(&self, ended: &mut Ended) {
-        let Deed::Finished(input) = &ended.deed else { return };
+    async fn judge(&self, ended: &mut Ended) -> Result<(), Stop> {
+        let Deed::Finished(input) = &ended.deed else { return Ok(()) };
         let done = Done {
             findings: &self.progress.findings,
             read: &self.progress.read,
             changed: self.chain.as_ref().is_some_and(Chain::changed),
         };
         let words = &self.assignment.words;
-        let missing = contract::missing(words, &self.assignment.contract, (done, input));
+        let mut missing = contract::missing(words, &self.assignment.contract, (done, input));
+        if input.status == Status::Succeeded {
+            missing.extend(self.unfinished().await?);
+        }
         if !missing.is_empty() {
             ended.deed = Deed::Bounced;
             ended.is_error = true;
             let list: Vec<_> = missing.iter().map(|text| format!("- {text}")).collect();
             ended.content = fill(&words.bounced, &[("missing", &list.join("\n"))]);
         }
+        Ok(())
     }
 
     /// Checks, saves, and records what a call came to, and returns what the model sees of it.
@@ -246,7 +251,7 @@ impl Session {
             }
             _ => None,
         };
-        self.judge(&mut ended);
+        self.judge(&mut ended).await?;
         let digest = blake3::hash(ended.content.as_bytes()).to_hex().to_string();
         let known = reading::known(&self.bench.desk, &ended.deed);
         let Ended { deed, taint, trusted, sees, .. } = ended;

@@ -110,16 +110,30 @@ impl Session {
         let words = &self.assignment.words;
         let missing = contract::weighs(words, self.progress.heard(), &order);
         let list: Vec<_> = missing.iter().map(|text| format!("- {text}")).collect();
-        (!list.is_empty()).then(|| fill(&words.bounced, &[("missing", &list.join("\n"))]))
+        (!list.is_empty()).then(|| fill(&words.not_ordered, &[("missing", &list.join("\n"))]))
+    }
+
+    /// Says who is still at work for an agent that leads, and would be ended by its end.
+    pub(super) async fn unfinished(&self) -> Result<Option<String>, Stop> {
+        if !self.assignment.tools.iter().any(|tool| tool == SPAWN) {
+            return Ok(None);
+        }
+        let (reply, answer) = oneshot::channel();
+        let node = self.assignment.node.clone();
+        self.request_up(Request::Lead { node, errand: Errand::AtWork, reply })?;
+        let Ok(Led::Added(names)) = self.wait(answer).await? else { return Ok(None) };
+        let values = [("names", &*names.join(", "))];
+        Ok((!names.is_empty()).then(|| fill(&self.assignment.words.at_work, &values)))
     }
 
     /// Says which finding a message merely passes on: it would be an order that nobody has weighed.
     fn passed_on(&self, call: &ToolCall) -> Option<String> {
         let Send { text, .. } = parsed(&call.input).ok()?;
+        let words = &self.assignment.words;
         let mut heard = self.progress.heard().map(|(finding, _)| finding);
         let copied = heard.find(|finding| similarity(&text, &finding.claim) > COPY)?;
         let values = [("name", "text"), ("id", copied.id.as_str())];
-        Some(fill(&self.assignment.words.copied, &values))
+        Some(fill(&words.not_ordered, &[("missing", &fill(&words.copied, &values))]))
     }
 
     /// Runs an errand and waits for what comes of it.

@@ -189,7 +189,7 @@ fn a_paused_agent_can_be_stopped() {
         while ended.doing().0 != Doing::Paused {
             std::thread::yield_now();
         }
-        ended.cancel();
+        ended.cancel("told so");
     });
     stage.reins = Some(reins);
     let played = stage.play();
@@ -209,7 +209,7 @@ fn what_a_cancelled_writer_has_half_done_is_saved() {
             while !matches!(ended.doing().0, Doing::Calling { .. }) {
                 tokio::task::yield_now().await;
             }
-            ended.cancel();
+            ended.cancel("told so");
         });
     });
     assert!(runs.is_cancelled());

@@ -7,7 +7,7 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -68,6 +68,8 @@ pub struct Reins(Arc<Inner>);
 struct Inner {
     paused: watch::Sender<bool>,
     cancelled: CancellationToken,
+    /// Why it was ended, in words for the user.
+    why: OnceLock<String>,
     stop: CancellationToken,
     cancel: CancellationToken,
     mail: Mutex<VecDeque<Letter>>,
@@ -82,6 +84,7 @@ impl Reins {
         Self(Arc::new(Inner {
             paused: watch::Sender::new(false),
             cancelled: CancellationToken::new(),
+            why: OnceLock::new(),
             stop: stop.child_token(),
             cancel: cancel.child_token(),
             mail: Mutex::default(),
@@ -116,14 +119,21 @@ impl Reins {
         let _ = self.0.paused.subscribe().wait_for(|paused| !paused).await;
     }
 
-    /// Ends the agent.
-    pub fn cancel(&self) {
+    /// Ends the agent, for a reason in words for the user.
+    pub fn cancel(&self, why: &str) {
+        // The first reason is the one.
+        let _ = self.0.why.set(why.to_owned());
         self.0.cancelled.cancel();
         self.0.stop.cancel();
         self.0.cancel.cancel();
     }
 
-    /// Returns whether the user ended it.
+    /// Returns why it was ended.
+    pub fn why_cancelled(&self) -> &str {
+        self.0.why.get().map_or("", String::as_str)
+    }
+
+    /// Returns whether it was ended.
     pub fn is_cancelled(&self) -> bool {
         self.0.cancelled.is_cancelled()
     }

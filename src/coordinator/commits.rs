@@ -41,19 +41,52 @@ pub(super) async fn commit(
         _ => None,
     });
     let written = match made {
-        Some(commit) => Some((commit, Vec::new())),
+        Some(commit) => Some(Written { commit, left_out: Vec::new(), notes: Vec::new() }),
         None => write(shared, brief, lodging).await?,
     };
-    let Some((commit, left_out)) = written else {
+    let Some(Written { commit, left_out, notes }) = written else {
         let text = "the tree is the same as the base: nothing was changed";
         return Ok(Outcome::failed(Failure::NotResolved, text));
     };
+    for text in notes {
+        append(shared, brief, What::Note { level: Level::Warning, text }).await?;
+    }
     record(shared, brief, (&commit, left_out)).await?;
     Ok(Outcome { commit: Some(commit), ..outcome })
 }
 
-/// A commit, and what stayed out of it because programs leave it behind.
-type Written = (Oid, Vec<String>);
+/// A commit, and what is not in it.
+struct Written {
+    commit: Oid,
+    /// What programs leave behind.
+    left_out: Vec<String>,
+    /// What else the user should know of.
+    notes: Vec<String>,
+}
+
+/// Names a few paths for the user.
+fn some(paths: &[String]) -> String {
+    let first = paths.iter().take(5).map(|path| path.escape_debug().to_string());
+    let first = first.collect::<Vec<_>>().join(", ");
+    match paths.len().saturating_sub(5) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
+/// Says what of a writer's tree could not be saved, and what lies outside its part's scope.
+fn missing(skipped: &[String], strayed: &[String], scope: &[String]) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !skipped.is_empty() {
+        let why = "cannot be read, or has a name that git refuses";
+        notes.push(format!("not in the commit, since it {why}: {}", some(skipped)));
+    }
+    if !strayed.is_empty() {
+        let scope = some(scope);
+        notes.push(format!("not in the commit, since its part is {scope}: {}", some(strayed)));
+    }
+    notes
+}
 
 async fn write(
     shared: &Shared,
@@ -80,7 +113,8 @@ async fn write(
         let identity = repo.identity();
         let spec = CommitSpec { tree, parents: vec![root], message, identity };
         let commit = commit::write(&repo, &spec).map_err(|error| chain(&error))?;
-        Ok(Some((commit, tracker.derived().into_iter().chain(strayed).collect())))
+        let notes = missing(&tracker.skipped(), &strayed, &scope);
+        Ok(Some(Written { commit, left_out: tracker.derived(), notes }))
     });
     made.await.map_err(RunEnd::Infrastructure)
 }

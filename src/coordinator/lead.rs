@@ -23,7 +23,7 @@ use crate::{
         event::{Kept, What},
         ids::NodeId,
         outcome::{Finding, Outcome},
-        request::{Led, Order},
+        request::{Errand, Led, Order},
         started::RunStarted,
         task::{AgentKind, Phase},
         usage::Micros,
@@ -34,6 +34,9 @@ use crate::{
 
 /// The tools of those that work together: what their phase offers, and each other.
 const TEAM: [&str; 4] = [DEFAULT, "receive", "send", "tasks"];
+
+/// How the names of nodes begin that check what a writer wrote.
+const QUEUED: &str = "queue-";
 
 /// An agent that waits for others.
 #[derive(Debug)]
@@ -95,6 +98,12 @@ pub(super) fn additions(journal: &Journal, added: &[Added]) -> Result<Vec<Additi
 impl Ask<'_> {
     /// Adds an agent.
     pub(super) fn spawn(self, order: Order) -> Result<Change, String> {
+        if order.name.starts_with(QUEUED) {
+            return Err(format!(
+                "names that begin with `{QUEUED}` are those of the checks that `merge_enqueue` asks \
+                 for; take another"
+            ));
+        }
         let writers = self.writers();
         let phase = self.phase(&order)?;
         if phase == Phase::Verification && writers.is_empty() {
@@ -162,7 +171,7 @@ impl Ask<'_> {
             }
             Some(_) => {}
         }
-        let id = format!("queue-{writer}");
+        let id = format!("{QUEUED}{writer}");
         let needs = self.writers();
         let (phase, work) = (Phase::Verification, "checks");
         let node =
@@ -262,8 +271,27 @@ impl Ask<'_> {
         }
     }
 
+    /// Answers what changes nothing.
+    pub(super) fn look(self, errand: &Errand) -> Result<Led, String> {
+        match errand {
+            Errand::Finding(id) => self.finding(id).map(Led::Finding),
+            _ => Ok(Led::Added(self.at_work())),
+        }
+    }
+
+    /// Returns those that were asked for and have not ended.
+    fn at_work(self) -> Vec<String> {
+        let graph = self.shared.graph();
+        let own = self.state.added.iter().filter(|added| added.by.as_ref() == Some(self.by));
+        let own = own.flat_map(|added| &added.ids).filter(|id| {
+            let node = graph.get(id);
+            node.is_some_and(|node| !is_terminal(self.state.group(&graph, node)))
+        });
+        own.cloned().collect()
+    }
+
     /// Returns a finding.
-    pub(super) fn finding(self, id: &str) -> Result<Finding, String> {
+    fn finding(self, id: &str) -> Result<Finding, String> {
         let outcomes = self.state.nodes.values().filter_map(|run| run.outcome.as_ref());
         let mut all = outcomes.flat_map(|outcome| &outcome.findings);
         let known = || format!("there is no finding `{id}`: `wait` shows those that there are");

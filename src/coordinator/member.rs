@@ -74,10 +74,10 @@ impl Member<'_> {
         let mut outcome = tokio::select! {
             outcome = work => outcome,
             // It is dropped with what it runs, whatever that is.
-            () = reins.overdue() => unit::cancelled(Outcome::succeeded("")),
+            () = reins.overdue() => unit::cancelled(Outcome::succeeded(""), reins),
         };
         if reins.is_cancelled() {
-            outcome = unit::cancelled(outcome);
+            outcome = unit::cancelled(outcome, reins);
         }
         reins.note(Doing::Leaving);
         window.close(self.shared);

@@ -341,8 +341,9 @@ pub async fn resume(ground: Ground, graph: Graph, stored: Stored) -> Result<Hand
     stored.journal.append(None, None, What::RunResumed { pid, model, options }).await?;
     let Stored { journal, past, records, started, options, prompts, run, .. } = stored;
     if let Some(paused) = RunState::fold(&past).told.paused() {
+        // No warning, which the summary would still tell when it is long over.
         let text = format!("still paused: {paused}; `grafter unpause --all` lets all go on");
-        journal.append(None, None, What::Note { level: Level::Warning, text }).await?;
+        journal.append(None, None, What::Note { level: Level::Info, text }).await?;
     }
     let plan = Plan { run, graph, prompts, options };
     let ground = ground.with_attributes(&started.base);

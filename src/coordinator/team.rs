@@ -15,7 +15,8 @@ use crate::{
         state::RunState,
         why,
     },
-    graph::node::Work,
+    external::preset::Protocol,
+    graph::{node::Work, ready::NodeState},
     journal::writer::JournalError,
     prompt::words::fill,
     protocol::{
@@ -62,7 +63,7 @@ impl Team {
             reins.post(letter(message, sent));
         }
         if told.is_cancelled(agent) {
-            reins.cancel();
+            reins.cancel(&ended_by(stand.state, agent));
         }
         self.0.insert(agent.clone(), reins.clone());
         reins
@@ -282,11 +283,21 @@ impl Team {
             if *id == agent || id.as_str().starts_with(&helper) {
                 let node = NodeId::new(node_of(id));
                 stand.shared.journal.append(Some(&node), Some(id), What::AgentCancelled).await?;
-                reins.cancel();
+                reins.cancel(&ended_by(stand.state, id));
             }
         }
         let said = format!("{agent} is cancelled; its node fails, the run goes on");
         Ok(Reply::done(Some(agent), said))
+    }
+}
+
+/// Says why an agent is ended: whoever asked for it has failed, or else the user wants it so.
+fn ended_by(state: &RunState, agent: &AgentId) -> String {
+    let node = NodeId::new(node_of(agent));
+    let by = state.addition(node.place().0).and_then(|added| added.by.as_ref());
+    match by.filter(|by| state.state_of(by) == NodeState::Failed) {
+        Some(by) => format!("ended with {by}, which had asked for it and failed"),
+        None => "cancelled by the user".to_owned(),
     }
 }
 
@@ -330,6 +341,13 @@ async fn send(
     if let Some(Nobody { error, hint }) = unfit(stand, &agent, &text) {
         return Ok(Reply::refused(error, hint));
     }
+    if let Some(name) = deaf(shared, &node) {
+        let error = format!("{agent} is the worker {name}, a command line, which hears nothing");
+        return Ok(Reply::refused(
+            error,
+            "`grafter cancel --agent` ends it and keeps what it wrote",
+        ));
+    }
     let waiting = state.told.mail(&agent).len();
     if waiting >= MAX_MAIL {
         let error = format!("{agent} has {waiting} messages that it has not seen");
@@ -352,6 +370,16 @@ async fn send(
         false => format!("{agent} reads the message before its next model call"),
     };
     Ok(Reply::done(Some(agent), said))
+}
+
+/// Returns the worker in whose command line a node is worked.
+fn deaf<'s>(shared: &'s Shared, node: &NodeId) -> Option<&'s str> {
+    let graph = shared.graph();
+    let node = graph.get(node.place().0).filter(|node| node.writes())?;
+    let Work::Agent(agent) = &node.work else { return None };
+    let name = shared.options.worker.as_ref().or(agent.worker.as_ref())?;
+    let hired = shared.workers.get(name)?;
+    (hired.protocol == Protocol::Command).then_some(&*hired.name)
 }
 
 fn letter(message: u64, Sent { text, from }: Sent) -> Letter {

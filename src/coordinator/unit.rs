@@ -24,9 +24,6 @@ use crate::{
     verify::verdict,
 };
 
-/// The summary of an agent that its user ended.
-const BY_USER: &str = "cancelled by the user";
-
 /// Runs one instance to its record; returns why the run shall stop, if it cannot.
 pub(super) async fn run(shared: Arc<Shared>, brief: Brief) -> Ended {
     let (outcome, reused) = match outcome(&shared, &brief).await {
@@ -47,7 +44,7 @@ pub(super) async fn outcome(
     brief: &Brief,
 ) -> Result<(Outcome, bool), RunEnd> {
     if brief.reins.is_cancelled() {
-        return Ok((cancelled(Outcome::succeeded("")), false));
+        return Ok((cancelled(Outcome::succeeded(""), &brief.reins), false));
     }
     let work = async {
         match &brief.node.work {
@@ -60,17 +57,22 @@ pub(super) async fn outcome(
         () = shared.halt.cancelled() => return Err(RunEnd::Interrupted),
     };
     match (done, brief.reins.is_cancelled()) {
-        (Ok((outcome, _)), true) => Ok((cancelled(outcome), false)),
-        (Err(_), true) => Ok((cancelled(Outcome::succeeded("")), false)),
+        (Ok((outcome, _)), true) => Ok((cancelled(outcome, &brief.reins), false)),
+        (Err(_), true) => Ok((cancelled(Outcome::succeeded(""), &brief.reins), false)),
         (done, false) => done,
     }
 }
 
-/// Returns the outcome of an agent that its user ended: what it found stays, and its conversation for
-/// who asks it about that; the rest does not count.
-pub(super) fn cancelled(outcome: Outcome) -> Outcome {
+/// Returns the outcome of an agent that was ended: what it found stays, and its conversation for who
+/// asks it about that; the rest does not count.
+pub(super) fn cancelled(outcome: Outcome, reins: &Reins) -> Outcome {
     let Outcome { findings, usage, context, .. } = outcome;
-    Outcome { findings, usage, context, ..Outcome::failed(Failure::Cancelled, BY_USER) }
+    Outcome {
+        findings,
+        usage,
+        context,
+        ..Outcome::failed(Failure::Cancelled, reins.why_cancelled())
+    }
 }
 
 /// Returns why the run stops with this node unfinished; a resume takes it up again.

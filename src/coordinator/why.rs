@@ -168,6 +168,7 @@ impl Scene<'_> {
             NodeState::Failed if !node.optional => Some(format!("{need}, which has failed")),
             state if is_terminal(state) => None,
             _ if workers.is_empty() => Some(format!("{need}, which has not begun")),
+            _ if workers.contains(", ") => Some(format!("{need}, at which {workers} work")),
             _ => Some(format!("{need}, at which {workers} works")),
         }
     }

@@ -97,6 +97,10 @@ impl Call<'_> {
         if let Some(why) = lodging.place.no_space() {
             return Err(Stop::broken(why));
         }
+        if let (Err(_), Some(_)) = (&told, &snapshot) {
+            let text = format!("what worker {name} had written by then is saved: `grafter rescue`");
+            self.record(What::Note { level: Level::Warning, text }).await?;
+        }
         let Told { end, report, output, took_ms } = told?;
         let Report { summary, usage, cost, error } = report;
         let outcome = outcome(&name, (&summary, error.as_deref()), usage);

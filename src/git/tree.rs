@@ -64,6 +64,14 @@ pub enum TreeError {
     /// Something that grafter did not make is in the way.
     #[error("{} was not made by grafter and is left alone", .0.display())]
     Foreign(PathBuf),
+    /// Some of it cannot be saved, and would be lost.
+    #[error("{} holds what cannot be saved: {}", path.display(), skipped.join(", "))]
+    Unsaved {
+        /// The tree.
+        path: PathBuf,
+        /// What cannot be read or named, below it.
+        skipped: Vec<String>,
+    },
     /// The path cannot be used.
     #[error("{} cannot be the path of a tree: it must be absolute and end in a name", .0.display())]
     Path(PathBuf),
@@ -355,10 +363,11 @@ fn look_at(repo: &Repo, record: Record) -> TreeInfo {
         let integrated = integrated(repo, &head, branch)?;
         let dirty = match record.path.is_dir() {
             false => State::Missing,
-            true => match Tracker::new(repo, &record.path, &head)?.snapshot()? {
-                Some(_) => State::Dirty,
-                None => State::Clean,
-            },
+            true => {
+                let mut tracker = Tracker::new(repo, &record.path, &head)?;
+                let changed = tracker.snapshot()?.is_some() || !tracker.skipped().is_empty();
+                if changed { State::Dirty } else { State::Clean }
+            }
         };
         Ok((head, integrated, dirty))
     };

@@ -18,6 +18,8 @@ use crate::{
 
 /// Most nodes of a workflow.
 const MAX_NODES: usize = 64;
+/// Names under which the checks on the base and on the candidate are recorded.
+const OWN: [&str; 2] = ["base", "candidate"];
 /// The only format there is.
 const VERSION: u32 = 1;
 
@@ -91,6 +93,11 @@ fn whole(spec: &Spec, problems: &mut Problems) {
     let mut seen = BTreeMap::new();
     for At { value: node, .. } in &spec.nodes.value {
         rules::identifier("node id", &node.id, problems);
+        if OWN.contains(&node.id.value.as_str()) {
+            let id = quoted(&node.id.value);
+            problems
+                .add(node.id.at, format!("node id {id} is the name of checks that every run has"));
+        }
         if let Some((line, _)) = seen.insert(node.id.value.as_str(), node.id.at) {
             let id = quoted(&node.id.value);
             problems.add(node.id.at, format!("node id {id} is already used in line {line}"));

@@ -73,6 +73,12 @@ pub struct Words {
     pub wrong: String,
     /// For a refused finish; `missing` are the lines that say what it lacks.
     pub bounced: String,
+    /// For a refused order to another agent; `missing` are the lines that say what it lacks.
+    #[serde(default = "not_ordered")]
+    pub not_ordered: String,
+    /// A finish while `names` are at work.
+    #[serde(default = "at_work")]
+    pub at_work: String,
     /// Before the task of somebody else's agent.
     #[serde(default)]
     pub worker: String,
@@ -118,6 +124,16 @@ fn from_agent() -> String {
 /// Runs that began before one that has ended could be asked have no text for it.
 fn asked() -> String {
     Words::shipped().asked.clone()
+}
+
+/// As `asked`.
+fn not_ordered() -> String {
+    Words::shipped().not_ordered.clone()
+}
+
+/// As `asked`.
+fn at_work() -> String {
+    Words::shipped().at_work.clone()
 }
 
 /// As `asked`.

@@ -80,6 +80,8 @@ pub enum Errand {
         /// The call, by which one that is made again is known.
         call: CallId,
     },
+    /// Which of those that it has asked for are still at work.
+    AtWork,
     /// A finding, whole.
     Finding(String),
     /// A message to another agent.

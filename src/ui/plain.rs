@@ -163,7 +163,7 @@ fn steered(event: &Event) -> String {
             None => format!("turn {turn} reads the user's message"),
             Some(from) => format!("turn {turn} reads a message from {}", escape(from.as_str())),
         },
-        _ => "cancelled by the user".to_owned(),
+        _ => "cancelled".to_owned(),
     }
 }
 

@@ -347,3 +347,21 @@ fn a_worker_gets_no_more_than_its_user_may_give() {
     let said = run(&env, "true", &["--mode", "default"]).code(3).stderr;
     assert!(said.contains("cannot be asked"), "{said}");
 }
+
+#[test]
+fn a_worker_at_work_takes_no_messages_and_says_what_can_be_rescued_when_it_is_cancelled() {
+    let env = world(&format!("echo half > half.txt; {GATE}"), "");
+    let running = run(&env, "true", &[]).start();
+    at_gate(&env, "writer");
+    let said = env.grafter(["send", "solve@1", "hurry"]).start().finish();
+    assert_ne!(said.status.code(), Some(0), "{}", said.text());
+    assert!(said.text().contains("a command line, which hears nothing"), "{}", said.text());
+    env.grafter(["cancel", "--agent", "solve@1"]).ok();
+    let output = running.finish();
+    assert_eq!(output.status.code(), Some(1), "{}", output.text());
+    assert!(output.text().contains("cancelled by the user"), "{}", output.text());
+    assert!(output.text().contains("had written by then is saved"), "{}", output.text());
+    env.grafter(["rescue"]).ok();
+    let rescued = format!("grafter/{}/rescued", newest(&env));
+    assert_eq!(env.git(["show", &format!("{rescued}:half.txt")]), "half");
+}

@@ -459,3 +459,59 @@ fn who_is_asked_for_gets_a_budget_of_its_own() {
     let added = added.expect("the second was added");
     assert!(added.contains(r#""limits":{"usd":0.3}"#), "{added}");
 }
+
+#[test]
+fn who_leads_does_not_end_while_others_work_for_it() {
+    let story = Story::new();
+    let at = |turn| (None, 1, turn);
+    let gate = call("bash", &json!({ "command": GATE }));
+    let edit = call("edit", &json!({ "path": "a.txt", "old": "wrong", "new": "right" }));
+    let lead = [
+        vec![spawn("fix", "worktree", &json!({})), wait(&["fix"])],
+        vec![call("merge_enqueue", &json!({ "name": "fix" }))],
+        vec![spawn("late", "teammate", &json!({})), finish("done", &json!({}))],
+        vec![wait(&["late"]), finish("done", &json!({}))],
+    ];
+    let mut entries = vec![
+        entry("fix", at(0), &[read(), edit, finish("one word", &json!({}))]),
+        entry("late", at(0), &[finish("found nothing", &json!({ "status": "failed" }))]),
+        entry("fix", at(1), &[gate]),
+    ];
+    entries.extend((0..).zip(&lead).map(|(turn, calls)| entry("lead", at(turn), calls)));
+    story.run_with(&FLAGS, &json!({ "entries": entries }).to_string()).ok();
+    lands(&story);
+    let told = told(&story);
+    assert!(told[&(2, 1)].contains("still at work for you: late"), "{told:?}");
+}
+
+#[test]
+fn who_fails_as_a_lead_ends_the_others_and_they_say_why() {
+    let story = Story::new();
+    let at = |turn| (None, 1, turn);
+    let gate = call("bash", &json!({ "command": GATE }));
+    let quits = finish("I give up", &json!({ "status": "failed" }));
+    let base = spawn("base", "teammate", &json!({}));
+    let queue = spawn("queue-fix", "teammate", &json!({}));
+    let script = json!({ "entries": [
+        entry("fix", at(0), &[gate]),
+        entry("lead", at(0), &[base, queue, spawn("fix", "worktree", &json!({}))]),
+        entry("lead", at(1), &[call("wait", &json!({ "names": ["fix"] }))]),
+        entry("lead", at(2), &[quits]),
+    ] });
+    let flags = [&FLAGS[..], &["--mode", "bypass"]].concat();
+    let run = story.run_with(&flags, &script.to_string()).start();
+    story.wait_until(|events| {
+        events
+            .iter()
+            .any(|event| matches!(&event.what, What::ToolIntent { tool, .. } if tool == "bash"))
+    });
+    story.grafter(&["send", "lead", "give it up"]).ok();
+    let output = run.finish();
+    assert_eq!(output.status.code(), Some(1), "{}", output.text());
+    let told = told(&story);
+    assert!(told[&(0, 0)].contains("is the name of checks that every run has"), "{told:?}");
+    assert!(told[&(0, 1)].contains("names that begin with `queue-`"), "{told:?}");
+    let why = "ended with lead, which had asked for it and failed";
+    assert!(output.text().contains(why), "{}", output.text());
+    assert!(!output.text().contains("by the user"), "{}", output.text());
+}

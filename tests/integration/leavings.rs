@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     env::Env,
-    solo::{Story, landed, report, solo},
+    solo::{Story, landed, report, solo, trees},
 };
 
 /// Says by the known signature that a folder is a cache.
@@ -60,4 +60,21 @@ fn what_the_repository_itself_holds_of_such_files_is_followed() {
     assert!(output.stdout.contains("leave it behind: node_modules/own/more.js"));
     let changed = env.git(["diff", "--name-only", "main", &landed(&env)]);
     assert_eq!(changed, "lib/a.o\nnode_modules/own/index.js");
+}
+
+#[test]
+fn what_git_cannot_name_is_told_and_its_tree_is_not_taken_for_clean() {
+    let env = Env::new();
+    env.write("a.txt", "one\n");
+    env.commit("start");
+    let script = Story::new().unread("mkdir .GIT; echo x > .GIT/config; echo two > a.txt").finish();
+    let output = solo(&env, &script, &[], &["--allow-unverified", "--into", "made"]).ok();
+    let why = "not in the commit, since it cannot be read, or has a name that git refuses: .GIT";
+    assert!(output.text().contains(why), "{}", output.text());
+    let tree = trees(&env, "writer").remove(0);
+    let listed = env.grafter(["worktree", "ls"]).ok().stdout;
+    assert!(listed.contains("changed"), "{listed}");
+    let cleaned = env.grafter(["worktree", "clean", "--all"]).ok().stdout;
+    assert!(cleaned.contains("holds what cannot be saved: .GIT"), "{cleaned}");
+    assert!(tree.join(".GIT/config").exists());
 }

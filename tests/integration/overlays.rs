@@ -13,6 +13,7 @@ use crate::{
     story::{Story, paid_once},
 };
 
+#[expect(clippy::print_stderr, reason = "a test that shows nothing says so")]
 fn overlays_work() -> bool {
     let works = Env::new().grafter(["doctor"]).start().finish().stdout.contains("overlays   work");
     if !works {

@@ -36,8 +36,8 @@ impl Dispatcher {
             Errand::Spawn(order) => (ask.spawn(*order), false),
             Errand::Plan(name) => (ask.plan(&name), false),
             Errand::Enqueue(writer) => (ask.enqueue(&writer), true),
-            Errand::Finding(id) => {
-                let _ = reply.send(ask.finding(&id).map(Led::Finding));
+            look @ (Errand::AtWork | Errand::Finding(_)) => {
+                let _ = reply.send(ask.look(&look));
                 return Ok(());
             }
             Errand::Send { to, text, call } => {

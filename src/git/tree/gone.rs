@@ -38,7 +38,11 @@ pub fn remove(repo: &Repo, path: &Path) -> Result<Removed, TreeError> {
     if record.branch.is_some() && finished(repo, &record) {
         let head = head_of(repo, &record)?;
         let mut tracker = Tracker::new(repo, path, &head)?;
-        if tracker.snapshot()?.is_some() {
+        let changed = tracker.snapshot()?.is_some();
+        if !tracker.skipped().is_empty() {
+            return Err(TreeError::Unsaved { path: path.to_owned(), skipped: tracker.skipped() });
+        }
+        if changed {
             let tree = tracker.whole()?;
             let message = format!("Unsaved work of {}\n", path.display());
             let parents = vec![head];
