@@ -269,6 +269,7 @@ async fn work(folder: &Path) -> Outcome<()> {
     let repo = Repo::discover(&folder.join("repo"))?;
     let site = Site {
         shape: grafter::git::tree::Shape::Plain,
+        include: Vec::new(),
         repo: repo.clone(),
         root: folder.join("state/trees"),
         backend: probe().backend,

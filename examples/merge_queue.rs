@@ -267,6 +267,7 @@ impl Backlog {
     fn ground(&self) -> Outcome<Ground> {
         let site = Site {
             shape: grafter::git::tree::Shape::Plain,
+            include: Vec::new(),
             repo: self.repo.clone(),
             root: self.folder.join("trees"),
             backend: probe().backend,

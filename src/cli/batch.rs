@@ -28,7 +28,7 @@ use crate::{
         start::{self, BatchError, BatchOrder, Ended, Ground, Handle},
         tasks::{self, Form},
     },
-    git::repo::Repo,
+    git::{include, repo::Repo},
     journal::runs::{Of, RunDir},
     protocol::{
         batch::{BatchTask, Style},
@@ -270,6 +270,7 @@ fn site(context: &Context, common: &Common) -> Result<Site, Failure> {
         canary: None,
         hide: vec![paths.state.clone(), paths.config.clone(), paths.runtime.clone()],
         shape: ladder::shape(&context.trees()),
+        include: include::find(&context.repo).unwrap_or_default().files,
     })
 }
 

@@ -22,7 +22,7 @@ use crate::{
         start::{self, Handle, Order},
     },
     git::{
-        diff, join, refs,
+        diff, include, join, refs,
         repo::{DirtySummary, Repo},
         tree::{self, TreeSpec},
     },
@@ -272,10 +272,33 @@ fn remarks(
                     grafter <grafter@localhost>";
         notes.push((Level::Info, text.to_owned()));
     }
+    notes.extend(included(&context.repo));
     if model.info().scripted {
         options.max_cost = None;
     }
     notes
+}
+
+/// Says which ignored files lie in each tree, since agents and their models see them.
+fn included(repo: &Repo) -> Option<(Level, String)> {
+    let found = match include::find(repo) {
+        Ok(found) => found,
+        Err(error) => return Some((Level::Warning, format!("{}: {error}", include::FILE))),
+    };
+    let first = found.files.iter().take(5).map(|path| path.display().to_string());
+    let names = first.collect::<Vec<_>>().join(", ");
+    let more = found.files.len().saturating_sub(5);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    if found.too_many > 0 {
+        let text = format!(
+            "{} names more than 10,000 files or 1 GiB: {} of them are not copied into trees",
+            include::FILE,
+            found.too_many
+        );
+        return Some((Level::Warning, text));
+    }
+    let text = format!("{} puts into each tree: {names}{more}", include::FILE);
+    (!names.is_empty()).then_some((Level::Info, text))
 }
 
 /// Where the workflow is from, if it is none of grafter's.

@@ -24,7 +24,7 @@ use crate::{
         state::RunState,
     },
     external::options::Hired,
-    git::{repo::Repo, witness::Print},
+    git::{include, repo::Repo, witness::Print},
     graph::{dag::Graph, lookup},
     guard::{self, tripwire::Tripwire},
     journal::{
@@ -482,6 +482,7 @@ fn site(ground: &Ground, plan: &Plan) -> Site {
         canary: plan.options.tripwire.as_ref().map(Tripwire::file),
         hide: ground.hide.clone(),
         shape: ladder::shape(&ground.trees),
+        include: include::find(&ground.repo).unwrap_or_default().files,
     }
 }
 

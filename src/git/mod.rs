@@ -23,6 +23,7 @@ pub mod files;
 #[cfg(test)]
 pub mod fixture;
 pub mod history;
+pub mod include;
 pub mod init;
 pub mod join;
 pub mod large;

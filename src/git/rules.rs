@@ -51,6 +51,8 @@ pub struct Rules {
     known: HashMap<Vec<u8>, (Vec<u8>, Arc<Gitignore>)>,
     /// What an agent has written on purpose.
     meant: BTreeSet<Vec<u8>>,
+    /// What is never followed, whatever a rule says.
+    never: BTreeSet<Vec<u8>>,
 }
 
 /// The rules in force in a folder.
@@ -75,7 +77,12 @@ impl Rules {
         ];
         let read = |path| fs::read(path).ok();
         let fixed = files.into_iter().flatten().filter_map(read).map(|text| compile(&text));
-        Self { fixed: fixed.collect(), known: HashMap::new(), meant: BTreeSet::new() }
+        Self {
+            fixed: fixed.collect(),
+            known: HashMap::new(),
+            meant: BTreeSet::new(),
+            never: BTreeSet::new(),
+        }
     }
 
     /// Returns the rules in force in a folder with this `.gitignore`.
@@ -96,6 +103,11 @@ impl Rules {
         Some(Arc::new(Level { folder: folder.to_owned(), rules, above }))
     }
 
+    /// Notes that paths are never followed.
+    pub fn leave(&mut self, paths: Vec<Vec<u8>>) {
+        self.never.extend(paths);
+    }
+
     /// Notes that a path was written on purpose, so that no program's name for it counts.
     pub fn mean(&mut self, path: &[u8]) {
         self.meant.insert(path.to_owned());
@@ -110,6 +122,9 @@ impl Rules {
 
     /// Judges an untracked path; its folder is known not to be ignored.
     pub fn judge(&self, level: Option<&Level>, path: &[u8], is_dir: bool) -> Verdict {
+        if self.never.contains(path) {
+            return Verdict::Ignored;
+        }
         let mut at = level;
         while let Some(level) = at {
             let skip = if level.folder.is_empty() { 0 } else { level.folder.len() + 1 };

@@ -29,7 +29,7 @@ use crate::{
         attributes::{self, Conversion},
         diff,
         files::{Entry, Files, load},
-        large,
+        include, large,
         layers::{Above, Lower, Over},
         patch,
         program::{Git, GitError, Site},
@@ -87,6 +87,8 @@ impl Tracker {
         let base = tree_in(&library, base)?.id();
         let conversion = attributes::in_tree(&library, &tree_in(&library, repo.attributes())?)?;
         let over = Over::of(tree);
+        let mut rules = Rules::new(repo);
+        rules.leave(include::copied(tree));
         let top = over.as_ref().map_or_else(|| tree.to_owned(), Over::upper);
         let files = match &over {
             Some(_) => Files::new(),
@@ -94,7 +96,7 @@ impl Tracker {
         };
         Ok(Self {
             top: scan::open_top(&top).map_err(GitError::file("open", &top))?,
-            rules: Rules::new(repo),
+            rules,
             conversion: conversion.max(attributes::outside(repo)),
             modes_count: config.get_bool("core.fileMode").unwrap_or(true),
             files,

@@ -18,7 +18,7 @@ use thiserror::Error;
 
 use crate::{
     git::{
-        join,
+        include, join,
         layers::{self, Near, Over},
         lock, private,
         program::{Git, GitError, Site},
@@ -274,6 +274,7 @@ fn hand_over(repo: &Repo, spare: &Path, spec: &TreeSpec) -> Result<(), GitError>
     let half = beside(&new.index, ".half");
     fs::rename(&old, &half).map_err(GitError::file("rename", &old))?;
     fs::rename(spare, &spec.path).map_err(GitError::file("rename", spare))?;
+    erase(&include::list(spare))?;
     records::forget(repo, spare)?;
     fill(&new, &spec.commit)?;
     submodules::fill(repo, &new, &spec.commit);

@@ -29,6 +29,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     git::{
+        include,
         private::{self, PrivateSpec},
         repo::Repo,
         snapshot::Tracker,
@@ -81,6 +82,8 @@ pub struct Site {
     pub hide: Vec<PathBuf>,
     /// What its trees are made of.
     pub shape: Shape,
+    /// Ignored files of the checkout that lie in each tree, too.
+    pub include: Vec<PathBuf>,
 }
 
 /// A place, and the tracker of its tree where an agent writes in it.
@@ -371,6 +374,7 @@ fn prepare(
         None => tree::make_as(&site.repo, &spec, &site.shape),
     };
     made.map_err(|error| tree_error(chain(&error)))?;
+    include::copy(&site.repo, path, &site.include).map_err(|error| tree_error(chain(&error)))?;
     let home = sweep::belonging(path, "home");
     private(&home).map_err(io_error)?;
     if let Some(text) = &site.canary {
@@ -432,6 +436,7 @@ mod tests {
             canary: None,
             hide: Vec::new(),
             shape: Shape::Plain,
+            include: Vec::new(),
             repo,
         };
         let commit = site.repo.resolve("HEAD").unwrap();

@@ -78,3 +78,21 @@ fn what_git_cannot_name_is_told_and_its_tree_is_not_taken_for_clean() {
     assert!(cleaned.contains("holds what cannot be saved: .GIT"), "{cleaned}");
     assert!(tree.join(".GIT/config").exists());
 }
+
+#[test]
+fn what_worktreeinclude_names_is_there_for_agents_and_checks_and_does_not_land() {
+    let env = Env::new();
+    env.write(".gitignore", ".env\n");
+    env.write(".worktreeinclude", ".env\n");
+    env.write("a.txt", "one\n");
+    env.commit("start");
+    env.write(".env", "KEY=1\n");
+    let script = Story::new().unread("cat .env > a.txt; echo '!.env' > .gitignore").finish();
+    let output = solo(&env, &script, &["grep -q KEY=1 .env"], &["--into", "made"]);
+    let output = output.start().finish();
+    assert_eq!(output.status.code(), Some(0), "{}", output.text());
+    assert!(output.text().contains(".worktreeinclude puts into each tree: .env"), "{output:?}");
+    assert_eq!(env.git(["show", "made:a.txt"]), "KEY=1");
+    let landed = env.git(["ls-tree", "-r", "--name-only", "made"]);
+    assert_eq!(landed, ".gitignore\n.worktreeinclude\na.txt");
+}

@@ -10,7 +10,7 @@ use std::{
 use crate::{
     git::{
         commit::{self, CommitSpec},
-        layers, lock,
+        include, layers, lock,
         program::GitError,
         records,
         refs::{self, Cas, Move},
@@ -112,7 +112,13 @@ pub(super) fn clear(repo: &Repo, path: &Path) -> Result<(), GitError> {
         erase(&site.git_dir)?;
     }
     drop(turn);
-    for file in [beside(path, ".index"), beside(path, ".index.half"), layers::beside(path)] {
+    let beside = [
+        beside(path, ".index"),
+        beside(path, ".index.half"),
+        layers::beside(path),
+        include::list(path),
+    ];
+    for file in beside {
         erase(&file)?;
     }
     erase(&aside)?;
