@@ -97,6 +97,8 @@ async fn begin(context: Context, args: &BatchArgs) -> Result<Option<Handle>, Fai
         style: match args.land {
             Land::Squash => Style::Squash,
             Land::Merge => Style::Merge,
+            Land::Rebase => Style::Rebase,
+            Land::Ff => Style::FastForward,
         },
         protected: globs(&args.protect)?,
         max_cost: cap(&args.max_cost)?,

@@ -106,6 +106,11 @@ pub(super) enum Land {
     Squash,
     /// As a merge, its own commits beside it.
     Merge,
+    /// As its own commits, each replayed on the target with its author and message.
+    Rebase,
+    /// As its own commits, as they are: a `branch` that does not stand on the target is parked. What
+    /// agents made here has been seen by nobody yet, so it is replayed.
+    Ff,
 }
 
 /// Commands on the merge queue of a batch.

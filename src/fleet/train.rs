@@ -27,6 +27,17 @@ pub struct Entry {
     pub made: Made,
     /// The message of its commit.
     pub message: String,
+    /// Whose commits these are.
+    pub owner: Owner,
+}
+
+/// Whose commits wait for landing, which decides whether they may be made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A run of the batch made them.
+    Batch,
+    /// They were there before it.
+    User,
 }
 
 /// A candidate in the train.
@@ -64,6 +75,14 @@ pub enum Odd {
     Contained(usize),
     /// It contradicts what is on the target, in these files.
     Conflict(usize, Vec<String>),
+    /// It must land as it is, and does not stand on the target.
+    Behind(usize),
+}
+
+/// How an entry fits on a commit.
+enum Fit {
+    Clean { commit: Oid, tree: Oid },
+    Not(Odd),
 }
 
 impl Train {
@@ -85,17 +104,17 @@ impl Train {
         for entry in entries {
             let last = self.cars.last().map_or(&self.stand, |car| &car.commit).clone();
             match join(repo, &last, (entry, self.style))? {
-                Candidate::Clean { commit, tree } => {
+                Fit::Clean { commit, tree } => {
                     self.cars.push(Car { task: entry.task, commit, tree });
                 }
                 // Whether it is the target's fault or that of one before it shows on the target alone.
-                _ if last != self.stand => match join(repo, &self.stand, (entry, self.style))? {
-                    Candidate::Conflict { paths } => odd.push(Odd::Conflict(entry.task, paths)),
-                    Candidate::Empty => odd.push(Odd::Contained(entry.task)),
-                    Candidate::Clean { .. } => self.left_out.push(entry.task),
-                },
-                Candidate::Conflict { paths } => odd.push(Odd::Conflict(entry.task, paths)),
-                Candidate::Empty => odd.push(Odd::Contained(entry.task)),
+                Fit::Not(_) if last != self.stand => {
+                    match join(repo, &self.stand, (entry, self.style))? {
+                        Fit::Not(why) => odd.push(why),
+                        Fit::Clean { .. } => self.left_out.push(entry.task),
+                    }
+                }
+                Fit::Not(why) => odd.push(why),
             }
         }
         Ok(odd)
@@ -164,13 +183,25 @@ impl Train {
     }
 }
 
-fn join(repo: &Repo, on: &Oid, (entry, style): (&Entry, Style)) -> Result<Candidate, GitError> {
+fn join(repo: &Repo, on: &Oid, (entry, style): (&Entry, Style)) -> Result<Fit, GitError> {
     let Made { commit, base, .. } = &entry.made;
-    let squashed = style == Style::Squash;
-    if squashed && base == on && repo.parents(commit)? == slice::from_ref(base) {
+    let as_it_is = match (style, entry.owner) {
         // It was built on just this commit.
-        return Ok(Candidate::Clean { commit: commit.clone(), tree: repo.tree_of(commit)? });
+        (Style::Squash, _) => base == on && repo.parents(commit)? == slice::from_ref(base),
+        (Style::FastForward, Owner::User) => repo.contains(commit, on)?,
+        _ => false,
+    };
+    let tree = repo.tree_of(commit)?;
+    if as_it_is && tree != repo.tree_of(on)? {
+        return Ok(Fit::Clean { commit: commit.clone(), tree });
     }
     let (message, identity) = (entry.message.clone(), repo.identity());
-    candidate::build(repo, &Proposal { tip: Some(on), commit, base, message, identity, style })
+    let proposal = Proposal { tip: Some(on), commit, base, message, identity, style };
+    let (task, kept) = (entry.task, style == Style::FastForward && entry.owner == Owner::User);
+    Ok(match candidate::build(repo, &proposal)? {
+        Candidate::Empty => Fit::Not(Odd::Contained(task)),
+        _ if kept => Fit::Not(Odd::Behind(task)),
+        Candidate::Conflict { paths } => Fit::Not(Odd::Conflict(task, paths)),
+        Candidate::Clean { commit, tree } => Fit::Clean { commit, tree },
+    })
 }

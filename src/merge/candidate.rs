@@ -9,6 +9,7 @@ use crate::{
         program::GitError,
         repo::{Identity, Repo},
     },
+    merge::replay::{self, Replayed},
     protocol::{batch::Style, ids::Oid},
 };
 
@@ -65,6 +66,12 @@ pub fn build(repo: &Repo, proposal: &Proposal<'_>) -> Result<Candidate, GitError
     let beside = match proposal.style {
         Style::Squash => None,
         Style::Merge => Some(proposal.commit),
+        Style::Rebase | Style::FastForward => {
+            return match replay::replay(repo, tip, (proposal, &tree))? {
+                Replayed::Done(commit) => Ok(Candidate::Clean { commit, tree }),
+                Replayed::Conflict { paths } => Ok(Candidate::Conflict { paths }),
+            };
+        }
     };
     let spec = CommitSpec {
         tree: tree.clone(),

@@ -81,6 +81,12 @@ pub enum Style {
     Squash,
     /// A merge, beside which the commits of the work stand as they were made.
     Merge,
+    /// The commits of the work, each made once more on the one before it.
+    Rebase,
+    /// The commits of the work themselves; those of a branch that was there already are never made
+    /// anew.
+    #[serde(rename = "ff")]
+    FastForward,
 }
 
 /// How a batch was started.
@@ -152,6 +158,8 @@ pub enum Back {
         /// These files.
         paths: Vec<String>,
     },
+    /// Its branch does not stand on the target, and must land as it is.
+    Behind,
     /// Checks fail with it and, by now, without it as well.
     Unclear {
         /// Each reason in a line.
@@ -175,6 +183,9 @@ impl Back {
                     paths.join(", ")
                 )
             }
+            Self::Behind => "its branch does not stand on the target, so it cannot land as it is: \
+                             rebase it, or use --land rebase"
+                .to_owned(),
             Self::Unclear { reasons } => {
                 format!("checks that fail on the target as well: {}", reasons.join("; "))
             }

@@ -304,6 +304,60 @@ fn a_merge_keeps_the_commits_and_what_is_protected_is_left_to_the_user() {
     assert!(refused.contains("--protect cannot be `/etc`"), "{refused}");
 }
 
+/// Makes branches off main, each with a commit for each of its files by an author of its own.
+fn branches(backlog: &mut Backlog, branches: &[(&str, &[&str])]) {
+    for (branch, files) in branches {
+        backlog.env.git(["checkout", "-q", "-b", branch, "main"]);
+        for name in *files {
+            backlog.env.write(format!("{name}.part"), "x\n");
+            backlog.env.git(["add", "-A"]);
+            let author = format!("--author={name} <{name}@example.org>");
+            backlog.env.git(["commit", "-q", &author, "-m", &format!("Add {name}")]);
+        }
+        backlog.tasks.push(json!({ "id": branch, "branch": branch }));
+    }
+    backlog.env.git(["checkout", "-q", "main"]);
+}
+
+#[test]
+fn a_rebase_lands_each_commit_with_its_author_in_one_line() {
+    let mut backlog = Backlog::new();
+    backlog.check = "test $(ls *.part 2>/dev/null | wc -l) -le 3".to_owned();
+    branches(&mut backlog, &[("one", &["a", "b"]), ("two", &["c"]), ("three", &["d", "e"])]);
+    let said = report(&backlog.run(&["--land", "rebase"]).code(1).stdout);
+    let states = states(&said);
+    assert_eq!((word(&states, "one"), word(&states, "two")), ("landed", "landed"), "{said:#}");
+    assert_eq!(word(&states, "three"), "parked");
+    let log = backlog.env.git(["log", "--format=%an: %s (%P)", "main..target"]);
+    let names: Vec<_> = log.lines().filter_map(|line| line.split_once(" (")).collect();
+    assert_eq!(names.iter().map(|n| n.0).collect::<Vec<_>>(), ["c: Add c", "b: Add b", "a: Add a"]);
+    assert!(names.iter().all(|(_, parents)| !parents.contains(' ')), "{log}");
+    backlog.is_sound(&backlog.landings());
+}
+
+#[test]
+fn a_fast_forward_lands_commits_as_they_are_or_not_at_all() {
+    let mut backlog = Backlog::new();
+    branches(&mut backlog, &[("one", &["a", "b"]), ("beside", &["c"])]);
+    backlog.env.git(["checkout", "-q", "-b", "above", "one"]);
+    backlog.env.write("d.part", "x\n");
+    backlog.env.commit("Add d");
+    backlog.env.git(["checkout", "-q", "main"]);
+    backlog.tasks.push(json!({ "id": "above", "branch": "above" }));
+    backlog.file("made", "made.txt", "x\n")["needs"] = json!(["above"]);
+    let said = report(&backlog.run(&["--land", "ff"]).code(1).stdout);
+    let states = states(&said);
+    let landed = ["one", "above", "made"].map(|id| word(&states, id));
+    assert_eq!(landed, ["landed"; 3], "{said:#}");
+    assert_eq!(word(&states, "beside"), "parked");
+    let why = said["tasks"][1]["why"].as_str().expect("a reason");
+    assert!(why.contains("does not stand on the target"), "{why}");
+    // The very commits: the branch is an ancestor of what the agent's work was put on.
+    let tip = |rev: &str| backlog.env.git(["rev-parse", rev]);
+    assert_eq!(tip("target^"), tip("above"));
+    backlog.is_sound(&backlog.landings());
+}
+
 #[test]
 fn a_queue_is_paused_and_a_task_dropped_while_it_runs() {
     let mut backlog = Backlog::new();

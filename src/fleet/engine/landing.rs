@@ -9,7 +9,7 @@ use crate::{
         scope,
         start::BatchError,
         state::{BatchState, Move},
-        train::{Entry, Odd, Train},
+        train::{Entry, Odd, Owner, Train},
     },
     git::history,
     merge::{
@@ -76,7 +76,11 @@ impl Engine {
                 // Many commits become one.
                 false => state.tasks[task].task.message(),
             };
-            entries.push(Entry { task, made, message });
+            let owner = match &state.tasks[task].task.branch {
+                Some(_) => Owner::User,
+                None => Owner::Batch,
+            };
+            entries.push(Entry { task, made, message, owner });
         }
         let grown = tokio::task::spawn_blocking(move || {
             let odd = train.grow(&repo, &entries);
@@ -88,6 +92,7 @@ impl Engine {
         for odd in &odd {
             let step = match odd {
                 Odd::Contained(task) => Step::Contained { task: id(state, *task) },
+                Odd::Behind(task) => Step::SentBack { task: id(state, *task), why: Back::Behind },
                 Odd::Conflict(task, paths) => {
                     let why = Back::Conflict { paths: paths.clone() };
                     Step::SentBack { task: id(state, *task), why }
