@@ -310,6 +310,7 @@ fn order(folder: &Path, repo: &Repo) -> Outcome<BatchOrder> {
         workers: 4,
         slots: 2,
         style: Style::Squash,
+        message: None,
         protected: Vec::new(),
         max_cost: None,
         task_cost: None,

@@ -249,6 +249,7 @@ impl Backlog {
             workers: 4,
             slots: SLOTS,
             style: Style::Squash,
+            message: None,
             protected: Vec::new(),
             max_cost: None,
             task_cost: None,

@@ -2,6 +2,7 @@
 
 mod forecast;
 mod maker;
+pub(super) mod settings;
 
 use std::{
     fs::{self, File},
@@ -12,7 +13,10 @@ use std::{
     thread,
 };
 
-use self::maker::{Common, Orders};
+use self::{
+    maker::{Common, Orders},
+    settings::BatchSettings,
+};
 use crate::{
     cli::{
         batch_args::{BatchArgs, Land},
@@ -24,6 +28,7 @@ use crate::{
     },
     coordinator::options::Reuse,
     fleet::{
+        message::Template,
         scope,
         start::{self, BatchError, BatchOrder, Ended, Ground, Handle},
         tasks::{self, Form},
@@ -100,6 +105,7 @@ async fn begin(context: Context, args: &BatchArgs) -> Result<Option<Handle>, Fai
             Land::Rebase => Style::Rebase,
             Land::Ff => Style::FastForward,
         },
+        message: message(&context, args)?,
         protected: globs(&args.protect)?,
         max_cost: cap(&args.max_cost)?,
         task_cost: options.max_cost,
@@ -221,6 +227,19 @@ fn overlay(mut settings: RunSettings, args: &BatchArgs) -> Result<RunSettings, F
         }
     };
     Ok(settings)
+}
+
+/// Returns the template of messages; a flag that would have no effect is refused.
+fn message(context: &Context, args: &BatchArgs) -> Result<Option<String>, Failure> {
+    let settings: BatchSettings = context.setup.section()?;
+    let Some(given) = &args.message else { return Ok(settings.message) };
+    if matches!(args.land, Land::Rebase | Land::Ff) {
+        let failure = Failure::usage("--message has no effect where commits keep their own");
+        return Err(failure.hint("leave it out, or use --land squash or merge"));
+    }
+    let template = given.parse::<Template>();
+    template.map_err(|error| Failure::usage(format!("--message: {error}")))?;
+    Ok(Some(given.clone()))
 }
 
 /// A glob that matches nothing would protect nothing.

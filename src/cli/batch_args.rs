@@ -15,6 +15,7 @@ use crate::cli::{
   grafter batch tasks.yaml --into main --workers 4 --max-cost 20
   grafter batch issues/ --dry-run          # a folder of markdown files, one task each
   jq -c '.[]' issues.json | grafter batch - --verify 'cargo test'
+  grafter batch tasks.yaml --message $'{title}\n\n{body}\n\nTask: {id}'
   grafter batch --resume                   # go on with the latest batch; what failed is tried again
 
 A task:
@@ -63,6 +64,11 @@ pub(super) struct BatchArgs {
     /// How a task stands in the history of the target.
     #[arg(long, value_name = "HOW", default_value = "squash")]
     pub(super) land: Land,
+    /// The message of what lands, with {id}, {title}, {body}, {branch}, {run} and {checks}, where that
+    /// is one commit or a merge; grafter's trailers stay below it [default: what the run wrote, else
+    /// the task's title and body].
+    #[arg(long, value_name = "TEMPLATE")]
+    pub(super) message: Option<String>,
     /// Files that nothing of this batch may change, as a glob; may be given more than once. A task
     /// that changes one is parked, for you to land.
     #[arg(long, value_name = "GLOB")]

@@ -9,6 +9,7 @@ use std::{
 
 use crate::{
     cli::{
+        batch::settings::BatchSettings,
         exit::{Failure, Kind, OrFail},
         settings::RunSettings,
     },
@@ -27,8 +28,9 @@ use crate::{
 };
 
 /// The tables a `config.toml` may have.
-pub(super) const SECTIONS: [&str; 5] = [
+pub(super) const SECTIONS: [&str; 6] = [
     RunSettings::NAME,
+    BatchSettings::NAME,
     known::Options::NAME,
     sandbox::options::Options::NAME,
     guard::options::Options::NAME,

@@ -72,6 +72,8 @@ pub struct BatchOrder {
     pub slots: usize,
     /// What the history of the target shows of each task.
     pub style: Style,
+    /// The template of the message of what lands, checked; none takes that of the work.
+    pub message: Option<String>,
     /// Files that nothing of this batch may change, as globs.
     pub protected: Vec<String>,
     /// The most money for all tasks; none means no cap.
@@ -180,6 +182,7 @@ pub async fn start(ground: Ground, order: BatchOrder) -> Result<Handle, BatchErr
         workers: order.workers,
         slots: order.slots,
         style: order.style,
+        message: order.message,
         protected: order.protected,
         max_cost: order.max_cost,
         task_cost: order.task_cost,

@@ -26,9 +26,18 @@ pub struct Entry {
     /// What was made.
     pub made: Made,
     /// The message of its commit.
-    pub message: String,
+    pub message: Words,
     /// Whose commits these are.
     pub owner: Owner,
+}
+
+/// The message that a commit gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Words {
+    /// That of the commit that was made.
+    Own(String),
+    /// One that was written for the landing.
+    New(String),
 }
 
 /// Whose commits wait for landing, which decides whether they may be made anew.
@@ -185,17 +194,20 @@ impl Train {
 
 fn join(repo: &Repo, on: &Oid, (entry, style): (&Entry, Style)) -> Result<Fit, GitError> {
     let Made { commit, base, .. } = &entry.made;
-    let as_it_is = match (style, entry.owner) {
+    let as_it_is = match (style, &entry.message, entry.owner) {
         // It was built on just this commit.
-        (Style::Squash, _) => base == on && repo.parents(commit)? == slice::from_ref(base),
-        (Style::FastForward, Owner::User) => repo.contains(commit, on)?,
+        (Style::Squash, Words::Own(_), _) => {
+            base == on && repo.parents(commit)? == slice::from_ref(base)
+        }
+        (Style::FastForward, _, Owner::User) => repo.contains(commit, on)?,
         _ => false,
     };
     let tree = repo.tree_of(commit)?;
     if as_it_is && tree != repo.tree_of(on)? {
         return Ok(Fit::Clean { commit: commit.clone(), tree });
     }
-    let (message, identity) = (entry.message.clone(), repo.identity());
+    let (Words::Own(message) | Words::New(message)) = entry.message.clone();
+    let identity = repo.identity();
     let proposal = Proposal { tip: Some(on), commit, base, message, identity, style };
     let (task, kept) = (entry.task, style == Style::FastForward && entry.owner == Owner::User);
     Ok(match candidate::build(repo, &proposal)? {

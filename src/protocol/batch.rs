@@ -117,6 +117,10 @@ pub struct BatchStarted {
     /// What the history of the target shows of each task.
     #[serde(default)]
     pub style: Style,
+    /// The template of the message of what lands in a commit of grafter's; none takes that of the
+    /// work, or the task's text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// Files that nothing of this batch may change, as globs.
     #[serde(default)]
     pub protected: Vec<String>,

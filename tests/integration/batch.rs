@@ -336,6 +336,31 @@ fn a_rebase_lands_each_commit_with_its_author_in_one_line() {
 }
 
 #[test]
+fn a_template_words_what_lands_and_the_trailers_stay() {
+    let mut backlog = Backlog::new();
+    backlog.file("a", "a.txt", "x\n");
+    branches(&mut backlog, &[("two", &["b", "c"])]);
+    let template = "task {id}: {title}\n\n{body}\n\nChecked: {checks}";
+    let said = report(&backlog.run(&["--message", template, "-j", "1"]).ok().stdout);
+    assert_eq!(said["landed"], json!(2), "{said:#}");
+    let words = backlog.env.git(["log", "--format=%B", "main..target"]);
+    let run = said["tasks"][0]["runs"][0].as_str().expect("a run");
+    for text in [
+        format!("task a: Do a\n\nChecked: {}\nGrafter-Run: {run}\nAssisted-by: ", backlog.check),
+        format!("task two: two\n\nChecked: {}\n", backlog.check),
+    ] {
+        assert!(words.contains(&text), "{words}");
+    }
+    backlog.is_sound(&backlog.landings());
+    let refused =
+        |more: &[&str]| backlog.run(&[more, &["--output", "text"]].concat()).code(2).stderr;
+    let unknown = refused(&["--message", "{title} {issue}"]);
+    assert!(unknown.contains("unknown placeholder `{issue}`"), "{unknown}");
+    let vain = refused(&["--message", "{title}", "--land", "rebase"]);
+    assert!(vain.contains("has no effect"), "{vain}");
+}
+
+#[test]
 fn a_fast_forward_lands_commits_as_they_are_or_not_at_all() {
     let mut backlog = Backlog::new();
     branches(&mut backlog, &[("one", &["a", "b"]), ("beside", &["c"])]);

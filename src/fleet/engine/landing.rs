@@ -6,12 +6,13 @@ use crate::{
     fleet::{
         bench::{Second, Stand},
         engine::{Done, Engine, id},
+        message::{Facts, Template},
         scope,
         start::BatchError,
         state::{BatchState, Move},
-        train::{Entry, Odd, Owner, Train},
+        train::{Entry, Odd, Owner, Train, Words},
     },
-    git::history,
+    git::{history, repo::Repo},
     merge::{
         land::{self, Landed, Landing},
         queue::{self, Advice, LONGEST},
@@ -71,11 +72,7 @@ impl Engine {
                 self.train = Some(train);
                 return Ok(false);
             }
-            let message = match repo.parents(&made.commit)? == slice::from_ref(&made.base) {
-                true => history::message(&repo, &made.commit)?,
-                // Many commits become one.
-                false => state.tasks[task].task.message(),
-            };
+            let message = words(&repo, state, (task, &made))?;
             let owner = match &state.tasks[task].task.branch {
                 Some(_) => Owner::User,
                 None => Owner::Batch,
@@ -230,6 +227,28 @@ impl Engine {
         }
         Ok(true)
     }
+}
+
+/// Returns the message of a task's commit.
+fn words(
+    repo: &Repo,
+    state: &BatchState,
+    (task, made): (usize, &Made),
+) -> Result<Words, BatchError> {
+    let one = repo.parents(&made.commit)? == slice::from_ref(&made.base);
+    let own = if one { history::message(repo, &made.commit)? } else { String::new() };
+    let of = &state.tasks[task];
+    // It was looked at before the batch began.
+    let template = state.started.message.as_ref().and_then(|text| text.parse::<Template>().ok());
+    Ok(match template {
+        Some(template) => {
+            let checks = state.checks(&[task]);
+            Words::New(template.render(&Facts { task: of, made, checks: &checks, own: &own }))
+        }
+        None if one => Words::Own(own),
+        // Many commits become one.
+        None => Words::New(of.task.message()),
+    })
 }
 
 /// Returns the files of a change that no batch may land.

@@ -21,6 +21,7 @@ fn batch(tasks: &[(&str, &[&str])], max_cost: Option<u64>) -> BatchState {
         workers: 4,
         slots: 2,
         style: Style::Squash,
+        message: None,
         protected: Vec::new(),
         max_cost: max_cost.map(Micros),
         task_cost: Some(Micros(10)),
