@@ -223,7 +223,14 @@ impl Engine {
         };
         let tip = self.repo.tip(&state.started.target)?;
         let tip = tip.unwrap_or_else(|| state.started.tip.clone());
-        let base = join::merge_base(&self.repo, &tip, &commit)?.unwrap_or(tip);
+        let Some(base) = join::merge_base(&self.repo, &tip, &commit)? else {
+            // Beside any commit of the target it would be the order to delete everything.
+            let target = &state.started.target;
+            let text = format!("{name} is taken out: `{branch}` and `{target}` share no history");
+            self.note(Level::Warning, text).await?;
+            self.tell(Step::Dropped { task: name }).await?;
+            return Ok(true);
+        };
         let stat = diff::stat(&self.repo, &base, &commit)?;
         let files =
             stat.files.into_iter().map(|file| (file.path, file.added as u64, file.removed as u64));

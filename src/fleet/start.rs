@@ -167,7 +167,7 @@ pub async fn start(ground: Ground, order: BatchOrder) -> Result<Handle, BatchErr
     let batch = runs::new_id(&state_dir);
     let target = order.into.unwrap_or_else(|| format!("grafter/{batch}/landed"));
     let lock = lander(&state_dir, &target)?;
-    let tip = repo.tip(&target)?.unwrap_or(order.base);
+    let tip = repo.tip(&target)?;
     let (sink, records) = mpsc::unbounded_channel();
     let journal =
         Journal::create(&Of::Batches.folder(&state_dir).join(batch.as_str()), batch, sink)?;
@@ -176,7 +176,8 @@ pub async fn start(ground: Ground, order: BatchOrder) -> Result<Handle, BatchErr
         tasks: journal.keep(tasks)?,
         settings: journal.keep(order.settings)?,
         target,
-        tip,
+        found: tip.is_some(),
+        tip: tip.unwrap_or(order.base),
         checks: order.checks,
         check_timeout_ms: order.check_timeout_ms,
         workers: order.workers,

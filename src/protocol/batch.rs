@@ -100,6 +100,9 @@ pub struct BatchStarted {
     pub target: String,
     /// Where it stood, or where it begins.
     pub tip: Oid,
+    /// Whether it was there already.
+    #[serde(default)]
+    pub found: bool,
     /// Checks that every landing must pass.
     pub checks: Vec<Check>,
     /// The most milliseconds one check may take.

@@ -16,15 +16,15 @@ use crate::{
 };
 
 /// A backlog in a repository of its own.
-struct Backlog {
-    env: Env,
-    tasks: Vec<Value>,
+pub(crate) struct Backlog {
+    pub(crate) env: Env,
+    pub(crate) tasks: Vec<Value>,
     /// The check that every landing must pass.
-    check: String,
+    pub(crate) check: String,
 }
 
 impl Backlog {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let env = Env::new();
         env.write("base.txt", "base\n");
         env.commit("base");
@@ -41,11 +41,11 @@ impl Backlog {
     }
 
     /// Adds a task that makes one file.
-    fn file(&mut self, id: &str, name: &str, text: &str) -> &mut Value {
+    pub(crate) fn file(&mut self, id: &str, name: &str, text: &str) -> &mut Value {
         self.task(id, &writes(name, text))
     }
 
-    fn run(&self, more: &[&str]) -> Run<'_> {
+    pub(crate) fn run(&self, more: &[&str]) -> Run<'_> {
         let file = self.env.root().join("tasks.json");
         fs::write(&file, Value::from(self.tasks.clone()).to_string()).expect("a file");
         let file = file.display().to_string();
@@ -58,19 +58,19 @@ impl Backlog {
         self.env.grafter(args)
     }
 
-    fn resume(&self) -> Run<'_> {
+    pub(crate) fn resume(&self) -> Run<'_> {
         self.env.grafter(["batch", "--resume", "--output", "json"])
     }
 
     /// Returns the files of the target.
-    fn files(&self) -> BTreeSet<String> {
+    pub(crate) fn files(&self) -> BTreeSet<String> {
         let list = self.env.git(["ls-tree", "-r", "--name-only", "target"]);
         list.lines().map(str::to_owned).collect()
     }
 
     /// Asserts what holds after every batch: each landing is green by the check itself, each task
     /// landed once at most, and the repository is whole.
-    fn is_sound(&self, landings: &BTreeSet<String>) {
+    pub(crate) fn is_sound(&self, landings: &BTreeSet<String>) {
         let titles = self.env.git(["log", "--format=%s", "target"]);
         let mut seen = BTreeSet::new();
         assert!(titles.lines().all(|title| seen.insert(title)), "landed twice:\n{titles}");
@@ -87,23 +87,23 @@ impl Backlog {
     }
 
     /// Returns where the target stood after each of its moves, by its reflog.
-    fn landings(&self) -> BTreeSet<String> {
+    pub(crate) fn landings(&self) -> BTreeSet<String> {
         let log = self.env.git(["reflog", "show", "--format=%H", "target"]);
         log.lines().map(str::to_owned).collect()
     }
 }
 
-fn report(text: &str) -> Value {
+pub(crate) fn report(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
-fn states(report: &Value) -> BTreeMap<String, String> {
+pub(crate) fn states(report: &Value) -> BTreeMap<String, String> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let tasks = report["tasks"].as_array().expect("a list").iter();
     tasks.map(|task| (text(&task["id"]), text(&task["state"]))).collect()
 }
 
-fn word<'a>(states: &'a BTreeMap<String, String>, id: &str) -> &'a str {
+pub(crate) fn word<'a>(states: &'a BTreeMap<String, String>, id: &str) -> &'a str {
     states.get(id).map_or("", String::as_str)
 }
 
@@ -263,7 +263,7 @@ fn a_target_that_others_move_gets_everything_and_loses_nothing() {
 }
 
 #[test]
-fn branches_that_are_there_already_are_checked_and_landed() {
+pub(crate) fn branches_that_are_there_already_are_checked_and_landed() {
     let mut backlog = Backlog::new();
     backlog.check = "test $(ls *.part 2>/dev/null | wc -l) -le 2".to_owned();
     for (branch, files) in [("one", vec!["a"]), ("two", vec!["b", "c"]), ("three", vec!["d"])] {
@@ -305,7 +305,7 @@ fn a_merge_keeps_the_commits_and_what_is_protected_is_left_to_the_user() {
 }
 
 /// Makes branches off main, each with a commit for each of its files by an author of its own.
-fn branches(backlog: &mut Backlog, branches: &[(&str, &[&str])]) {
+pub(crate) fn branches(backlog: &mut Backlog, branches: &[(&str, &[&str])]) {
     for (branch, files) in branches {
         backlog.env.git(["checkout", "-q", "-b", branch, "main"]);
         for name in *files {

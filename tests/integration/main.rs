@@ -32,6 +32,7 @@ mod poison;
 mod printed;
 mod prompts;
 mod protocols;
+mod queue;
 mod readers;
 mod readme;
 mod recorded;

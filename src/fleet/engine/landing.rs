@@ -49,7 +49,7 @@ impl Engine {
     async fn couple(&mut self, state: &BatchState, waiting: &[usize]) -> Result<bool, BatchError> {
         let (repo, target) = (self.repo.clone(), state.started.target.clone());
         let tip = repo.tip(&target)?;
-        if tip.is_none() && state.landings > 0 {
+        if tip.is_none() && (state.started.found || state.landings > 0) {
             self.hold(format!("the branch `{target}` was deleted; make it again and resume"))
                 .await?;
             return Ok(false);

@@ -20,6 +20,7 @@ fn batch(tasks: &[(&str, &[&str])], max_cost: Option<u64>) -> BatchState {
         check_timeout_ms: 1,
         workers: 4,
         slots: 2,
+        found: false,
         style: Style::Squash,
         message: None,
         protected: Vec::new(),
