@@ -19,7 +19,7 @@ use thiserror::Error;
 use crate::{
     git::{
         commit::{self, CommitSpec},
-        join, lock, private,
+        integrated, lock, private,
         program::{Git, GitError, Site},
         records::{self, Record},
         refs::{self, Cas, Move},
@@ -60,9 +60,21 @@ pub enum TreeError {
     /// Something that grafter did not make is in the way.
     #[error("{} was not made by grafter and is left alone", .0.display())]
     Foreign(PathBuf),
+    /// Somebody locked the worktree.
+    #[error("{} is locked{}", path.display(), reason(why))]
+    Locked {
+        /// Where it is.
+        path: PathBuf,
+        /// The reason that was given; empty when none was.
+        why: String,
+    },
     /// The path cannot be used.
     #[error("{} cannot be the path of a tree: it must be absolute and end in a name", .0.display())]
     Path(PathBuf),
+}
+
+fn reason(why: &str) -> String {
+    if why.is_empty() { String::new() } else { format!(": {why}") }
 }
 
 /// What a look at a tree's state says; a failing look is never read as clean.
@@ -154,6 +166,7 @@ pub fn known(repo: &Repo) -> Vec<Record> {
 /// checks and reviewers leave in a throw-away tree is nobody's work.
 pub fn remove(repo: &Repo, path: &Path) -> Result<Removed, TreeError> {
     let record = records::get(repo, path).ok_or_else(|| TreeError::Foreign(path.to_owned()))?;
+    unlocked(repo, path)?;
     let mut removed = Removed::default();
     if record.branch.is_some() && finished(repo, &record) {
         let head = head_of(repo, &record)?;
@@ -172,6 +185,15 @@ pub fn remove(repo: &Repo, path: &Path) -> Result<Removed, TreeError> {
     Ok(removed)
 }
 
+/// Whoever locked a worktree wants it to stay, whatever is in it.
+fn unlocked(repo: &Repo, path: &Path) -> Result<(), TreeError> {
+    let why = worktrees::at(repo, path).map(|site| worktrees::locked(&site)).transpose()?;
+    match why.flatten() {
+        Some(why) => Err(TreeError::Locked { path: path.to_owned(), why }),
+        None => Ok(()),
+    }
+}
+
 /// Removes a throw-away tree with whatever was left in it; one that is not there is no error.
 pub fn discard(repo: &Repo, path: &Path) -> Result<(), TreeError> {
     match records::get(repo, path) {
@@ -184,6 +206,7 @@ pub fn discard(repo: &Repo, path: &Path) -> Result<(), TreeError> {
 /// Removes a writer's tree if it holds nothing but what its branch holds; returns whether it did.
 pub fn release(repo: &Repo, path: &Path) -> Result<bool, TreeError> {
     let record = records::get(repo, path).ok_or_else(|| TreeError::Foreign(path.to_owned()))?;
+    unlocked(repo, path)?;
     if finished(repo, &record) {
         let head = head_of(repo, &record)?;
         let mut tracker = Tracker::new(repo, path, &head)?;
@@ -415,7 +438,7 @@ fn integrated(repo: &Repo, commit: &Oid, branch: &str) -> Result<bool, GitError>
         targets.extend(repo.tip(&format!("{run}/landed"))?.filter(|tip| tip != commit));
     }
     for target in targets {
-        if repo.contains(&target, commit)? || join::adds_nothing(repo, &target, commit)? {
+        if integrated::way(repo, &target, commit)?.is_some() {
             return Ok(true);
         }
     }

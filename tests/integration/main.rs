@@ -18,6 +18,7 @@ mod examples;
 mod external;
 mod front;
 mod gate;
+mod gc;
 mod hostile;
 mod landing;
 mod lead;
