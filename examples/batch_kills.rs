@@ -12,7 +12,7 @@
 //! a resume began again though they had ended well.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     env,
     error::Error,
     fs,
@@ -311,6 +311,7 @@ fn order(folder: &Path, repo: &Repo) -> Outcome<BatchOrder> {
         slots: 2,
         style: Style::Squash,
         message: None,
+        lockfiles: BTreeMap::new(),
         protected: Vec::new(),
         max_cost: None,
         task_cost: None,

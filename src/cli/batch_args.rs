@@ -4,9 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::cli::{
-    caps,
-    run_args::{ModeName, Output},
+use crate::{
+    cli::{
+        caps,
+        run_args::{ModeName, Output},
+    },
+    protocol::batch::Style,
 };
 
 /// Arguments of `batch`.
@@ -30,7 +33,11 @@ A task:
     workflow: solo
     budget: 1.50          # dollars
   - id: docs
-    branch: fix-docs      # work that is there already: it is only checked and landed")]
+    branch: fix-docs      # work that is there already: it is only checked and landed
+
+In config.toml, for tasks that conflict in nothing but such files when they land:
+  [batch.lockfiles]
+  \"Cargo.lock\" = \"cargo generate-lockfile --offline\"")]
 pub(super) struct BatchArgs {
     /// The backlog: a YAML, JSON or JSON lines file, a folder of markdown files, or `-` for standard
     /// input.
@@ -117,6 +124,17 @@ pub(super) enum Land {
     /// As its own commits, as they are: a `branch` that does not stand on the target is parked. What
     /// agents made here has been seen by nobody yet, so it is replayed.
     Ff,
+}
+
+impl From<Land> for Style {
+    fn from(land: Land) -> Self {
+        match land {
+            Land::Squash => Self::Squash,
+            Land::Merge => Self::Merge,
+            Land::Rebase => Self::Rebase,
+            Land::Ff => Self::FastForward,
+        }
+    }
 }
 
 /// Commands on the merge queue of a batch.

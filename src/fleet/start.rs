@@ -1,6 +1,7 @@
 //! Beginning a batch, or going on with one.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -74,6 +75,8 @@ pub struct BatchOrder {
     pub style: Style,
     /// The template of the message of what lands, checked; none takes that of the work.
     pub message: Option<String>,
+    /// Files that their own tools make anew, each with the command.
+    pub lockfiles: BTreeMap<String, String>,
     /// Files that nothing of this batch may change, as globs.
     pub protected: Vec<String>,
     /// The most money for all tasks; none means no cap.
@@ -184,6 +187,7 @@ pub async fn start(ground: Ground, order: BatchOrder) -> Result<Handle, BatchErr
         slots: order.slots,
         style: order.style,
         message: order.message,
+        lockfiles: order.lockfiles,
         protected: order.protected,
         max_cost: order.max_cost,
         task_cost: order.task_cost,

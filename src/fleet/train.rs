@@ -1,13 +1,13 @@
 //! The queue's train: candidates, each built on the one before it without a checkout, and what is
 //! known of their checks.
 
-use std::slice;
+use std::{collections::BTreeMap, slice};
 
 use crate::{
     fleet::state::BatchState,
     git::{program::GitError, repo::Repo},
     merge::{
-        candidate::{self, Candidate, Proposal},
+        candidate::{self, Candidate, Draft, Proposal},
         queue::Mark,
     },
     protocol::{
@@ -86,6 +86,18 @@ pub enum Odd {
     Conflict(usize, Vec<String>),
     /// It must land as it is, and does not stand on the target.
     Behind(usize),
+    /// It contradicts the target only in files that their own tools can make anew.
+    Stale(usize, Draft),
+}
+
+/// Files that their own tools make anew, and what came of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lockfiles {
+    /// Each file with its command.
+    pub commands: BTreeMap<String, String>,
+    /// By the commit that work was put on and the work's own: the joined tree with these files, none
+    /// where a tool failed.
+    pub made: BTreeMap<(Oid, Oid), Option<Oid>>,
 }
 
 /// How an entry fits on a commit.
@@ -108,20 +120,31 @@ impl Train {
     }
 
     /// Adds candidates at the end; returns what has no place.
-    pub fn grow(&mut self, repo: &Repo, entries: &[Entry]) -> Result<Vec<Odd>, GitError> {
+    pub fn grow(
+        &mut self,
+        repo: &Repo,
+        entries: &[Entry],
+        lockfiles: &Lockfiles,
+    ) -> Result<Vec<Odd>, GitError> {
         let mut odd = Vec::new();
+        let with = (self.style, lockfiles);
         for entry in entries {
             let last = self.cars.last().map_or(&self.stand, |car| &car.commit).clone();
-            match join(repo, &last, (entry, self.style))? {
+            match join(repo, &last, entry, with)? {
                 Fit::Clean { commit, tree } => {
                     self.cars.push(Car { task: entry.task, commit, tree });
                 }
                 // Whether it is the target's fault or that of one before it shows on the target alone.
-                Fit::Not(_) if last != self.stand => {
-                    match join(repo, &self.stand, (entry, self.style))? {
-                        Fit::Not(why) => odd.push(why),
-                        Fit::Clean { .. } => self.left_out.push(entry.task),
+                Fit::Not(_) if last != self.stand => match join(repo, &self.stand, entry, with)? {
+                    Fit::Clean { .. } | Fit::Not(Odd::Stale(..)) => {
+                        self.left_out.push(entry.task);
                     }
+                    Fit::Not(why) => odd.push(why),
+                },
+                // Who comes after it waits, so that it is not overtaken again and again.
+                Fit::Not(why @ Odd::Stale(..)) => {
+                    odd.push(why);
+                    break;
                 }
                 Fit::Not(why) => odd.push(why),
             }
@@ -192,7 +215,12 @@ impl Train {
     }
 }
 
-fn join(repo: &Repo, on: &Oid, (entry, style): (&Entry, Style)) -> Result<Fit, GitError> {
+fn join(
+    repo: &Repo,
+    on: &Oid,
+    entry: &Entry,
+    (style, lockfiles): (Style, &Lockfiles),
+) -> Result<Fit, GitError> {
     let Made { commit, base, .. } = &entry.made;
     let as_it_is = match (style, &entry.message, entry.owner) {
         // It was built on just this commit.
@@ -213,7 +241,36 @@ fn join(repo: &Repo, on: &Oid, (entry, style): (&Entry, Style)) -> Result<Fit, G
     Ok(match candidate::build(repo, &proposal)? {
         Candidate::Empty => Fit::Not(Odd::Contained(task)),
         _ if kept => Fit::Not(Odd::Behind(task)),
-        Candidate::Conflict { paths } => Fit::Not(Odd::Conflict(task, paths)),
+        Candidate::Conflict { paths } => match renewed(repo, &proposal, (task, lockfiles))? {
+            Some(fit) => fit,
+            None => Fit::Not(Odd::Conflict(task, paths)),
+        },
         Candidate::Clean { commit, tree } => Fit::Clean { commit, tree },
     })
+}
+
+/// Returns how work fits whose conflicts a tool can take away, or has; none when none can.
+fn renewed(
+    repo: &Repo,
+    proposal: &Proposal<'_>,
+    (task, lockfiles): (usize, &Lockfiles),
+) -> Result<Option<Fit>, GitError> {
+    // Commits that stay as they are have their own versions of these files.
+    let one = matches!(proposal.style, Style::Squash | Style::Merge);
+    let (Some(on), true) = (proposal.tip, one && !lockfiles.commands.is_empty()) else {
+        return Ok(None);
+    };
+    match lockfiles.made.get(&(on.clone(), proposal.commit.clone())) {
+        Some(None) => Ok(None),
+        Some(Some(tree)) if *tree == repo.tree_of(on)? => Ok(Some(Fit::Not(Odd::Contained(task)))),
+        Some(Some(tree)) => match candidate::of_tree(repo, proposal, tree.clone())? {
+            Candidate::Clean { commit, tree } => Ok(Some(Fit::Clean { commit, tree })),
+            _ => Ok(None),
+        },
+        None => {
+            let known = |path: &str| lockfiles.commands.contains_key(path);
+            let draft = candidate::draft(repo, proposal, &known)?;
+            Ok(draft.map(|draft| Fit::Not(Odd::Stale(task, draft))))
+        }
+    }
 }

@@ -3,6 +3,8 @@
 //! `Step` is what the journal of a batch holds, as the bodies of its `batch` records. Everything a
 //! resume needs is in them and in the journals of the runs that they name.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::{
@@ -124,6 +126,10 @@ pub struct BatchStarted {
     /// work, or the task's text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Files that their own tools make anew where a merge conflicts in nothing else, each with the
+    /// command.
+    #[serde(default)]
+    pub lockfiles: BTreeMap<String, String>,
     /// Files that nothing of this batch may change, as globs.
     #[serde(default)]
     pub protected: Vec<String>,

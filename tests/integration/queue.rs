@@ -270,3 +270,71 @@ fn what_checks_leave_behind_is_in_no_tree_of_others_and_does_not_land() {
     assert!(files.contains("one.txt"));
     assert_eq!(backlog.env.git(["show", "target:base.txt"]), "base");
 }
+
+/// Three branches that each add a dependency, whose lock file lists all in one line; the lock file is
+/// made anew by this command.
+fn dependent(command: &str) -> Backlog {
+    let add = |name: &str| {
+        format!("echo x > deps/{name}; ls deps | tr '\\n' ' ' > deps.lock; save 'add {name}'")
+    };
+    let base = format!("mkdir deps; {}", add("m"));
+    let mut backlog = rivals(&base, &add("a"), &add("z"));
+    backlog.check = "ls deps | tr '\\n' ' ' | cmp - deps.lock".to_owned();
+    let config = backlog.env.root().join("config/grafter");
+    fs::create_dir_all(&config).expect("a folder");
+    let text = format!("[batch.lockfiles]\n\"deps.lock\" = '''{command}'''\n");
+    fs::write(config.join("config.toml"), text).expect("a file");
+    backlog
+}
+
+const LIST: &str = "ls deps | tr '\\n' ' ' > deps.lock; touch stray.txt";
+
+#[test]
+fn a_lock_file_is_made_anew_where_nothing_else_conflicts() {
+    for way in ["squash", "merge"] {
+        let backlog = dependent(LIST);
+        let said = report(&backlog.run(&["--land", way]).ok().stdout);
+        assert_eq!(said["landed"], json!(3), "{said:#}");
+        assert_eq!(backlog.env.git(["show", "target:deps.lock"]), "a m z");
+        assert!(!backlog.files().contains("stray.txt"), "only the lock file is taken");
+    }
+}
+
+#[test]
+fn a_lock_file_that_cannot_be_made_anew_is_a_conflict_like_any_other() {
+    for command in ["exit 3", "rm deps.lock", "no-such-tool", "sleep 60"] {
+        let backlog = dependent(command);
+        let said = report(&backlog.run(&["--check-timeout", "2"]).code(1).stdout);
+        let found = states(&said);
+        let found = ["one", "two", "other"].map(|id| word(&found, id));
+        assert_eq!(found, ["landed", "parked", "landed"], "{command}: {said:#}");
+        assert_eq!(said["tasks"][1]["why"], "conflicts with the target in deps.lock");
+    }
+}
+
+#[test]
+fn a_conflict_elsewhere_and_commits_that_stay_as_they_are_need_no_lock_file() {
+    let backlog = dependent(LIST);
+    let said = report(&backlog.run(&["--land", "rebase"]).code(1).stdout);
+    assert_eq!(word(&states(&said), "two"), "parked", "{said:#}");
+    let backlog = dependent(LIST);
+    for branch in ["one", "two"] {
+        backlog.env.git(["checkout", "-q", branch]);
+        shell(&backlog.env, &format!("echo {branch} > who.txt; save 'who is {branch}'"));
+    }
+    backlog.env.git(["checkout", "-q", "main"]);
+    clashes(&backlog, "deps.lock, who.txt");
+}
+
+#[test]
+fn a_batch_that_dies_around_a_lock_file_makes_it_again() {
+    for n in 6..10 {
+        let backlog = dependent(LIST);
+        let point = format!("batch-before:{n}");
+        let died = backlog.run(&[]).env("GRAFTER_FAILPOINT", &point).start().finish();
+        assert!(died.status.code().is_none(), "{}", died.text());
+        let said = report(&backlog.resume().ok().stdout);
+        assert_eq!(said["landed"], json!(3), "{said:#}");
+        backlog.is_sound(&backlog.landings());
+    }
+}

@@ -79,8 +79,10 @@ impl Engine {
             };
             entries.push(Entry { task, made, message, owner });
         }
+        self.lockfiles.commands.clone_from(&state.started.lockfiles);
+        let lockfiles = self.lockfiles.clone();
         let grown = tokio::task::spawn_blocking(move || {
-            let odd = train.grow(&repo, &entries);
+            let odd = train.grow(&repo, &entries, &lockfiles);
             (train, odd)
         });
         let (train, odd) = grown.await.expect("building a train does not panic");
@@ -88,6 +90,10 @@ impl Engine {
         let odd = odd?;
         for odd in &odd {
             let step = match odd {
+                Odd::Stale(task, draft) => {
+                    self.renew(state, *task, draft.clone());
+                    continue;
+                }
                 Odd::Contained(task) => Step::Contained { task: id(state, *task) },
                 Odd::Behind(task) => Step::SentBack { task: id(state, *task), why: Back::Behind },
                 Odd::Conflict(task, paths) => {

@@ -23,6 +23,7 @@ fn batch(tasks: &[(&str, &[&str])], max_cost: Option<u64>) -> BatchState {
         found: false,
         style: Style::Squash,
         message: None,
+        lockfiles: BTreeMap::new(),
         protected: Vec::new(),
         max_cost: max_cost.map(Micros),
         task_cost: Some(Micros(10)),
