@@ -12,7 +12,7 @@
 //! a resume began again though they had ended well.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     env,
     error::Error,
     fs,
@@ -312,6 +312,8 @@ fn order(folder: &Path, repo: &Repo) -> Outcome<BatchOrder> {
         workers: 4,
         slots: 2,
         style: Style::Squash,
+        message: None,
+        lockfiles: BTreeMap::new(),
         protected: Vec::new(),
         max_cost: None,
         task_cost: None,

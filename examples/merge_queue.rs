@@ -11,7 +11,7 @@
 //! repository, and what each landed is judged by a script of its own, landing by landing.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     env,
     error::Error,
     fs,
@@ -249,6 +249,8 @@ impl Backlog {
             workers: 4,
             slots: SLOTS,
             style: Style::Squash,
+            message: None,
+            lockfiles: BTreeMap::new(),
             protected: Vec::new(),
             max_cost: None,
             task_cost: None,

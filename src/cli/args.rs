@@ -352,6 +352,23 @@ pub(super) enum WorktreeCommand {
         #[arg(long)]
         all: bool,
     },
+    /// Remove trees, task branches and saved work that a branch has by now, in whichever form.
+    ///
+    /// It has work as the commits themselves, as others with the same changes, as one commit with all
+    /// of it, with the same files, or so that a merge would change nothing. Whatever else there is
+    /// stays: what has not landed or is not committed, what a run needs that is live or can go on, what
+    /// somebody locked or has checked out, what grafter did not make, and what cannot be told.
+    #[command(
+        after_help = "Examples:\n  grafter worktree gc --dry-run              # what would go, and why\n  grafter worktree gc --into origin/main"
+    )]
+    Gc {
+        /// The branch that must have the work, such as main or origin/main [default: HEAD].
+        #[arg(long, value_name = "BRANCH")]
+        into: Option<String>,
+        /// Only say what would go and what would stay, and why.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Start a shell in the tree of a run's writer, or print its path.
     #[command(
         after_help = "Examples:\n  grafter worktree enter\n  cd \"$(grafter worktree enter 1122 --print)\""

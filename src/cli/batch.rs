@@ -2,6 +2,7 @@
 
 mod forecast;
 mod maker;
+pub(super) mod settings;
 
 use std::{
     fs::{self, File},
@@ -12,7 +13,10 @@ use std::{
     thread,
 };
 
-use self::maker::{Common, Orders};
+use self::{
+    maker::{Common, Orders},
+    settings::BatchSettings,
+};
 use crate::{
     cli::{
         batch_args::{BatchArgs, Land},
@@ -24,19 +28,14 @@ use crate::{
     },
     coordinator::options::Reuse,
     fleet::{
+        message::Template,
         scope,
         start::{self, BatchError, BatchOrder, Ended, Ground, Handle},
         tasks::{self, Form},
     },
     git::{include, repo::Repo},
     journal::runs::{Of, RunDir},
-    protocol::{
-        batch::{BatchTask, Style},
-        event::Level,
-        ids::Oid,
-        task::Mode,
-        usage::Micros,
-    },
+    protocol::{batch::BatchTask, event::Level, ids::Oid, task::Mode, usage::Micros},
     subagent::{housing::Site, ladder},
     ui::{batch as shown, json, text::Colour},
     verify::slots,
@@ -69,6 +68,7 @@ async fn begin(context: Context, args: &BatchArgs) -> Result<Option<Handle>, Fai
     let path = args.tasks.as_deref().unwrap_or(Path::new("-"));
     let tasks = read(path)?;
     let settings = overlay(context.setup.section::<RunSettings>()?, args)?;
+    let batch: BatchSettings = context.setup.section()?;
     run::targets(&context.repo, args.into.as_deref())?;
     let base = base(&context.repo, args)?;
     let reuse = if args.fresh { Reuse::Fresh } else { Reuse::Known };
@@ -94,10 +94,9 @@ async fn begin(context: Context, args: &BatchArgs) -> Result<Option<Handle>, Fai
         check_timeout_ms: options.check_timeout_ms,
         workers: args.workers,
         slots: args.check_slots.unwrap_or_else(cores),
-        style: match args.land {
-            Land::Squash => Style::Squash,
-            Land::Merge => Style::Merge,
-        },
+        style: args.land.into(),
+        message: message(&batch.message, args)?,
+        lockfiles: batch.lockfiles,
         protected: globs(&args.protect)?,
         max_cost: cap(&args.max_cost)?,
         task_cost: options.max_cost,
@@ -219,6 +218,18 @@ fn overlay(mut settings: RunSettings, args: &BatchArgs) -> Result<RunSettings, F
         }
     };
     Ok(settings)
+}
+
+/// Returns the template of messages; a flag that would have no effect is refused.
+fn message(set: &Option<String>, args: &BatchArgs) -> Result<Option<String>, Failure> {
+    let Some(given) = &args.message else { return Ok(set.clone()) };
+    if matches!(args.land, Land::Rebase | Land::Ff) {
+        let failure = Failure::usage("--message has no effect where commits keep their own");
+        return Err(failure.hint("leave it out, or use --land squash or merge"));
+    }
+    let template = given.parse::<Template>();
+    template.map_err(|error| Failure::usage(format!("--message: {error}")))?;
+    Ok(Some(given.clone()))
 }
 
 /// A glob that matches nothing would protect nothing.

@@ -4,9 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::cli::{
-    caps,
-    run_args::{ModeName, Output},
+use crate::{
+    cli::{
+        caps,
+        run_args::{ModeName, Output},
+    },
+    protocol::batch::Style,
 };
 
 /// Arguments of `batch`.
@@ -15,6 +18,7 @@ use crate::cli::{
   grafter batch tasks.yaml --into main --workers 4 --max-cost 20
   grafter batch issues/ --dry-run          # a folder of markdown files, one task each
   jq -c '.[]' issues.json | grafter batch - --verify 'cargo test'
+  grafter batch tasks.yaml --message $'{title}\n\n{body}\n\nTask: {id}'
   grafter batch --resume                   # go on with the latest batch; what failed is tried again
 
 A task:
@@ -29,7 +33,11 @@ A task:
     workflow: solo
     budget: 1.50          # dollars
   - id: docs
-    branch: fix-docs      # work that is there already: it is only checked and landed")]
+    branch: fix-docs      # work that is there already: it is only checked and landed
+
+In config.toml, for tasks that conflict in nothing but such files when they land:
+  [batch.lockfiles]
+  \"Cargo.lock\" = \"cargo generate-lockfile --offline\"")]
 pub(super) struct BatchArgs {
     /// The backlog: a YAML, JSON or JSON lines file, a folder of markdown files, or `-` for standard
     /// input.
@@ -63,6 +71,11 @@ pub(super) struct BatchArgs {
     /// How a task stands in the history of the target.
     #[arg(long, value_name = "HOW", default_value = "squash")]
     pub(super) land: Land,
+    /// The message of what lands, with {id}, {title}, {body}, {branch}, {run} and {checks}, where that
+    /// is one commit or a merge; grafter's trailers stay below it [default: what the run wrote, else
+    /// the task's title and body].
+    #[arg(long, value_name = "TEMPLATE")]
+    pub(super) message: Option<String>,
     /// Files that nothing of this batch may change, as a glob; may be given more than once. A task
     /// that changes one is parked, for you to land.
     #[arg(long, value_name = "GLOB")]
@@ -106,6 +119,22 @@ pub(super) enum Land {
     Squash,
     /// As a merge, its own commits beside it.
     Merge,
+    /// As its own commits, each replayed on the target with its author and message.
+    Rebase,
+    /// As its own commits, as they are: a `branch` that does not stand on the target is parked. What
+    /// agents made here has been seen by nobody yet, so it is replayed.
+    Ff,
+}
+
+impl From<Land> for Style {
+    fn from(land: Land) -> Self {
+        match land {
+            Land::Squash => Self::Squash,
+            Land::Merge => Self::Merge,
+            Land::Rebase => Self::Rebase,
+            Land::Ff => Self::FastForward,
+        }
+    }
 }
 
 /// Commands on the merge queue of a batch.

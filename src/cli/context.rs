@@ -9,6 +9,7 @@ use std::{
 
 use crate::{
     cli::{
+        batch::settings::BatchSettings,
         exit::{Failure, Kind, OrFail},
         settings::RunSettings,
     },
@@ -28,8 +29,9 @@ use crate::{
 };
 
 /// The tables a `config.toml` may have.
-pub(super) const SECTIONS: [&str; 6] = [
+pub(super) const SECTIONS: [&str; 7] = [
     RunSettings::NAME,
+    BatchSettings::NAME,
     known::Options::NAME,
     sandbox::options::Options::NAME,
     guard::options::Options::NAME,

@@ -13,9 +13,13 @@ use crate::{
         refs,
         tree::{self, Seen, State, TreeInfo},
     },
+    journal::runs::{Of, RunDir, RunState},
     protocol::ids::RunId,
     sandbox::{host, overlay},
-    subagent::{retention, sweep},
+    subagent::{
+        gc::{self, Fate, Target},
+        retention, sweep,
+    },
     ui::{
         tables::{Align, render},
         text::Colour,
@@ -27,6 +31,9 @@ pub(super) fn worktree(context: &Context, command: &WorktreeCommand) -> Result<E
     match command {
         WorktreeCommand::Ls => list(context),
         WorktreeCommand::Clean { all } => clean(context, *all),
+        WorktreeCommand::Gc { into, dry_run } => {
+            gc(context, &target(context, into.as_deref())?, *dry_run)
+        }
         WorktreeCommand::Enter { run, print } => enter(context, run, *print),
     }
 }
@@ -74,7 +81,7 @@ fn list(context: &Context) -> Result<ExitCode, Failure> {
 }
 
 fn clean(context: &Context, all: bool) -> Result<ExitCode, Failure> {
-    let live = history::live_runs(context)?;
+    let live = live(context)?;
     let folders: Vec<_> = live.iter().map(|run| context.trees().join(run.as_str())).collect();
     let (mut removed, mut kept) = (0, 0);
     for tree in tree::list(&context.repo) {
@@ -138,6 +145,75 @@ fn branches(context: &Context, live: &[RunId], all: bool) -> Result<(), Failure>
         say!("removed {removed} task branches")?;
     }
     Ok(())
+}
+
+/// Returns the branch that must have what goes; anything else may be gone itself by tomorrow.
+fn target(context: &Context, into: Option<&str>) -> Result<Target, Failure> {
+    let repo = &context.repo;
+    let Some(name) = into else {
+        let branch = repo.head_branch();
+        let name = branch.clone().unwrap_or_else(|| "HEAD".to_owned());
+        let full = branch.map_or_else(|| name.clone(), |branch| format!("refs/heads/{branch}"));
+        return Ok(Target { name, full, tip: repo.resolve("HEAD").or_fail(Kind::Usage)? });
+    };
+    for folder in ["heads", "remotes"] {
+        let full = format!("refs/{folder}/{name}");
+        if refs::value(repo, &full).or_fail(Kind::Usage)?.is_some() {
+            let tip = repo.resolve(&full).or_fail(Kind::Usage)?;
+            return Ok(Target { name: name.to_owned(), full, tip });
+        }
+    }
+    let failure = Failure::usage(format!("there is no branch `{}`", name.escape_debug()));
+    Err(failure.hint("`git branch --all` shows the branches"))
+}
+
+fn gc(context: &Context, target: &Target, dry_run: bool) -> Result<ExitCode, Failure> {
+    let (repo, trees, runs) = (&context.repo, context.trees(), runs(context)?);
+    let items = gc::plan(repo, target, (&runs, &trees)).or_fail(Kind::Infrastructure)?;
+    let (mut removed, mut kept) = (0, 0);
+    for item in items {
+        let words = item.words();
+        let (why, failed) = match item.fate {
+            Fate::Stays(why) => (why, true),
+            Fate::Goes(why) if dry_run => (why, false),
+            Fate::Goes(why) => match gc::carry_out(repo, &item.thing) {
+                Ok(None) => (why, false),
+                Ok(Some(why)) => (why.to_owned(), true),
+                Err(error) => (error.to_string(), true),
+            },
+        };
+        match failed {
+            true => kept += 1,
+            false => removed += 1,
+        }
+        let verb = match (failed, dry_run) {
+            (true, true) => "would keep",
+            (true, false) => "kept",
+            (false, true) => "would remove",
+            (false, false) => "removed",
+        };
+        say!("{verb} {words}: {why}")?;
+    }
+    match dry_run {
+        true => say!("would remove {removed}, keep {kept}")?,
+        false => say!("removed {removed}, kept {kept}")?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns all runs and batches.
+fn runs(context: &Context) -> Result<Vec<RunDir>, Failure> {
+    let state = context.repo.state_dir();
+    let mut runs = RunDir::list(&state).or_fail(Kind::Infrastructure)?;
+    runs.extend(RunDir::list_of(Of::Batches, &state).or_fail(Kind::Infrastructure)?);
+    Ok(runs)
+}
+
+/// Returns the runs and batches that a process works on.
+fn live(context: &Context) -> Result<Vec<RunId>, Failure> {
+    let runs = runs(context)?.into_iter();
+    let live = runs.filter(|run| matches!(run.state(), RunState::Running { .. }));
+    Ok(live.map(|run| run.id).collect())
 }
 
 fn enter(context: &Context, run: &str, print: bool) -> Result<ExitCode, Failure> {

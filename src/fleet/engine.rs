@@ -7,6 +7,7 @@
 
 mod landing;
 mod orders;
+mod renewing;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,12 +24,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     coordinator::control::{Call, Command},
     fleet::{
-        bench::{Bench, Second},
+        bench::{Bench, Renewed, Second},
         plan::Plan,
         scope::Accuracy,
         start::{BatchError, Ended},
         state::{BatchState, Stage, TaskState},
-        train::Train,
+        train::{Lockfiles, Train},
         work::{self, Ears, Errand, Harvest, Maker, News},
     },
     git::{diff, join, repo::Repo},
@@ -56,6 +57,7 @@ enum Done {
     Run { task: usize, run: RunId, harvest: Box<Harvest> },
     Checked { tree: Oid, tasks: Vec<usize>, runs: Result<Vec<CheckRun>, String> },
     Judged { task: usize, tree: Oid, second: Result<Second, String> },
+    Renewed { task: usize, on: Oid, work: Oid, made: Result<Renewed, String> },
 }
 
 type Reins = (RunId, UnboundedSender<Call>);
@@ -77,8 +79,10 @@ pub(super) struct Engine {
     window: usize,
     /// Trees whose checks run, and what ends them.
     checking: BTreeMap<Oid, CancellationToken>,
-    /// A red candidate is looked at once more; nothing else is decided about the train meanwhile.
+    /// A red candidate is looked at once more, or lock files are made anew; nothing else is decided
+    /// about the train meanwhile.
     judging: bool,
+    lockfiles: Lockfiles,
     /// Why nothing can land for now.
     held: Option<String>,
     stop: Option<RunEnd>,
@@ -107,6 +111,7 @@ impl Engine {
             window: FIRST_WINDOW,
             checking: BTreeMap::new(),
             judging: false,
+            lockfiles: Lockfiles::default(),
             held: None,
             stop: None,
             halt: CancellationToken::new(),
@@ -223,7 +228,14 @@ impl Engine {
         };
         let tip = self.repo.tip(&state.started.target)?;
         let tip = tip.unwrap_or_else(|| state.started.tip.clone());
-        let base = join::merge_base(&self.repo, &tip, &commit)?.unwrap_or(tip);
+        let Some(base) = join::merge_base(&self.repo, &tip, &commit)? else {
+            // Beside any commit of the target it would be the order to delete everything.
+            let target = &state.started.target;
+            let text = format!("{name} is taken out: `{branch}` and `{target}` share no history");
+            self.note(Level::Warning, text).await?;
+            self.tell(Step::Dropped { task: name }).await?;
+            return Ok(true);
+        };
         let stat = diff::stat(&self.repo, &base, &commit)?;
         let files =
             stat.files.into_iter().map(|file| (file.path, file.added as u64, file.removed as u64));
@@ -298,6 +310,13 @@ impl Engine {
                 self.judging = false;
                 match second {
                     Ok(second) => self.judged(state, (task, tree), second).await,
+                    Err(why) => self.hold(why).await,
+                }
+            }
+            Done::Renewed { task, on, work, made } => {
+                self.judging = false;
+                match made {
+                    Ok(made) => self.renewed(state, (task, on, work), made).await,
                     Err(why) => self.hold(why).await,
                 }
             }

@@ -1,6 +1,7 @@
 //! Beginning a batch, or going on with one.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -72,6 +73,10 @@ pub struct BatchOrder {
     pub slots: usize,
     /// What the history of the target shows of each task.
     pub style: Style,
+    /// The template of the message of what lands, checked; none takes that of the work.
+    pub message: Option<String>,
+    /// Files that their own tools make anew, each with the command.
+    pub lockfiles: BTreeMap<String, String>,
     /// Files that nothing of this batch may change, as globs.
     pub protected: Vec<String>,
     /// The most money for all tasks; none means no cap.
@@ -165,7 +170,7 @@ pub async fn start(ground: Ground, order: BatchOrder) -> Result<Handle, BatchErr
     let batch = runs::new_id(&state_dir);
     let target = order.into.unwrap_or_else(|| format!("grafter/{batch}/landed"));
     let lock = lander(&state_dir, &target)?;
-    let tip = repo.tip(&target)?.unwrap_or(order.base);
+    let tip = repo.tip(&target)?;
     let (sink, records) = mpsc::unbounded_channel();
     let journal =
         Journal::create(&Of::Batches.folder(&state_dir).join(batch.as_str()), batch, sink)?;
@@ -174,12 +179,15 @@ pub async fn start(ground: Ground, order: BatchOrder) -> Result<Handle, BatchErr
         tasks: journal.keep(tasks)?,
         settings: journal.keep(order.settings)?,
         target,
-        tip,
+        found: tip.is_some(),
+        tip: tip.unwrap_or(order.base),
         checks: order.checks,
         check_timeout_ms: order.check_timeout_ms,
         workers: order.workers,
         slots: order.slots,
         style: order.style,
+        message: order.message,
+        lockfiles: order.lockfiles,
         protected: order.protected,
         max_cost: order.max_cost,
         task_cost: order.task_cost,

@@ -93,7 +93,7 @@ impl TaskState {
         self.spent.values().map(|spent| spent.took_ms).sum()
     }
 
-    fn new(task: BatchTask) -> Self {
+    pub(super) fn new(task: BatchTask) -> Self {
         Self {
             task,
             stage: Stage::Waiting,

@@ -1,13 +1,13 @@
 //! The queue's train: candidates, each built on the one before it without a checkout, and what is
 //! known of their checks.
 
-use std::slice;
+use std::{collections::BTreeMap, slice};
 
 use crate::{
     fleet::state::BatchState,
     git::{program::GitError, repo::Repo},
     merge::{
-        candidate::{self, Candidate, Proposal},
+        candidate::{self, Candidate, Draft, Proposal},
         queue::Mark,
     },
     protocol::{
@@ -26,7 +26,27 @@ pub struct Entry {
     /// What was made.
     pub made: Made,
     /// The message of its commit.
-    pub message: String,
+    pub message: Words,
+    /// Whose commits these are.
+    pub owner: Owner,
+}
+
+/// The message that a commit gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Words {
+    /// That of the commit that was made.
+    Own(String),
+    /// One that was written for the landing.
+    New(String),
+}
+
+/// Whose commits wait for landing, which decides whether they may be made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A run of the batch made them.
+    Batch,
+    /// They were there before it.
+    User,
 }
 
 /// A candidate in the train.
@@ -64,6 +84,26 @@ pub enum Odd {
     Contained(usize),
     /// It contradicts what is on the target, in these files.
     Conflict(usize, Vec<String>),
+    /// It must land as it is, and does not stand on the target.
+    Behind(usize),
+    /// It contradicts the target only in files that their own tools can make anew.
+    Stale(usize, Draft),
+}
+
+/// Files that their own tools make anew, and what came of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lockfiles {
+    /// Each file with its command.
+    pub commands: BTreeMap<String, String>,
+    /// By the commit that work was put on and the work's own: the joined tree with these files, none
+    /// where a tool failed.
+    pub made: BTreeMap<(Oid, Oid), Option<Oid>>,
+}
+
+/// How an entry fits on a commit.
+enum Fit {
+    Clean { commit: Oid, tree: Oid },
+    Not(Odd),
 }
 
 impl Train {
@@ -80,22 +120,33 @@ impl Train {
     }
 
     /// Adds candidates at the end; returns what has no place.
-    pub fn grow(&mut self, repo: &Repo, entries: &[Entry]) -> Result<Vec<Odd>, GitError> {
+    pub fn grow(
+        &mut self,
+        repo: &Repo,
+        entries: &[Entry],
+        lockfiles: &Lockfiles,
+    ) -> Result<Vec<Odd>, GitError> {
         let mut odd = Vec::new();
+        let with = (self.style, lockfiles);
         for entry in entries {
             let last = self.cars.last().map_or(&self.stand, |car| &car.commit).clone();
-            match join(repo, &last, (entry, self.style))? {
-                Candidate::Clean { commit, tree } => {
+            match join(repo, &last, entry, with)? {
+                Fit::Clean { commit, tree } => {
                     self.cars.push(Car { task: entry.task, commit, tree });
                 }
                 // Whether it is the target's fault or that of one before it shows on the target alone.
-                _ if last != self.stand => match join(repo, &self.stand, (entry, self.style))? {
-                    Candidate::Conflict { paths } => odd.push(Odd::Conflict(entry.task, paths)),
-                    Candidate::Empty => odd.push(Odd::Contained(entry.task)),
-                    Candidate::Clean { .. } => self.left_out.push(entry.task),
+                Fit::Not(_) if last != self.stand => match join(repo, &self.stand, entry, with)? {
+                    Fit::Clean { .. } | Fit::Not(Odd::Stale(..)) => {
+                        self.left_out.push(entry.task);
+                    }
+                    Fit::Not(why) => odd.push(why),
                 },
-                Candidate::Conflict { paths } => odd.push(Odd::Conflict(entry.task, paths)),
-                Candidate::Empty => odd.push(Odd::Contained(entry.task)),
+                // Who comes after it waits, so that it is not overtaken again and again.
+                Fit::Not(why @ Odd::Stale(..)) => {
+                    odd.push(why);
+                    break;
+                }
+                Fit::Not(why) => odd.push(why),
             }
         }
         Ok(odd)
@@ -164,13 +215,62 @@ impl Train {
     }
 }
 
-fn join(repo: &Repo, on: &Oid, (entry, style): (&Entry, Style)) -> Result<Candidate, GitError> {
+fn join(
+    repo: &Repo,
+    on: &Oid,
+    entry: &Entry,
+    (style, lockfiles): (Style, &Lockfiles),
+) -> Result<Fit, GitError> {
     let Made { commit, base, .. } = &entry.made;
-    let squashed = style == Style::Squash;
-    if squashed && base == on && repo.parents(commit)? == slice::from_ref(base) {
+    let as_it_is = match (style, &entry.message, entry.owner) {
         // It was built on just this commit.
-        return Ok(Candidate::Clean { commit: commit.clone(), tree: repo.tree_of(commit)? });
+        (Style::Squash, Words::Own(_), _) => {
+            base == on && repo.parents(commit)? == slice::from_ref(base)
+        }
+        (Style::FastForward, _, Owner::User) => repo.contains(commit, on)?,
+        _ => false,
+    };
+    let tree = repo.tree_of(commit)?;
+    if as_it_is && tree != repo.tree_of(on)? {
+        return Ok(Fit::Clean { commit: commit.clone(), tree });
     }
-    let (message, identity) = (entry.message.clone(), repo.identity());
-    candidate::build(repo, &Proposal { tip: Some(on), commit, base, message, identity, style })
+    let (Words::Own(message) | Words::New(message)) = entry.message.clone();
+    let identity = repo.identity();
+    let proposal = Proposal { tip: Some(on), commit, base, message, identity, style };
+    let (task, kept) = (entry.task, style == Style::FastForward && entry.owner == Owner::User);
+    Ok(match candidate::build(repo, &proposal)? {
+        Candidate::Empty => Fit::Not(Odd::Contained(task)),
+        _ if kept => Fit::Not(Odd::Behind(task)),
+        Candidate::Conflict { paths } => match renewed(repo, &proposal, (task, lockfiles))? {
+            Some(fit) => fit,
+            None => Fit::Not(Odd::Conflict(task, paths)),
+        },
+        Candidate::Clean { commit, tree } => Fit::Clean { commit, tree },
+    })
+}
+
+/// Returns how work fits whose conflicts a tool can take away, or has; none when none can.
+fn renewed(
+    repo: &Repo,
+    proposal: &Proposal<'_>,
+    (task, lockfiles): (usize, &Lockfiles),
+) -> Result<Option<Fit>, GitError> {
+    // Commits that stay as they are have their own versions of these files.
+    let one = matches!(proposal.style, Style::Squash | Style::Merge);
+    let (Some(on), true) = (proposal.tip, one && !lockfiles.commands.is_empty()) else {
+        return Ok(None);
+    };
+    match lockfiles.made.get(&(on.clone(), proposal.commit.clone())) {
+        Some(None) => Ok(None),
+        Some(Some(tree)) if *tree == repo.tree_of(on)? => Ok(Some(Fit::Not(Odd::Contained(task)))),
+        Some(Some(tree)) => match candidate::of_tree(repo, proposal, tree.clone())? {
+            Candidate::Clean { commit, tree } => Ok(Some(Fit::Clean { commit, tree })),
+            _ => Ok(None),
+        },
+        None => {
+            let known = |path: &str| lockfiles.commands.contains_key(path);
+            let draft = candidate::draft(repo, proposal, &known)?;
+            Ok(draft.map(|draft| Fit::Not(Odd::Stale(task, draft))))
+        }
+    }
 }

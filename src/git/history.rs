@@ -14,6 +14,15 @@ pub fn message(repo: &Repo, commit: &Oid) -> Result<String, GitError> {
     Ok(String::from_utf8_lossy(&text).trim_end().to_owned() + "\n")
 }
 
+/// Returns the commits that a commit has beyond a base, the oldest first, merges left out.
+pub fn since(repo: &Repo, base: &Oid, commit: &Oid) -> Result<Vec<Oid>, GitError> {
+    let listed = Git::objects(repo, "rev-list")
+        .args(["--reverse", "--topo-order", "--no-merges", commit.as_str()])
+        .arg(format!("^{base}"))
+        .ok()?;
+    Ok(String::from_utf8_lossy(&listed).lines().map(Oid::new).collect())
+}
+
 /// Returns the paths of all files of a commit.
 pub fn files(repo: &Repo, commit: &Oid) -> Result<Vec<String>, GitError> {
     let listed =

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, str};
 
 use crate::{
     git::{
+        patch,
         program::{Git, GitError, words},
         repo::Repo,
     },
@@ -36,6 +37,28 @@ pub enum Joined {
 
 /// Joins two changes.
 pub fn join(repo: &Repo, sides: Sides<'_>) -> Result<Joined, GitError> {
+    Ok(merge(repo, sides)?.1)
+}
+
+/// Joins two changes that contradict each other in files only that `may` names; the tree has these
+/// as `ours` has them. None when they contradict each other elsewhere, or not at all.
+pub fn join_but_for(
+    repo: &Repo,
+    sides: Sides<'_>,
+    may: &dyn Fn(&str) -> bool,
+) -> Result<Option<(Oid, Vec<String>)>, GitError> {
+    let (tree, joined) = merge(repo, sides)?;
+    match joined {
+        Joined::Conflict { paths } if paths.iter().all(|path| may(path)) => {
+            let tree = patch::with_paths_of(repo, &tree, (sides.ours, &paths))?;
+            Ok(Some((tree, paths)))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Merges, and returns the tree as well that has the marks of conflicts in it.
+fn merge(repo: &Repo, sides: Sides<'_>) -> Result<(Oid, Joined), GitError> {
     let output = Git::objects(repo, "merge-tree")
         .args(["--write-tree", "-z", "--name-only", "--no-messages", "--allow-unrelated-histories"])
         .arg(format!("--merge-base={}", sides.base))
@@ -45,11 +68,11 @@ pub fn join(repo: &Repo, sides: Sides<'_>) -> Result<Joined, GitError> {
     let mut fields = output.stdout.split(|byte| *byte == 0).filter(|field| !field.is_empty());
     let tree = fields.next().and_then(|field| str::from_utf8(field).ok()).map(Oid::new);
     match (output.code, tree) {
-        (Some(0), Some(tree)) => Ok(Joined::Clean(tree)),
-        (Some(1), Some(_)) => {
+        (Some(0), Some(tree)) => Ok((tree.clone(), Joined::Clean(tree))),
+        (Some(1), Some(tree)) => {
             let paths: BTreeSet<String> =
                 fields.map(|field| String::from_utf8_lossy(field).into_owned()).collect();
-            Ok(Joined::Conflict { paths: paths.into_iter().collect() })
+            Ok((tree, Joined::Conflict { paths: paths.into_iter().collect() }))
         }
         _ => Err(GitError::Failed { verb: "merge-tree".to_owned(), words: words(&output) }),
     }

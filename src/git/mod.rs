@@ -12,7 +12,7 @@
 //! | the git directory an agent sees | `private` |
 //! | snapshots of a tree | `snapshot` on `scan`, `files`, `rules`, `attributes`, `large` |
 //! | what agents and prompts are shown | `look`, `facts` |
-//! | what the history tells | `history` |
+//! | what the history tells, and whether a target has some work | `history`, `integrated` |
 //! | what a run left alone | `witness` |
 
 pub mod attributes;
@@ -25,6 +25,7 @@ pub mod fixture;
 pub mod history;
 pub mod include;
 pub mod init;
+pub mod integrated;
 pub mod join;
 pub mod large;
 mod layers;

@@ -1,21 +1,63 @@
 //! A tree made from another by changing some paths: as many objects are read and written as
 //! folders are on the way to the changes, whatever the size of the tree.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
-use git2::{ObjectType, Oid, Repository};
+use git2::{ErrorCode, ObjectType, Repository};
 
-use crate::git::program::GitError;
+use crate::{
+    git::{
+        program::GitError,
+        repo::{Repo, named, tree_in},
+    },
+    protocol::ids::Oid,
+};
+
+/// The mode of a file that is only read and written.
+const PLAIN: i32 = 0o100_644;
 
 /// What becomes of a path: a mode and an object, or nothing.
-pub type Change = Option<(u32, Oid)>;
+pub type Change = Option<(u32, git2::Oid)>;
+
+/// Returns a tree with these files in it; a file that was there keeps its mode.
+pub fn with_files(repo: &Repo, tree: &Oid, files: &[(String, Vec<u8>)]) -> Result<Oid, GitError> {
+    let library = repo.open()?;
+    let base = tree_in(&library, tree)?;
+    let mut changes = BTreeMap::new();
+    for (path, bytes) in files {
+        let blob = library.blob(bytes).map_err(GitError::storing("store a file", &library))?;
+        let mode = base.get_path(Path::new(path)).map_or(PLAIN, |entry| entry.filemode());
+        changes.insert(path.clone().into_bytes(), Some((mode.cast_unsigned(), blob)));
+    }
+    Ok(named(apply(&library, base.id(), &changes)?))
+}
+
+/// Returns a tree with some paths as another one has them, which may be not at all.
+pub fn with_paths_of(
+    repo: &Repo,
+    tree: &Oid,
+    (other, paths): (&Oid, &[String]),
+) -> Result<Oid, GitError> {
+    let library = repo.open()?;
+    let (base, other) = (tree_in(&library, tree)?, tree_in(&library, other)?);
+    let mut changes = BTreeMap::new();
+    for path in paths {
+        let change = match other.get_path(Path::new(path)) {
+            Ok(entry) => Some((entry.filemode().cast_unsigned(), entry.id())),
+            Err(e) if e.code() == ErrorCode::NotFound => None,
+            Err(e) => return Err(GitError::library("read a tree")(e)),
+        };
+        changes.insert(path.clone().into_bytes(), change);
+    }
+    Ok(named(apply(&library, base.id(), &changes)?))
+}
 
 /// Returns the tree that results from changing some paths of another.
 pub(super) fn apply(
     library: &Repository,
-    base: Oid,
+    base: git2::Oid,
     changes: &BTreeMap<Vec<u8>, Change>,
-) -> Result<Oid, GitError> {
+) -> Result<git2::Oid, GitError> {
     let changes = changes.iter().map(|(path, change)| (path.as_slice(), *change)).collect();
     let write = || match folder(library, Some(base), changes)? {
         Some(tree) => Ok(tree),
@@ -33,9 +75,9 @@ struct Name<'a> {
 /// Returns the changed folder, none when nothing is left in it.
 fn folder(
     library: &Repository,
-    base: Option<Oid>,
+    base: Option<git2::Oid>,
     changes: Vec<(&[u8], Change)>,
-) -> Result<Option<Oid>, git2::Error> {
+) -> Result<Option<git2::Oid>, git2::Error> {
     let mut names: BTreeMap<&[u8], Name<'_>> = BTreeMap::new();
     for (path, change) in changes {
         match path.iter().position(|byte| *byte == b'/') {

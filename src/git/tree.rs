@@ -18,7 +18,7 @@ use thiserror::Error;
 
 use crate::{
     git::{
-        include, join,
+        include, integrated,
         layers::{self, Near, Over},
         lock, private,
         program::{Git, GitError, Site},
@@ -72,9 +72,21 @@ pub enum TreeError {
         /// What cannot be read or named, below it.
         skipped: Vec<String>,
     },
+    /// Somebody locked the worktree.
+    #[error("{} is locked{}", path.display(), reason(why))]
+    Locked {
+        /// Where it is.
+        path: PathBuf,
+        /// The reason that was given; empty when none was.
+        why: String,
+    },
     /// The path cannot be used.
     #[error("{} cannot be the path of a tree: it must be absolute and end in a name", .0.display())]
     Path(PathBuf),
+}
+
+fn reason(why: &str) -> String {
+    if why.is_empty() { String::new() } else { format!(": {why}") }
 }
 
 /// What a look at a tree's state says; a failing look is never read as clean.
@@ -410,7 +422,7 @@ fn integrated(repo: &Repo, commit: &Oid, branch: &str) -> Result<bool, GitError>
         targets.extend(repo.tip(&format!("{run}/landed"))?.filter(|tip| tip != commit));
     }
     for target in targets {
-        if repo.contains(&target, commit)? || join::adds_nothing(repo, &target, commit)? {
+        if integrated::way(repo, &target, commit)?.is_some() {
             return Ok(true);
         }
     }

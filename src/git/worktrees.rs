@@ -6,12 +6,16 @@
 use std::{
     ffi::OsStr,
     fs,
+    io::ErrorKind,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
 use crate::{
-    git::{program::Site, repo::Repo},
+    git::{
+        program::{GitError, Site},
+        repo::Repo,
+    },
     protocol::ids::Oid,
 };
 
@@ -93,6 +97,64 @@ pub fn rebasing(repo: &Repo, branch: &str) -> Option<PathBuf> {
     };
     let all = [Some(repo.site()), main(repo)].into_iter().flatten().chain(linked(repo));
     all.into_iter().find(busy).map(|site| site.work_tree)
+}
+
+/// Returns the worktree that needs a branch: it is checked out there, or a rebase or a bisection ends
+/// on it.
+///
+/// Folders that are gone count, for they may come back; a worktree that cannot be looked at is an
+/// error, because it may be the one.
+pub fn needing(repo: &Repo, branch: &str) -> Result<Option<PathBuf>, GitError> {
+    let name = format!("refs/heads/{branch}");
+    let head = format!("ref: {name}");
+    let states = [
+        "rebase-merge/head-name",
+        "rebase-apply/head-name",
+        "rebase-merge/update-refs",
+        "BISECT_START",
+    ];
+    for dir in git_dirs(repo)? {
+        let path = dir.join("HEAD");
+        let mut found = fs::read_to_string(&path).map_err(GitError::file("read", &path))?;
+        for state in states {
+            found.push('\n');
+            found.push_str(&optional(&dir.join(state))?.unwrap_or_default());
+        }
+        if found.lines().any(|line| line == name || line == head || line == branch) {
+            let mut sites = linked(repo).into_iter().chain(main(repo));
+            let site = sites.find(|site| site.git_dir == dir);
+            return Ok(Some(site.map_or(dir, |site| site.work_tree)));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns why a worktree is locked, none when it is not.
+pub fn locked(site: &Site) -> Result<Option<String>, GitError> {
+    let reason = optional(&site.git_dir.join("locked"))?;
+    Ok(reason.map(|reason| reason.trim().to_owned()))
+}
+
+/// Returns the git directories of all worktrees.
+fn git_dirs(repo: &Repo) -> Result<Vec<PathBuf>, GitError> {
+    let folder = repo.common_dir().join("worktrees");
+    let mut dirs = vec![repo.common_dir().to_owned()];
+    let entries = match fs::read_dir(&folder) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(dirs),
+        entries => entries.map_err(GitError::file("read", &folder))?,
+    };
+    for entry in entries {
+        dirs.push(entry.map_err(GitError::file("read", &folder))?.path());
+    }
+    Ok(dirs)
+}
+
+/// Returns the text of a file, none when it is not there.
+fn optional(path: &Path) -> Result<Option<String>, GitError> {
+    match fs::read_to_string(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        text => text.map(Some).map_err(GitError::file("read", path)),
+    }
 }
 
 /// Returns what of a repository lies beside the checkout and is nobody's business in it: the git

@@ -9,6 +9,7 @@ use crate::{
         program::GitError,
         repo::{Identity, Repo},
     },
+    merge::replay::{self, Replayed},
     protocol::{batch::Style, ids::Oid},
 };
 
@@ -62,9 +63,42 @@ pub fn build(repo: &Repo, proposal: &Proposal<'_>) -> Result<Candidate, GitError
         Joined::Clean(tree) if tree == repo.tree_of(tip)? => return Ok(Candidate::Empty),
         Joined::Clean(tree) => tree,
     };
+    of_tree(repo, proposal, tree)
+}
+
+/// Work that contradicts the tip in files only that a tool can make anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// The joined tree; these files are as the tip has them.
+    pub tree: Oid,
+    /// The files, sorted.
+    pub files: Vec<String>,
+}
+
+/// Returns the draft of a proposal that contradicts the tip only in files that `may` names.
+pub fn draft(
+    repo: &Repo,
+    proposal: &Proposal<'_>,
+    may: &dyn Fn(&str) -> bool,
+) -> Result<Option<Draft>, GitError> {
+    let Proposal { base, commit, .. } = *proposal;
+    let Some(ours) = proposal.tip else { return Ok(None) };
+    let joined = join::join_but_for(repo, Sides { base, ours, theirs: commit }, may)?;
+    Ok(joined.map(|(tree, files)| Draft { tree, files }))
+}
+
+/// Builds the candidate whose tree is known already.
+pub fn of_tree(repo: &Repo, proposal: &Proposal<'_>, tree: Oid) -> Result<Candidate, GitError> {
+    let tip = proposal.tip.unwrap_or(proposal.base);
     let beside = match proposal.style {
         Style::Squash => None,
         Style::Merge => Some(proposal.commit),
+        Style::Rebase | Style::FastForward => {
+            return match replay::replay(repo, tip, (proposal, &tree))? {
+                Replayed::Done(commit) => Ok(Candidate::Clean { commit, tree }),
+                Replayed::Conflict { paths } => Ok(Candidate::Conflict { paths }),
+            };
+        }
     };
     let spec = CommitSpec {
         tree: tree.clone(),
@@ -78,7 +112,7 @@ pub fn build(repo: &Repo, proposal: &Proposal<'_>) -> Result<Candidate, GitError
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::git::fixture::Fixture;
+    use crate::git::{fixture::Fixture, patch};
 
     /// Commits the given file on the base, off every branch.
     fn work(fixture: &Fixture, base: &Oid, name: &str, bytes: &[u8]) -> Oid {
@@ -153,5 +187,40 @@ mod tests {
         let tip = fixture.commit("user");
         let conflict = Candidate::Conflict { paths: vec!["a.txt".to_owned()] };
         assert_eq!(candidate(&fixture, Some(&tip), &commit, &base), conflict);
+    }
+
+    #[test]
+    fn a_draft_has_what_conflicts_as_the_tip_has_it_and_all_else_joined() {
+        let fixture = Fixture::small();
+        let base = fixture.oid("HEAD");
+        let one = work(&fixture, &base, "a.txt", b"agent\n");
+        let commit = work(&fixture, &one, "b.txt", b"new\n");
+        fixture.write("a.txt", b"user\n");
+        let tip = fixture.commit("user");
+        let repo = fixture.repo();
+        let proposal = Proposal {
+            tip: Some(&tip),
+            commit: &commit,
+            base: &base,
+            message: "Both\n".to_owned(),
+            identity: repo.identity(),
+            style: Style::Squash,
+        };
+        assert_eq!(draft(&repo, &proposal, &|path| path == "b.txt").unwrap(), None);
+        let drafted = draft(&repo, &proposal, &|path| path == "a.txt").unwrap().unwrap();
+        assert_eq!(drafted.files, ["a.txt"]);
+        let show = |tree: &Oid, path: &str| fixture.git(&["show", &format!("{tree}:{path}")]);
+        assert_eq!(show(&drafted.tree, "a.txt"), "user\n");
+        assert_eq!(show(&drafted.tree, "b.txt"), "new\n");
+        // What a tool makes of it is the candidate's tree.
+        fixture.git(&["update-index", "--chmod=+x", "a.txt"]);
+        let runs = Oid::new(fixture.git(&["write-tree"]).trim());
+        let files = [("a.txt".to_owned(), b"both\n".to_vec()), ("c/d".to_owned(), Vec::new())];
+        let tree = patch::with_files(&repo, &runs, &files).unwrap();
+        let listed = fixture.git(&["ls-tree", "-r", "--format=%(objectmode) %(path)", &tree.0]);
+        assert_eq!(listed, "100755 a.txt\n100644 c/d\n100644 src/lib.rs\n");
+        let made = of_tree(&repo, &proposal, tree.clone()).unwrap();
+        let Candidate::Clean { commit, tree: of } = made else { panic!("it must be clean") };
+        assert_eq!((show(&commit, "a.txt").as_str(), of), ("both\n", tree));
     }
 }

@@ -3,6 +3,8 @@
 //! `Step` is what the journal of a batch holds, as the bodies of its `batch` records. Everything a
 //! resume needs is in them and in the journals of the runs that they name.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::{
@@ -81,6 +83,12 @@ pub enum Style {
     Squash,
     /// A merge, beside which the commits of the work stand as they were made.
     Merge,
+    /// The commits of the work, each made once more on the one before it.
+    Rebase,
+    /// The commits of the work themselves; those of a branch that was there already are never made
+    /// anew.
+    #[serde(rename = "ff")]
+    FastForward,
 }
 
 /// How a batch was started.
@@ -94,6 +102,9 @@ pub struct BatchStarted {
     pub target: String,
     /// Where it stood, or where it begins.
     pub tip: Oid,
+    /// Whether it was there already.
+    #[serde(default)]
+    pub found: bool,
     /// Checks that every landing must pass.
     pub checks: Vec<Check>,
     /// The most milliseconds one check may take.
@@ -111,6 +122,14 @@ pub struct BatchStarted {
     /// What the history of the target shows of each task.
     #[serde(default)]
     pub style: Style,
+    /// The template of the message of what lands in a commit of grafter's; none takes that of the
+    /// work, or the task's text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Files that their own tools make anew where a merge conflicts in nothing else, each with the
+    /// command.
+    #[serde(default)]
+    pub lockfiles: BTreeMap<String, String>,
     /// Files that nothing of this batch may change, as globs.
     #[serde(default)]
     pub protected: Vec<String>,
@@ -152,6 +171,8 @@ pub enum Back {
         /// These files.
         paths: Vec<String>,
     },
+    /// Its branch does not stand on the target, and must land as it is.
+    Behind,
     /// Checks fail with it and, by now, without it as well.
     Unclear {
         /// Each reason in a line.
@@ -175,6 +196,9 @@ impl Back {
                     paths.join(", ")
                 )
             }
+            Self::Behind => "its branch does not stand on the target, so it cannot land as it is: \
+                             rebase it, or use --land rebase"
+                .to_owned(),
             Self::Unclear { reasons } => {
                 format!("checks that fail on the target as well: {}", reasons.join("; "))
             }

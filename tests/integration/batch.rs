@@ -16,15 +16,15 @@ use crate::{
 };
 
 /// A backlog in a repository of its own.
-struct Backlog {
-    env: Env,
-    tasks: Vec<Value>,
+pub(crate) struct Backlog {
+    pub(crate) env: Env,
+    pub(crate) tasks: Vec<Value>,
     /// The check that every landing must pass.
-    check: String,
+    pub(crate) check: String,
 }
 
 impl Backlog {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let env = Env::new();
         env.write("base.txt", "base\n");
         env.commit("base");
@@ -41,11 +41,11 @@ impl Backlog {
     }
 
     /// Adds a task that makes one file.
-    fn file(&mut self, id: &str, name: &str, text: &str) -> &mut Value {
+    pub(crate) fn file(&mut self, id: &str, name: &str, text: &str) -> &mut Value {
         self.task(id, &writes(name, text))
     }
 
-    fn run(&self, more: &[&str]) -> Run<'_> {
+    pub(crate) fn run(&self, more: &[&str]) -> Run<'_> {
         let file = self.env.root().join("tasks.json");
         fs::write(&file, Value::from(self.tasks.clone()).to_string()).expect("a file");
         let file = file.display().to_string();
@@ -58,19 +58,19 @@ impl Backlog {
         self.env.grafter(args)
     }
 
-    fn resume(&self) -> Run<'_> {
+    pub(crate) fn resume(&self) -> Run<'_> {
         self.env.grafter(["batch", "--resume", "--output", "json"])
     }
 
     /// Returns the files of the target.
-    fn files(&self) -> BTreeSet<String> {
+    pub(crate) fn files(&self) -> BTreeSet<String> {
         let list = self.env.git(["ls-tree", "-r", "--name-only", "target"]);
         list.lines().map(str::to_owned).collect()
     }
 
     /// Asserts what holds after every batch: each landing is green by the check itself, each task
     /// landed once at most, and the repository is whole.
-    fn is_sound(&self, landings: &BTreeSet<String>) {
+    pub(crate) fn is_sound(&self, landings: &BTreeSet<String>) {
         let titles = self.env.git(["log", "--format=%s", "target"]);
         let mut seen = BTreeSet::new();
         assert!(titles.lines().all(|title| seen.insert(title)), "landed twice:\n{titles}");
@@ -87,23 +87,23 @@ impl Backlog {
     }
 
     /// Returns where the target stood after each of its moves, by its reflog.
-    fn landings(&self) -> BTreeSet<String> {
+    pub(crate) fn landings(&self) -> BTreeSet<String> {
         let log = self.env.git(["reflog", "show", "--format=%H", "target"]);
         log.lines().map(str::to_owned).collect()
     }
 }
 
-fn report(text: &str) -> Value {
+pub(crate) fn report(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
-fn states(report: &Value) -> BTreeMap<String, String> {
+pub(crate) fn states(report: &Value) -> BTreeMap<String, String> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let tasks = report["tasks"].as_array().expect("a list").iter();
     tasks.map(|task| (text(&task["id"]), text(&task["state"]))).collect()
 }
 
-fn word<'a>(states: &'a BTreeMap<String, String>, id: &str) -> &'a str {
+pub(crate) fn word<'a>(states: &'a BTreeMap<String, String>, id: &str) -> &'a str {
     states.get(id).map_or("", String::as_str)
 }
 
@@ -263,7 +263,7 @@ fn a_target_that_others_move_gets_everything_and_loses_nothing() {
 }
 
 #[test]
-fn branches_that_are_there_already_are_checked_and_landed() {
+pub(crate) fn branches_that_are_there_already_are_checked_and_landed() {
     let mut backlog = Backlog::new();
     backlog.check = "test $(ls *.part 2>/dev/null | wc -l) -le 2".to_owned();
     for (branch, files) in [("one", vec!["a"]), ("two", vec!["b", "c"]), ("three", vec!["d"])] {
@@ -302,6 +302,85 @@ fn a_merge_keeps_the_commits_and_what_is_protected_is_left_to_the_user() {
     assert_eq!(parents.split(' ').count(), 2, "{parents}");
     let refused = backlog.run(&["--protect", "/etc", "--output", "text"]).code(2).stderr;
     assert!(refused.contains("--protect cannot be `/etc`"), "{refused}");
+}
+
+/// Makes branches off main, each with a commit for each of its files by an author of its own.
+pub(crate) fn branches(backlog: &mut Backlog, branches: &[(&str, &[&str])]) {
+    for (branch, files) in branches {
+        backlog.env.git(["checkout", "-q", "-b", branch, "main"]);
+        for name in *files {
+            backlog.env.write(format!("{name}.part"), "x\n");
+            backlog.env.git(["add", "-A"]);
+            let author = format!("--author={name} <{name}@example.org>");
+            backlog.env.git(["commit", "-q", &author, "-m", &format!("Add {name}")]);
+        }
+        backlog.tasks.push(json!({ "id": branch, "branch": branch }));
+    }
+    backlog.env.git(["checkout", "-q", "main"]);
+}
+
+#[test]
+fn a_rebase_lands_each_commit_with_its_author_in_one_line() {
+    let mut backlog = Backlog::new();
+    backlog.check = "test $(ls *.part 2>/dev/null | wc -l) -le 3".to_owned();
+    branches(&mut backlog, &[("one", &["a", "b"]), ("two", &["c"]), ("three", &["d", "e"])]);
+    let said = report(&backlog.run(&["--land", "rebase"]).code(1).stdout);
+    let states = states(&said);
+    assert_eq!((word(&states, "one"), word(&states, "two")), ("landed", "landed"), "{said:#}");
+    assert_eq!(word(&states, "three"), "parked");
+    let log = backlog.env.git(["log", "--format=%an: %s (%P)", "main..target"]);
+    let names: Vec<_> = log.lines().filter_map(|line| line.split_once(" (")).collect();
+    assert_eq!(names.iter().map(|n| n.0).collect::<Vec<_>>(), ["c: Add c", "b: Add b", "a: Add a"]);
+    assert!(names.iter().all(|(_, parents)| !parents.contains(' ')), "{log}");
+    backlog.is_sound(&backlog.landings());
+}
+
+#[test]
+fn a_template_words_what_lands_and_the_trailers_stay() {
+    let mut backlog = Backlog::new();
+    backlog.file("a", "a.txt", "x\n");
+    branches(&mut backlog, &[("two", &["b", "c"])]);
+    let template = "task {id}: {title}\n\n{body}\n\nChecked: {checks}";
+    let said = report(&backlog.run(&["--message", template, "-j", "1"]).ok().stdout);
+    assert_eq!(said["landed"], json!(2), "{said:#}");
+    let words = backlog.env.git(["log", "--format=%B", "main..target"]);
+    let run = said["tasks"][0]["runs"][0].as_str().expect("a run");
+    for text in [
+        format!("task a: Do a\n\nChecked: {}\nGrafter-Run: {run}\nAssisted-by: ", backlog.check),
+        format!("task two: two\n\nChecked: {}\n", backlog.check),
+    ] {
+        assert!(words.contains(&text), "{words}");
+    }
+    backlog.is_sound(&backlog.landings());
+    let refused =
+        |more: &[&str]| backlog.run(&[more, &["--output", "text"]].concat()).code(2).stderr;
+    let unknown = refused(&["--message", "{title} {issue}"]);
+    assert!(unknown.contains("unknown placeholder `{issue}`"), "{unknown}");
+    let vain = refused(&["--message", "{title}", "--land", "rebase"]);
+    assert!(vain.contains("has no effect"), "{vain}");
+}
+
+#[test]
+fn a_fast_forward_lands_commits_as_they_are_or_not_at_all() {
+    let mut backlog = Backlog::new();
+    branches(&mut backlog, &[("one", &["a", "b"]), ("beside", &["c"])]);
+    backlog.env.git(["checkout", "-q", "-b", "above", "one"]);
+    backlog.env.write("d.part", "x\n");
+    backlog.env.commit("Add d");
+    backlog.env.git(["checkout", "-q", "main"]);
+    backlog.tasks.push(json!({ "id": "above", "branch": "above" }));
+    backlog.file("made", "made.txt", "x\n")["needs"] = json!(["above"]);
+    let said = report(&backlog.run(&["--land", "ff"]).code(1).stdout);
+    let states = states(&said);
+    let landed = ["one", "above", "made"].map(|id| word(&states, id));
+    assert_eq!(landed, ["landed"; 3], "{said:#}");
+    assert_eq!(word(&states, "beside"), "parked");
+    let why = said["tasks"][1]["why"].as_str().expect("a reason");
+    assert!(why.contains("does not stand on the target"), "{why}");
+    // The very commits: the branch is an ancestor of what the agent's work was put on.
+    let tip = |rev: &str| backlog.env.git(["rev-parse", rev]);
+    assert_eq!(tip("target^"), tip("above"));
+    backlog.is_sound(&backlog.landings());
 }
 
 #[test]

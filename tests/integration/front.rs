@@ -84,6 +84,7 @@ fn every_command_has_help_with_an_example_where_one_helps() {
     worktree
     worktree ls
     worktree clean
+    worktree gc
     worktree enter
     journal
     journal verify

@@ -6,12 +6,13 @@ use crate::{
     fleet::{
         bench::{Second, Stand},
         engine::{Done, Engine, id},
+        message::{Facts, Template},
         scope,
         start::BatchError,
         state::{BatchState, Move},
-        train::{Entry, Odd, Train},
+        train::{Entry, Odd, Owner, Train, Words},
     },
-    git::history,
+    git::{history, repo::Repo},
     merge::{
         land::{self, Landed, Landing},
         queue::{self, Advice, LONGEST},
@@ -48,7 +49,7 @@ impl Engine {
     async fn couple(&mut self, state: &BatchState, waiting: &[usize]) -> Result<bool, BatchError> {
         let (repo, target) = (self.repo.clone(), state.started.target.clone());
         let tip = repo.tip(&target)?;
-        if tip.is_none() && state.landings > 0 {
+        if tip.is_none() && (state.started.found || state.landings > 0) {
             self.hold(format!("the branch `{target}` was deleted; make it again and resume"))
                 .await?;
             return Ok(false);
@@ -71,15 +72,17 @@ impl Engine {
                 self.train = Some(train);
                 return Ok(false);
             }
-            let message = match repo.parents(&made.commit)? == slice::from_ref(&made.base) {
-                true => history::message(&repo, &made.commit)?,
-                // Many commits become one.
-                false => state.tasks[task].task.message(),
+            let message = words(&repo, state, (task, &made))?;
+            let owner = match &state.tasks[task].task.branch {
+                Some(_) => Owner::User,
+                None => Owner::Batch,
             };
-            entries.push(Entry { task, made, message });
+            entries.push(Entry { task, made, message, owner });
         }
+        self.lockfiles.commands.clone_from(&state.started.lockfiles);
+        let lockfiles = self.lockfiles.clone();
         let grown = tokio::task::spawn_blocking(move || {
-            let odd = train.grow(&repo, &entries);
+            let odd = train.grow(&repo, &entries, &lockfiles);
             (train, odd)
         });
         let (train, odd) = grown.await.expect("building a train does not panic");
@@ -87,7 +90,12 @@ impl Engine {
         let odd = odd?;
         for odd in &odd {
             let step = match odd {
+                Odd::Stale(task, draft) => {
+                    self.renew(state, *task, draft.clone());
+                    continue;
+                }
                 Odd::Contained(task) => Step::Contained { task: id(state, *task) },
+                Odd::Behind(task) => Step::SentBack { task: id(state, *task), why: Back::Behind },
                 Odd::Conflict(task, paths) => {
                     let why = Back::Conflict { paths: paths.clone() };
                     Step::SentBack { task: id(state, *task), why }
@@ -225,6 +233,28 @@ impl Engine {
         }
         Ok(true)
     }
+}
+
+/// Returns the message of a task's commit.
+fn words(
+    repo: &Repo,
+    state: &BatchState,
+    (task, made): (usize, &Made),
+) -> Result<Words, BatchError> {
+    let one = repo.parents(&made.commit)? == slice::from_ref(&made.base);
+    let own = if one { history::message(repo, &made.commit)? } else { String::new() };
+    let of = &state.tasks[task];
+    // It was looked at before the batch began.
+    let template = state.started.message.as_ref().and_then(|text| text.parse::<Template>().ok());
+    Ok(match template {
+        Some(template) => {
+            let checks = state.checks(&[task]);
+            Words::New(template.render(&Facts { task: of, made, checks: &checks, own: &own }))
+        }
+        None if one => Words::Own(own),
+        // Many commits become one.
+        None => Words::New(of.task.message()),
+    })
 }
 
 /// Returns the files of a change that no batch may land.

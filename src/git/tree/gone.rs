@@ -34,6 +34,7 @@ pub struct Removed {
 /// checks and reviewers leave in a throw-away tree is nobody's work.
 pub fn remove(repo: &Repo, path: &Path) -> Result<Removed, TreeError> {
     let record = records::get(repo, path).ok_or_else(|| TreeError::Foreign(path.to_owned()))?;
+    unlocked(repo, path)?;
     let mut removed = Removed::default();
     if record.branch.is_some() && finished(repo, &record) {
         let head = head_of(repo, &record)?;
@@ -56,6 +57,15 @@ pub fn remove(repo: &Repo, path: &Path) -> Result<Removed, TreeError> {
     Ok(removed)
 }
 
+/// Whoever locked a worktree wants it to stay, whatever is in it.
+fn unlocked(repo: &Repo, path: &Path) -> Result<(), TreeError> {
+    let why = worktrees::at(repo, path).map(|site| worktrees::locked(&site)).transpose()?;
+    match why.flatten() {
+        Some(why) => Err(TreeError::Locked { path: path.to_owned(), why }),
+        None => Ok(()),
+    }
+}
+
 /// Removes a throw-away tree with whatever was left in it; one that is not there is no error.
 pub fn discard(repo: &Repo, path: &Path) -> Result<(), TreeError> {
     match records::get(repo, path) {
@@ -68,6 +78,7 @@ pub fn discard(repo: &Repo, path: &Path) -> Result<(), TreeError> {
 /// Removes a writer's tree if it holds nothing but what its branch holds; returns whether it did.
 pub fn release(repo: &Repo, path: &Path) -> Result<bool, TreeError> {
     let record = records::get(repo, path).ok_or_else(|| TreeError::Foreign(path.to_owned()))?;
+    unlocked(repo, path)?;
     if finished(repo, &record) {
         let head = head_of(repo, &record)?;
         let mut tracker = Tracker::new(repo, path, &head)?;
