@@ -19,12 +19,15 @@ use grafter::{
         snapshot::Tracker,
         tree::{self, Shape, TreeSpec},
     },
+    merge::candidate::{self, Candidate, Proposal},
+    protocol::batch::Style,
     sandbox::{
         host::{HostCommand, run},
         overlay,
     },
     subagent::sweep,
 };
+use nix::sys::resource::{UsageWho, getrusage};
 
 const ROUNDS: usize = 5;
 /// Files that an agent changes, and that the pooled tree's commits differ in.
@@ -43,7 +46,7 @@ fn main() -> Done<()> {
     let first = timed(|| bench.overlay("first"))?;
     say(&format!("files                                   {files}"));
     say(&format!("first overlay, with its template        {:9.1} ms", millis(first)));
-    let mut times: [Vec<Duration>; 6] = Default::default();
+    let mut times: [Vec<Duration>; 8] = Default::default();
     for round in 0..=ROUNDS {
         let row = bench.round(round)?;
         // The first round warms the caches.
@@ -51,7 +54,7 @@ fn main() -> Done<()> {
             times.iter_mut().zip(row).for_each(|(times, took)| times.push(took));
         }
     }
-    let [add, overlay, pooled, by_git, above, gone] = times.map(median);
+    let [add, overlay, pooled, by_git, above, gone, joined, merged] = times.map(median);
     let more = |name: &str, took: f64, rival: f64| {
         say(&format!("{name:<39} {took:9.1} ms  {:7.1} times faster", rival / took));
     };
@@ -61,6 +64,8 @@ fn main() -> Done<()> {
     say(&format!("git add -A, git commit (20 edits)       {by_git:9.1} ms"));
     more("commit from the upper folder (20 edits)", above, by_git);
     say(&format!("taking the overlay away                 {gone:9.1} ms"));
+    say(&format!("git merge in a checkout                 {merged:9.1} ms CPU"));
+    say(&format!("merge candidate in memory               {joined:9.1} ms CPU"));
     Ok(())
 }
 
@@ -72,7 +77,7 @@ struct Bench {
 
 impl Bench {
     /// Makes a tree of each kind and a commit of each kind; returns what each took.
-    fn round(&self, round: usize) -> Done<[Duration; 6]> {
+    fn round(&self, round: usize) -> Done<[Duration; 8]> {
         let plain = self.dir.join(format!("plain{round}"));
         let name = plain.display().to_string();
         let branch = format!("plain{round}");
@@ -83,7 +88,7 @@ impl Bench {
         let tree = self.dir.join(&laid);
         for file in 0..EDITS {
             for tree in [&plain, &tree] {
-                fs::write(tree.join(path(file * 97)), format!("edit {round}\n"))?;
+                fs::write(tree.join(path(file * 97 + 7)), format!("edit {round}\n"))?;
             }
         }
         let by_git = timed(|| {
@@ -106,14 +111,29 @@ impl Bench {
         if !same {
             return Err("the two commits have other trees".into());
         }
+        let joined = cpu(|| self.candidate(&branch))?;
+        let merged = cpu(|| git(&plain, &["merge", "-q", "--no-edit", "next"]))?;
         let gone = timed(|| Ok(sweep::discard(&self.repo, &tree)?))?;
         // The plain one stays: after so many deletions some file systems are slow for minutes.
-        Ok([add, over, pooled, by_git, above, gone])
+        Ok([add, over, pooled, by_git, above, gone, joined, merged])
     }
 
     fn overlay(&self, name: &str) -> Done<()> {
         let shape = Shape::Overlay(self.dir.join("templates"));
         Ok(tree::make_as(&self.repo, &self.spec(name, "HEAD")?, &shape)?)
+    }
+
+    /// Builds the candidate of a branch's work on a tip that has moved on.
+    fn candidate(&self, branch: &str) -> Done<()> {
+        let [tip, commit, base] = ["next", branch, "HEAD"].map(|name| self.repo.resolve(name));
+        let (tip, commit, base) = (tip?, commit?, base?);
+        let (message, identity) = ("edits\n".to_owned(), self.repo.identity());
+        let (style, tip) = (Style::Squash, Some(&tip));
+        let proposal = Proposal { tip, commit: &commit, base: &base, message, identity, style };
+        match candidate::build(&self.repo, &proposal)? {
+            Candidate::Clean { .. } => Ok(()),
+            other => Err(format!("no candidate: {other:?}").into()),
+        }
     }
 
     /// Switches a tree that has served one commit to the next.
@@ -180,6 +200,24 @@ fn timed(work: impl FnOnce() -> Done<()>) -> Done<Duration> {
     let start = Instant::now();
     work()?;
     Ok(start.elapsed())
+}
+
+/// Returns the CPU time of this process and its children that it takes.
+fn cpu(work: impl FnOnce() -> Done<()>) -> Done<Duration> {
+    let used = || -> Done<Duration> {
+        let both = [UsageWho::RUSAGE_SELF, UsageWho::RUSAGE_CHILDREN].map(getrusage);
+        let mut micros = 0;
+        for usage in both {
+            let usage = usage?;
+            for time in [usage.user_time(), usage.system_time()] {
+                micros += time.tv_sec() * 1_000_000 + time.tv_usec();
+            }
+        }
+        Ok(Duration::from_micros(u64::try_from(micros)?))
+    };
+    let before = used()?;
+    work()?;
+    Ok(used()?.saturating_sub(before))
 }
 
 fn median(mut times: Vec<Duration>) -> f64 {
