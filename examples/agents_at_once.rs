@@ -15,8 +15,9 @@ use std::{
 
 use grafter::{
     coordinator::{
+        ground::Ground,
         options::Options,
-        start::{self, Ground, Order},
+        start::{self, Order},
     },
     git::{init::init, repo::Repo},
     graph::load,

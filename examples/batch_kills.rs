@@ -25,8 +25,9 @@ use std::{
 
 use grafter::{
     coordinator::{
+        ground::Ground as RunGround,
         options::{Options as RunOptions, Reuse},
-        start::{Ground as RunGround, Order, Stored},
+        start::{Order, Stored},
     },
     fleet::{
         start::{self, BatchOrder, Ground},
@@ -278,6 +279,8 @@ async fn work(folder: &Path) -> Outcome<()> {
         share: Vec::new(),
         canary: None,
         hide: vec![folder.join("state")],
+        setup: grafter::subagent::setup::Options::default(),
+        setups: folder.join("state/setups"),
     };
     let maker = Arc::new(Scripts { folder: folder.to_owned() });
     let ground = Ground { site, runtime: folder.join("state/run"), maker };

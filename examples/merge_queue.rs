@@ -22,7 +22,10 @@ use std::{
 };
 
 use grafter::{
-    coordinator::start::{Ground as RunGround, Order, Stored},
+    coordinator::{
+        ground::Ground as RunGround,
+        start::{Order, Stored},
+    },
     fleet::{
         start::{self, BatchOrder, Ground},
         state::{BatchState, Stage},
@@ -278,6 +281,8 @@ impl Backlog {
             share: Vec::new(),
             canary: None,
             hide: vec![self.folder.join("trees")],
+            setup: grafter::subagent::setup::Options::default(),
+            setups: self.folder.join("setups"),
         };
         Ok(Ground { site, runtime: self.folder.join("run"), maker: Arc::new(Nobody) })
     }

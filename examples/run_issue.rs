@@ -8,8 +8,9 @@ use std::{error::Error, fs, path::Path, process::ExitCode};
 
 use grafter::{
     coordinator::{
+        ground::Ground,
         options::Options,
-        start::{self, Ground, Order},
+        start::{self, Order},
     },
     git::{init::init, repo::Repo},
     graph::{load, lookup},

@@ -36,8 +36,9 @@ use std::{
 use futures_util::future::BoxFuture;
 use grafter::{
     coordinator::{
+        ground::Ground,
         options::{Options, Reuse},
-        start::{self, Ground, Order},
+        start::{self, Order},
     },
     git::{init::init, repo::Repo},
     graph::load,

@@ -36,7 +36,7 @@ use crate::{
     git::{include, repo::Repo},
     journal::runs::{Of, RunDir},
     protocol::{batch::BatchTask, event::Level, ids::Oid, task::Mode, usage::Micros},
-    subagent::{housing::Site, ladder},
+    subagent::{housing::Site, ladder, setup},
     ui::{batch as shown, json, text::Colour},
     verify::slots,
 };
@@ -282,6 +282,8 @@ fn site(context: &Context, common: &Common) -> Result<Site, Failure> {
         hide: vec![paths.state.clone(), paths.config.clone(), paths.runtime.clone()],
         shape: ladder::shape(&context.trees()),
         include: include::find(&context.repo).unwrap_or_default().files,
+        setup: context.setup.section()?,
+        setups: setup::store(&context.trees()),
     })
 }
 

@@ -25,11 +25,11 @@ use crate::{
         paths::Paths,
         trust,
     },
-    subagent::ladder,
+    subagent::{ladder, setup},
 };
 
 /// The tables a `config.toml` may have.
-pub(super) const SECTIONS: [&str; 7] = [
+pub(super) const SECTIONS: [&str; 8] = [
     RunSettings::NAME,
     BatchSettings::NAME,
     known::Options::NAME,
@@ -37,6 +37,7 @@ pub(super) const SECTIONS: [&str; 7] = [
     guard::options::Options::NAME,
     external::options::Options::NAME,
     ladder::Options::NAME,
+    setup::Options::NAME,
 ];
 
 /// What is set up for a folder, be it in a repository or not.

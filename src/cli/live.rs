@@ -25,7 +25,8 @@ use crate::{
     coordinator::{
         self,
         control::{Ask, Call, Command},
-        start::{Ground, Handle, StartError},
+        ground::Ground,
+        start::{Handle, StartError},
     },
     git::{repo::Repo, version},
     guard::{
@@ -107,6 +108,7 @@ pub(super) fn ground(
         runtime: context.setup.paths.runtime.clone(),
         backend,
         sandbox: context.setup.section()?,
+        setup: context.setup.section()?,
         guard,
         classifier,
         workers: Vec::new(),

@@ -1,6 +1,6 @@
 //! One run.
 //!
-//! `start` begins a run or takes it up again. From then on `dispatch` is the single select loop that
+//! `start` begins a run on its `ground` or takes it up again. From then on `dispatch` is the single select loop that
 //! owns the `state`, which is a fold of the journal: each happening goes to the pure `plan` (with
 //! `groups`, `schedule` and `budget`), whose effects are journaled first and then carried out. A `unit` runs
 //! one instance of a node, told by a `brief`; for an agent that is a `member` (its prompt from
@@ -25,6 +25,7 @@ pub mod control;
 mod delegate;
 mod dispatch;
 mod focus;
+pub mod ground;
 mod groups;
 mod jobs;
 mod joining;

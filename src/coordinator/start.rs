@@ -1,8 +1,7 @@
 //! Beginning a run, or going on with one: everything from the options to the dispatcher's task.
 
 use std::{
-    env, io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, RwLock},
 };
 
@@ -16,17 +15,16 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     coordinator::{
         contexts::Contexts,
-        control::{self, Ask, Call, SocketGuard},
+        control::{self, Call, SocketGuard},
         dispatch::{Dispatcher, Wires},
+        ground::Ground,
         lead,
         options::Options,
         shared::{Shared, blocking},
         state::RunState,
     },
-    external::options::Hired,
-    git::{include, repo::Repo, witness::Print},
-    graph::{dag::Graph, lookup},
-    guard::{self, tripwire::Tripwire},
+    git::witness::Print,
+    graph::dag::Graph,
     journal::{
         results::Store,
         runs::{self, RunDir},
@@ -43,84 +41,12 @@ use crate::{
         task::Task,
     },
     provider::model::Model,
-    sandbox::{
-        self,
-        probe::{Backend, probe},
-    },
     subagent::{
-        housing::{Housing, Site},
-        ladder,
+        housing::Housing,
         sweep::{self, Writer},
     },
     tools::standing::Standing,
 };
-
-/// What a run needs of the machine, whether it begins or goes on.
-pub struct Ground {
-    /// The repository.
-    pub repo: Repo,
-    /// The model.
-    pub model: Arc<dyn Model>,
-    /// Where trees are made: `$XDG_STATE_HOME/grafter/<repository key>`.
-    pub trees: PathBuf,
-    /// Folder of control sockets.
-    pub runtime: PathBuf,
-    /// What confines commands.
-    pub backend: Backend,
-    /// What commands may use and reach.
-    pub sandbox: sandbox::options::Options,
-    /// The program that starts the sandbox: grafter itself.
-    pub helper: PathBuf,
-    /// Folders no agent may see, besides the repository's own.
-    pub hide: Vec<PathBuf>,
-    /// The user's rules on commands.
-    pub guard: guard::options::Options,
-    /// The model that the rules name as classifier.
-    pub classifier: Option<Arc<dyn Model>>,
-    /// The workers that this run may call.
-    pub workers: Vec<Hired>,
-    /// The workflows that an agent which leads the run may choose, as name and text.
-    pub workflows: Vec<(String, String)>,
-    /// Where questions for a person go; none when nobody is there.
-    pub asks: Option<UnboundedSender<Ask>>,
-    /// What signs the run's record, if its options say so.
-    pub key: Option<Key>,
-}
-
-impl Ground {
-    /// Returns the ground of a program that keeps its trees and sockets below `folder`, has nobody
-    /// to ask, and is its own sandbox helper.
-    ///
-    /// For that its `main` must begin with [`crate::sandbox::child::dispatch`].
-    pub fn beneath(folder: &Path, repo: Repo, model: Arc<dyn Model>) -> io::Result<Self> {
-        Ok(Self {
-            repo,
-            model,
-            trees: folder.join("trees"),
-            runtime: folder.join("run"),
-            backend: probe().backend,
-            sandbox: sandbox::options::Options::default(),
-            helper: env::current_exe()?,
-            hide: vec![folder.to_owned()],
-            guard: guard::options::Options::default(),
-            classifier: None,
-            workers: Vec::new(),
-            workflows: lookup::shipped()
-                .iter()
-                .map(|(name, text)| ((*name).into(), (*text).into()))
-                .collect(),
-            asks: None,
-            key: None,
-        })
-    }
-}
-
-impl Ground {
-    /// Only attribute files of the commit that the run starts from count in its trees.
-    fn with_attributes(self, base: &Oid) -> Self {
-        Self { repo: self.repo.with_attributes(base), ..self }
-    }
-}
 
 /// What shall be done.
 pub struct Order {
@@ -418,7 +344,7 @@ async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartE
     let socket = control::socket_path(&ground.runtime, &plan.run);
     let guard = reachable(socket, &control, &live.journal).await?;
     let swept = sweep_others(&ground, &plan.run);
-    let site = site(&ground, &plan);
+    let site = ground.site(&plan.run, &plan.options);
     let run = plan.run;
     let shared = Arc::new(Shared {
         run: run.clone(),
@@ -469,21 +395,6 @@ async fn launch(ground: Ground, plan: Plan, live: Live) -> Result<Handle, StartE
 fn sweep_others(ground: &Ground, run: &RunId) -> JoinHandle<()> {
     let (repo, trees, run) = (ground.repo.clone(), ground.trees.clone(), run.clone());
     tokio::spawn(blocking(move || sweep::others(&repo, &trees, &run)))
-}
-
-fn site(ground: &Ground, plan: &Plan) -> Site {
-    Site {
-        root: ground.trees.join(plan.run.as_str()),
-        repo: ground.repo.clone(),
-        backend: ground.backend,
-        sandbox: ground.sandbox.clone(),
-        helper: ground.helper.clone(),
-        share: plan.options.share.clone(),
-        canary: plan.options.tripwire.as_ref().map(Tripwire::file),
-        hide: ground.hide.clone(),
-        shape: ladder::shape(&ground.trees),
-        include: include::find(&ground.repo).unwrap_or_default().files,
-    }
 }
 
 fn writer_after(end: &Result<RunEnd, JournalError>) -> Writer {

@@ -7,7 +7,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::{
     coordinator::{
         control::Call,
-        start::{self, Ground, Handle, Order, StartError, Stored},
+        ground::Ground,
+        start::{self, Handle, Order, StartError, Stored},
     },
     git::repo::Repo,
     graph::dag::Graph,

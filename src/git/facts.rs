@@ -3,7 +3,7 @@
 //! Nothing here depends on the clock, the folder or the machine, so that a prompt made of it is the
 //! same bytes wherever it is made.
 
-use git2::{ObjectType, Repository, Tree, TreeWalkMode, TreeWalkResult};
+use git2::{ErrorCode, ObjectType, Repository, Tree, TreeWalkMode, TreeWalkResult};
 
 use crate::{
     git::{program::GitError, repo::Repo},
@@ -73,6 +73,21 @@ pub fn sources(repo: &Repo, commit: &Oid) -> Result<Vec<(String, String)>, GitEr
         (text.len() <= MAX_FILE).then(|| (path.clone(), text.to_owned()))
     };
     Ok(paths.iter().filter_map(text).collect())
+}
+
+/// Returns the objects, files and folders alike, that a commit holds under these paths.
+pub fn entries(repo: &Repo, commit: &Oid, paths: &[&str]) -> Result<Vec<(String, Oid)>, GitError> {
+    let library = repo.open()?;
+    let tree = tree(&library, commit)?;
+    let mut found = Vec::new();
+    for path in paths {
+        match tree.get_path(path.as_ref()) {
+            Ok(entry) => found.push(((*path).to_owned(), Oid::new(entry.id().to_string()))),
+            Err(error) if error.code() == ErrorCode::NotFound => {}
+            Err(error) => return Err(GitError::library("read a commit's tree")(error)),
+        }
+    }
+    Ok(found)
 }
 
 fn tree<'r>(library: &'r Repository, commit: &Oid) -> Result<Tree<'r>, GitError> {

@@ -7,9 +7,9 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fs,
-    io::ErrorKind,
-    os::unix::ffi::OsStrExt,
+    fs::{self, File, FileTimes},
+    io::{self, ErrorKind},
+    os::unix::{ffi::OsStrExt, fs::symlink},
     path::{Path, PathBuf},
 };
 
@@ -80,30 +80,55 @@ fn size(checkout: &Path, path: &Path) -> Option<u64> {
     (real == checkout.canonicalize().ok()?.join(path)).then_some(found.len())
 }
 
-/// Copies the files into a tree that was just made and in which nobody has worked.
-pub fn copy(repo: &Repo, tree: &Path, files: &[PathBuf]) -> Result<(), GitError> {
+/// Copies files and whole folders to their paths in a tree that was just made and in which nobody
+/// has worked.
+pub fn copy(tree: &Path, sources: &[(PathBuf, PathBuf)]) -> Result<(), GitError> {
     let list = list(tree);
-    if files.is_empty() || list.exists() {
+    if sources.is_empty() || list.exists() {
         return Ok(());
     }
     let mut copied = Vec::new();
-    for path in files {
-        let (from, to) = (repo.checkout().join(path), tree.join(path));
+    for (from, path) in sources {
+        let to = tree.join(path);
         if fs::symlink_metadata(&to).is_ok() || !lies_in(tree, path) {
             continue;
         }
         let folder = to.parent().unwrap_or(tree);
         fs::create_dir_all(folder).map_err(GitError::file("make", folder))?;
-        match fs::copy(&from, &to) {
+        match replica(from, &to) {
             // It went since it was found.
             Err(e) if e.kind() == ErrorKind::NotFound => continue,
-            Err(e) => return Err(GitError::file("copy", &from)(e)),
-            Ok(_) => {}
+            Err(e) => return Err(GitError::file("copy", from)(e)),
+            Ok(()) => {}
         }
         copied.extend(path.as_os_str().as_bytes());
         copied.push(0);
     }
     fs::write(&list, copied).map_err(GitError::file("write", &list))
+}
+
+/// Makes the same file, link or folder once more, with its times: build tools compare them.
+fn replica(from: &Path, to: &Path) -> io::Result<()> {
+    let found = fs::symlink_metadata(from)?;
+    if found.is_symlink() {
+        return symlink(fs::read_link(from)?, to);
+    }
+    if found.is_dir() {
+        fs::create_dir(to)?;
+        for entry in fs::read_dir(from)? {
+            let name = entry?.file_name();
+            replica(&from.join(&name), &to.join(&name))?;
+        }
+        return fs::set_permissions(to, found.permissions());
+    }
+    if !found.is_file() {
+        return Ok(());
+    }
+    fs::copy(from, to)?;
+    let (read, written) = (found.accessed()?, found.modified()?);
+    let times = FileTimes::new().set_accessed(read).set_modified(written);
+    // Who may not write a file may not open it to write, but its times are its owner's to set.
+    File::open(to)?.set_times(times)
 }
 
 /// Returns whether no link of the commit's leads out of the tree on the way to a path.
@@ -114,6 +139,11 @@ fn lies_in(tree: &Path, path: &Path) -> bool {
         at.push(part);
         fs::symlink_metadata(&at).map_or(true, |found| found.is_dir())
     })
+}
+
+/// Returns files of a checkout, with their paths, as [`copy`] takes them.
+pub fn of_checkout(repo: &Repo, files: &[PathBuf]) -> Vec<(PathBuf, PathBuf)> {
+    files.iter().map(|path| (repo.checkout().join(path), path.clone())).collect()
 }
 
 /// Returns the paths that were copied into a tree.
@@ -131,7 +161,7 @@ pub(super) fn list(tree: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::{os::unix::fs::PermissionsExt, time::Duration};
 
     use super::*;
     use crate::git::{
@@ -161,7 +191,7 @@ mod tests {
         let path = fixture.beside("trees/t");
         tree::make(&repo, &TreeSpec { path: path.clone(), commit: commit.clone(), branch: None })
             .unwrap();
-        copy(&repo, &path, &found.files).unwrap();
+        copy(&path, &of_checkout(&repo, &found.files)).unwrap();
         assert_eq!(fs::read(path.join(".env")).unwrap(), b"KEY=1\n");
         // An agent that takes the rules away does not get them into a commit.
         fs::write(path.join(".gitignore"), b"!.env\n!config/*\n").unwrap();
@@ -169,10 +199,33 @@ mod tests {
         assert_eq!(tracker.snapshot().unwrap().unwrap().changed, [".gitignore"]);
         // Who goes on in the tree finds what was made of them.
         fs::write(path.join(".env"), b"mine").unwrap();
-        copy(&repo, &path, &found.files).unwrap();
+        copy(&path, &of_checkout(&repo, &found.files)).unwrap();
         assert_eq!(fs::read(path.join(".env")).unwrap(), b"mine");
         tree::discard(&repo, &path).unwrap();
         assert!(!list(&path).exists());
+    }
+
+    #[test]
+    fn a_folder_is_copied_with_its_links_modes_and_times_and_gets_into_no_commit() {
+        let fixture = Fixture::small();
+        let made = fixture.beside("made/target");
+        fs::create_dir_all(made.join("bin")).unwrap();
+        fs::write(made.join("bin/tool"), b"x").unwrap();
+        fs::set_permissions(made.join("bin/tool"), fs::Permissions::from_mode(0o555)).unwrap();
+        symlink("tool", made.join("bin/link")).unwrap();
+        let old = std::time::SystemTime::now() - Duration::from_secs(1_000_000);
+        let times = FileTimes::new().set_modified(old);
+        File::open(made.join("bin/tool")).unwrap().set_times(times).unwrap();
+        let commit = fixture.oid("HEAD");
+        let (repo, path) = (fixture.repo(), fixture.beside("trees/t"));
+        tree::make(&repo, &TreeSpec { path: path.clone(), commit: commit.clone(), branch: None })
+            .unwrap();
+        copy(&path, &[(made, PathBuf::from("target"))]).unwrap();
+        let tool = fs::metadata(path.join("target/bin/tool")).unwrap();
+        assert_eq!((tool.modified().unwrap(), tool.permissions().mode() & 0o777), (old, 0o555));
+        assert_eq!(fs::read_link(path.join("target/bin/link")).unwrap(), Path::new("tool"));
+        let mut tracker = Tracker::new(&repo, &path, &commit).unwrap();
+        assert!(tracker.snapshot().unwrap().is_none(), "no rule of the repository ignores it");
     }
 
     #[test]
@@ -184,7 +237,7 @@ mod tests {
         let commit = fixture.commit("a link");
         let (repo, path) = (fixture.repo(), fixture.beside("trees/t"));
         tree::make(&repo, &TreeSpec { path: path.clone(), commit, branch: None }).unwrap();
-        copy(&repo, &path, &[PathBuf::from("config/a.local")]).unwrap();
+        copy(&path, &of_checkout(&repo, &[PathBuf::from("config/a.local")])).unwrap();
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`Lock::Settling`] | waiting until places that were given up have ended | their end, seconds |
 //! | [`Lock::Tree`] | writing a tree, as long as its agent works | 120 s, then `E_BUSY` |
+//! | [`Lock::Setup`] | making what trees need once for all | `timeout_minutes` of `[setup]` |
 //! | [`Lock::Sandbox`] | a command in a place | the command's deadline |
 //! | [`Lock::Repository`] | making and removing trees of a repository | 60 s |
 //! | [`Lock::Journal`] | appending to the record of a run | microseconds |
@@ -30,6 +31,8 @@ pub enum Lock {
     Settling,
     /// Writing a tree.
     Tree,
+    /// Making what trees need once for all.
+    Setup,
     /// A command in a place.
     Sandbox,
     /// Making and removing trees of a repository.

@@ -8,10 +8,11 @@
 //! verifier's, whoever asked for them, so what they see is a commit from their first turn to their
 //! last. A writer's tree has one agent, which its lock keeps so.
 
+mod outfit;
+mod prepare;
+
 use std::{
     collections::BTreeMap,
-    fs::{self, DirBuilder},
-    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -29,14 +30,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     git::{
-        include,
-        private::{self, PrivateSpec},
         repo::Repo,
         snapshot::Tracker,
-        tree::{self, Shape, TreeSpec},
-        worktrees,
+        tree::{self, Shape},
     },
-    guard::tripwire,
     journal::writer::Journal,
     protocol::{
         cause::chain,
@@ -48,12 +45,13 @@ use crate::{
         lock::{TreeLock, WriteGuard},
         options::Options,
         order::{self, Lock},
-        place::{Place, PlaceSpec},
+        place::Place,
         probe::Backend,
         proxy::Contact,
     },
     subagent::{
-        share,
+        housing::prepare::{Room, prepare},
+        setup::{self, SetupError},
         sweep::{self, Writer},
     },
 };
@@ -84,6 +82,10 @@ pub struct Site {
     pub shape: Shape,
     /// Ignored files of the checkout that lie in each tree, too.
     pub include: Vec<PathBuf>,
+    /// What trees need that commands make.
+    pub setup: setup::Options,
+    /// Where that is kept.
+    pub setups: PathBuf,
 }
 
 /// A place, and the tracker of its tree where an agent writes in it.
@@ -116,6 +118,9 @@ pub enum HousingError {
         /// What went wrong.
         cause: String,
     },
+    /// What a tree needs could not be made.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
     /// The journal.
     #[error(transparent)]
     Journal(#[from] crate::journal::writer::JournalError),
@@ -262,11 +267,11 @@ impl Housing {
             path: shown.clone(),
         };
         self.journal.append(node, agent, intent).await?;
-        let site = self.site.clone();
-        let (wanted, folder) = (wish.clone(), path.clone());
+        let made = self.outfit((node, agent), &wish.commit).await?;
         let spare = if wish.branch.is_none() { self.lock_spares().pop() } else { None };
-        let spec =
-            task::spawn_blocking(move || prepare(&site, &wanted, (&folder, spare.as_deref())));
+        let (site, wish) = (self.site.clone(), wish.clone());
+        let room = Room { path: path.clone(), spare, made };
+        let spec = task::spawn_blocking(move || prepare(&site, &wish, &room));
         let mut spec = spec.await.expect("making a tree does not panic")?;
         spec.contacts = (!spec.options.hosts.is_empty()).then(|| self.recorder(who));
         let place = Place::open(spec)
@@ -316,7 +321,9 @@ impl Housing {
     /// A tree in which nothing can run any more is cleaned and kept for the next place.
     pub fn discard(&self, place: Arc<Place>) {
         let (repo, spares) = (self.site.repo.clone(), self.spares.clone());
+        let leave = self.leave();
         self.leaving.spawn(async move {
+            leave.of(&place).await;
             place.close().await;
             let confined = place.backend().has_own_view();
             let given_up = task::spawn_blocking(move || {
@@ -335,7 +342,11 @@ impl Housing {
 
     /// Ends what still runs in a writer's place, whose tree stays; beside what comes next.
     pub fn retire(&self, lodging: Lodging) {
-        self.leaving.spawn(async move { lodging.place.close().await });
+        let leave = self.leave();
+        self.leaving.spawn(async move {
+            leave.of(&lodging.place).await;
+            lodging.place.close().await;
+        });
     }
 
     fn lock_waits(&self) -> MutexGuard<'_, BTreeMap<AgentId, PathBuf>> {
@@ -355,97 +366,6 @@ impl Housing {
     }
 }
 
-fn prepare(
-    site: &Site,
-    wish: &Wish,
-    (path, spare): (&Path, Option<&Path>),
-) -> Result<PlaceSpec, HousingError> {
-    let tree_error = |cause: String| HousingError::Tree { path: path.to_path_buf(), cause };
-    let io_error = |error: std::io::Error| tree_error(error.to_string());
-    let spec = TreeSpec {
-        path: path.to_path_buf(),
-        commit: wish.commit.clone(),
-        branch: wish.branch.clone(),
-    };
-    let private = |folder: &Path| DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    private(&site.root).map_err(io_error)?;
-    let made = match spare {
-        Some(spare) => tree::remake(&site.repo, spare, &spec),
-        None => tree::make_as(&site.repo, &spec, &site.shape),
-    };
-    made.map_err(|error| tree_error(chain(&error)))?;
-    include::copy(&site.repo, path, &site.include).map_err(|error| tree_error(chain(&error)))?;
-    let home = sweep::belonging(path, "home");
-    private(&home).map_err(io_error)?;
-    if let Some(text) = &site.canary {
-        fs::write(home.join(tripwire::FILE), text).map_err(io_error)?;
-    }
-    let branch = wish.branch.as_deref().unwrap_or("work");
-    let spec = PrivateSpec {
-        tree: path,
-        dir: sweep::belonging(path, "git"),
-        commit: &wish.commit,
-        branch,
-    };
-    let git = private::make(&site.repo, &spec).map_err(|error| tree_error(chain(&error)))?;
-    let checkout = site.repo.checkout().to_path_buf();
-    let mut share = share::folders(&site.repo, &site.share, &wish.commit);
-    share.extend(wish.grants.read.iter().map(|path| (path.clone(), path.clone())));
-    let mut options = site.sandbox.clone();
-    options.hosts.extend(wish.grants.hosts.iter().cloned());
-    // In a linked worktree they lie outside the checkout, so the tree over that covers them not.
-    let hide = site.hide.iter().cloned().chain(worktrees::of_others(&site.repo)).collect();
-    Ok(PlaceSpec {
-        tree: path.to_path_buf(),
-        seen_as: checkout,
-        private_git: Some(git.dir),
-        objects: git.objects,
-        home,
-        hide,
-        share,
-        write: wish.grants.write.clone(),
-        path_env: std::env::var_os("PATH").unwrap_or_default(),
-        backend: site.backend,
-        options,
-        contacts: None,
-        helper: site.helper.clone(),
-    })
-}
-
 fn millis(begin: Instant) -> u64 {
     u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::git::fixture::Fixture;
-
-    #[test]
-    fn an_agent_of_a_linked_worktree_does_not_see_the_repositorys_git_dir() {
-        let fixture = Fixture::small();
-        let linked = fixture.beside("linked");
-        fixture.git(&["worktree", "add", "-q", "-b", "other", &linked.to_string_lossy()]);
-        let repo = Repo::discover(&linked).unwrap();
-        let site = Site {
-            root: fixture.beside("trees"),
-            backend: Backend::None,
-            sandbox: Options::default(),
-            helper: PathBuf::new(),
-            share: Vec::new(),
-            canary: None,
-            hide: Vec::new(),
-            shape: Shape::Plain,
-            include: Vec::new(),
-            repo,
-        };
-        let commit = site.repo.resolve("HEAD").unwrap();
-        let wish =
-            Wish { name: "base".to_owned(), commit, branch: None, grants: Grants::default() };
-        let spec = prepare(&site, &wish, (&site.root.join("base"), None)).unwrap();
-        assert!(!site.repo.common_dir().starts_with(&spec.seen_as), "or the test shows nothing");
-        for hidden in [site.repo.common_dir(), site.repo.git_dir(), &fixture.root] {
-            assert!(spec.hide.iter().any(|path| path == hidden), "{}", hidden.display());
-        }
-    }
 }

@@ -12,7 +12,8 @@ use crate::{
 
 /// Returns those of the named folders that may be shared, and where they are seen.
 pub(super) fn folders(repo: &Repo, names: &[String], commit: &Oid) -> Vec<(PathBuf, PathBuf)> {
-    let there = |name: &&String| is_real(repo.checkout(), name);
+    let there =
+        |name: &&String| is_real(repo.checkout(), name) && repo.checkout().join(name).is_dir();
     let named: Vec<&String> = names.iter().filter(there).collect();
     // Most repositories have none, and need no look at their rules.
     if named.is_empty() {
@@ -23,11 +24,22 @@ pub(super) fn folders(repo: &Repo, names: &[String], commit: &Oid) -> Vec<(PathB
     paths.map(|path| (path.clone(), path)).collect()
 }
 
-/// Returns whether a name is a folder in the checkout, with no link on the way.
-fn is_real(checkout: &Path, name: &str) -> bool {
-    let plain = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
-    let path = checkout.join(name);
-    !name.is_empty() && plain && path.is_dir() && path.canonicalize().is_ok_and(|real| real == path)
+/// Returns whether a name is that of something that can lie below a checkout and is not git's.
+pub(super) fn is_below(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    let first = parts.clone().next();
+    !name.is_empty()
+        && first != Some(Component::Normal(".git".as_ref()))
+        && parts.all(|part| matches!(part, Component::Normal(_)))
+}
+
+/// Returns whether something of that name lies below a folder, with no link on the way.
+pub(super) fn is_real(root: &Path, name: &str) -> bool {
+    let path = root.join(name);
+    is_below(name)
+        && root
+            .canonicalize()
+            .is_ok_and(|root| path.canonicalize().is_ok_and(|real| real == root.join(name)))
 }
 
 #[cfg(test)]

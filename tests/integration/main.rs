@@ -44,6 +44,7 @@ mod reuse;
 mod review;
 mod sandbox;
 mod server;
+mod setup;
 mod solo;
 mod steer;
 mod story;

@@ -13,8 +13,9 @@ use crate::{
         workflows,
     },
     coordinator::{
+        ground::Ground,
         options::Reuse,
-        start::{Ground, Order, Stored},
+        start::{Order, Stored},
     },
     fleet::work::{Errand, Maker},
     graph::{dag::Graph, lookup::Source},
