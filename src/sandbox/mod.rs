@@ -12,7 +12,7 @@
 //! `client` start and ask the helper; on the helper's side `namespaces` and `mounts`, or
 //! `bubblewrap` in their place, and `landlock`, `limits` and `seccomp` confine; `serve` and `running`
 //! run commands, which `watch` looks at; `launcher`, with `program` and `redirect`, starts them,
-//! by a shell or without one. `wire` is what passes between them.
+//! by a shell or without one, and `port` is theirs to listen on. `wire` is what passes between them.
 //! [`pipes`] are how grafter talks with a program while it runs. `hosts`,
 //! `proxy`, `ask` and `outlet` are the way to the hosts that the user named; [`grants`] is what one
 //! place has beyond the others.
@@ -46,6 +46,7 @@ mod outlet;
 pub mod overlay;
 pub mod pipes;
 pub mod place;
+mod port;
 pub mod probe;
 mod program;
 pub mod proxy;

@@ -32,6 +32,7 @@ use crate::sandbox::{
     options::Options,
     order::{self, Lock},
     pipes::{self, Pipes},
+    port::{self, Port},
     probe::{self, Backend},
     proxy::Contact,
     run::{Cmd, Ran, RanEnd, RunError},
@@ -140,6 +141,8 @@ pub struct Place {
     home_seen: OnceLock<PathBuf>,
     /// Its writer's; none where nobody's changes are kept.
     pass: OnceLock<Pass>,
+    /// What its commands may listen on; leased with the first of them.
+    port: OnceLock<Option<Port>>,
 }
 
 impl Place {
@@ -166,6 +169,7 @@ impl Place {
             closed: CancellationToken::new(),
             home_seen: OnceLock::new(),
             pass: OnceLock::new(),
+            port: OnceLock::new(),
         }))
     }
 
@@ -289,7 +293,11 @@ impl Place {
         }
         let spec = self.spec.clone();
         let setup = spawn_blocking(move || layout::setup(&spec, &Host::from_env())).await;
-        let setup = setup.map_err(|error| RunError::Start { why: error.to_string() })?;
+        let mut setup = setup.map_err(|error| RunError::Start { why: error.to_string() })?;
+        let port = self.port.get_or_init(|| Port::lease(self.spec.backend));
+        setup
+            .env
+            .extend(port.as_ref().map(|port| (port::NAME.into(), port.number.to_string().into())));
         let (client, notes) = Client::start(&self.spec, setup, self.pass.get()).await?;
         if let Ok(mut known) = self.notes.lock() {
             *known = notes;
