@@ -28,7 +28,7 @@ impl Port {
         if backend.has_own_view() {
             return Some(Self { number: PORTS.start, _lease: None });
         }
-        PORTS.find_map(|number| {
+        PORTS.into_iter().find_map(|number| {
             let lease = UdpSocket::bind((Ipv4Addr::LOCALHOST, number)).ok()?;
             TcpListener::bind((Ipv4Addr::LOCALHOST, number)).ok()?;
             Some(Self { number, _lease: Some(lease) })
