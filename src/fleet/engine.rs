@@ -7,6 +7,7 @@
 
 mod landing;
 mod orders;
+mod probing;
 mod renewing;
 
 use std::{
@@ -26,13 +27,14 @@ use crate::{
     fleet::{
         bench::{Bench, Renewed, Second},
         plan::Plan,
+        probe::{Clash, Side},
         scope::Accuracy,
         start::{BatchError, Ended},
         state::{BatchState, Stage, TaskState},
         train::{Lockfiles, Train},
-        work::{self, Ears, Errand, Harvest, Maker, News},
+        work::{self, Ears, Errand, Harvest, Maker, News, Snap},
     },
-    git::{diff, join, repo::Repo},
+    git::{diff, join, program::GitError, repo::Repo},
     journal::{
         runs::{self, RunDir},
         writer::Journal,
@@ -40,7 +42,7 @@ use crate::{
     protocol::{
         batch::{Made, Step},
         event::{Event, Level, What},
-        ids::{Oid, RunId, TaskId},
+        ids::{AgentId, Oid, RunId, TaskId},
         report::{CheckRun, DiffStat, RunEnd},
         usage::Micros,
     },
@@ -58,6 +60,7 @@ enum Done {
     Checked { tree: Oid, tasks: Vec<usize>, runs: Result<Vec<CheckRun>, String> },
     Judged { task: usize, tree: Oid, second: Result<Second, String> },
     Renewed { task: usize, on: Oid, work: Oid, made: Result<Renewed, String> },
+    Probed { agent: AgentId, task: usize, found: Result<(Side, Vec<Clash>), GitError> },
 }
 
 type Reins = (RunId, UnboundedSender<Call>);
@@ -72,6 +75,12 @@ pub(super) struct Engine {
     news: UnboundedSender<News>,
     jobs: JoinSet<Done>,
     reins: (UnboundedSender<Reins>, UnboundedReceiver<Reins>),
+    snaps: (UnboundedSender<Snap>, UnboundedReceiver<Snap>),
+    probes: probing::Probes,
+    /// The files that each task was expected to change before it began.
+    foreseen: Vec<BTreeSet<String>>,
+    /// The same, and those that it has changed so far.
+    expected: Vec<BTreeSet<String>>,
     live: BTreeMap<RunId, UnboundedSender<Call>>,
     /// Tasks whose runs are in this process.
     at_work: BTreeSet<usize>,
@@ -93,9 +102,13 @@ impl Engine {
     pub(super) fn new(
         (repo, maker, housing): (Repo, Arc<dyn Maker>, Arc<Housing>),
         (journal, records, calls): (Journal, UnboundedReceiver<Event>, UnboundedReceiver<Call>),
-        news: UnboundedSender<News>,
+        (news, foreseen): (UnboundedSender<News>, Vec<BTreeSet<String>>),
     ) -> Self {
         Self {
+            snaps: mpsc::unbounded_channel(),
+            probes: probing::Probes::default(),
+            expected: foreseen.clone(),
+            foreseen,
             repo,
             maker,
             housing,
@@ -127,14 +140,10 @@ impl Engine {
     }
 
     /// Works until nothing is left to do, or it is stopped.
-    pub(super) async fn run(
-        &mut self,
-        mut state: BatchState,
-        foreseen: Vec<BTreeSet<String>>,
-    ) -> Result<Ended, BatchError> {
+    pub(super) async fn run(&mut self, mut state: BatchState) -> Result<Ended, BatchError> {
         loop {
             self.catch_up(&mut state);
-            if self.stop.is_none() && self.step(&mut state, &foreseen).await? {
+            if self.stop.is_none() && self.step(&mut state).await? {
                 continue;
             }
             if self.jobs.is_empty() && (self.stop.is_some() || !self.waits_for_orders(&state)) {
@@ -149,9 +158,10 @@ impl Engine {
                 }
                 Some(call) = self.calls.recv() => self.obey(&state, call).await?,
                 Some((run, control)) = self.reins.1.recv() => self.hold_reins(run, control),
+                Some(snap) = self.snaps.1.recv() => self.snapped(&state, snap),
             }
         }
-        self.end(state, &foreseen).await
+        self.end(state).await
     }
 
     /// Takes the trees of the queue away.
@@ -160,13 +170,9 @@ impl Engine {
     }
 
     /// Does what can be done now; returns whether the state may have changed.
-    async fn step(
-        &mut self,
-        state: &mut BatchState,
-        foreseen: &[BTreeSet<String>],
-    ) -> Result<bool, BatchError> {
+    async fn step(&mut self, state: &mut BatchState) -> Result<bool, BatchError> {
         let mut moved = self.queue(state).await?;
-        while self.at_work.len() < state.started.workers && self.begin(state, foreseen).await? {
+        while self.at_work.len() < state.started.workers && self.begin(state).await? {
             self.catch_up(state);
             moved = true;
         }
@@ -179,16 +185,12 @@ impl Engine {
     }
 
     /// Begins the next task, or goes on with one whose process died; returns whether one was.
-    async fn begin(
-        &mut self,
-        state: &BatchState,
-        foreseen: &[BTreeSet<String>],
-    ) -> Result<bool, BatchError> {
+    async fn begin(&mut self, state: &BatchState) -> Result<bool, BatchError> {
         let left =
             |at: &usize| state.tasks[*at].stage == Stage::Working && !self.at_work.contains(at);
         let next = match (0..state.tasks.len()).find(left) {
             Some(task) => Some((task, state.tasks[task].cap)),
-            None => Plan::of(state, foreseen).next().map(|next| (next.task, next.cap)),
+            None => Plan::of(state, &self.expected).next().map(|next| (next.task, next.cap)),
         };
         let Some((task, cap)) = next else { return Ok(false) };
         if let Some(branch) = &state.tasks[task].task.branch {
@@ -202,7 +204,8 @@ impl Engine {
             cap,
         };
         self.tell(step).await?;
-        let ears = Ears { news: self.news.clone(), reins: self.reins.0.clone() };
+        let (news, reins) = (self.news.clone(), self.reins.0.clone());
+        let ears = Ears { news, reins, snaps: self.snaps.0.clone() };
         let (maker, repo) = (self.maker.clone(), self.repo.clone());
         self.at_work.insert(task);
         self.jobs.spawn(async move {
@@ -288,6 +291,7 @@ impl Engine {
             Done::Run { task, run, harvest } => {
                 self.at_work.remove(&task);
                 self.live.remove(&run);
+                self.forget(task);
                 let Harvest { end, made, usage, cost, took_ms } = *harvest;
                 let task = id(state, task);
                 self.tell(Step::TaskEnded { task, run, end, made, usage, cost, took_ms }).await
@@ -313,6 +317,7 @@ impl Engine {
                     Err(why) => self.hold(why).await,
                 }
             }
+            Done::Probed { agent, task, found } => self.probed(state, (agent, task), found).await,
             Done::Renewed { task, on, work, made } => {
                 self.judging = false;
                 match made {
@@ -335,14 +340,10 @@ impl Engine {
     }
 
     /// Writes the last record if all is done, and says how it ended.
-    async fn end(
-        &mut self,
-        mut state: BatchState,
-        foreseen: &[BTreeSet<String>],
-    ) -> Result<Ended, BatchError> {
+    async fn end(&mut self, mut state: BatchState) -> Result<Ended, BatchError> {
         self.catch_up(&mut state);
         let mut accuracy = Accuracy::default();
-        for (task, foreseen) in state.tasks.iter().zip(foreseen) {
+        for (task, foreseen) in state.tasks.iter().zip(&self.foreseen) {
             if let Some(made) = &task.made {
                 let changed: Vec<_> = made.stat.files.iter().map(|file| file.0.clone()).collect();
                 accuracy.count(foreseen, &changed);

@@ -113,9 +113,15 @@ impl<'a> Plan<'a> {
     fn overlap(&self, at: usize) -> Option<Hold> {
         let own = self.foreseen.get(at)?;
         self.busy.iter().find_map(|&other| {
-            let path = self.foreseen.get(other)?.intersection(own).next()?;
-            let with = self.state.tasks[other].task.id.clone();
-            Some(Hold::Overlap { with, path: path.clone() })
+            let of = &self.state.tasks[other];
+            let path = match &of.made {
+                // What it made is known.
+                Some(made) if of.stage == Stage::Queued => {
+                    made.stat.files.iter().map(|file| &file.0).find(|path| own.contains(*path))?
+                }
+                _ => self.foreseen.get(other)?.intersection(own).next()?,
+            };
+            Some(Hold::Overlap { with: of.task.id.clone(), path: path.clone() })
         })
     }
 

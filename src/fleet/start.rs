@@ -293,17 +293,17 @@ async fn launch(ground: Ground, live: Live) -> Result<Handle, BatchError> {
     );
     let root = ground.site.root.join(batch.as_str());
     let housing = Housing::new(Site { root, ..ground.site }, journal.clone());
+    let foreseen = state.tasks.iter().map(|task| files.foresee(&task.task)).collect();
     let mut engine = Engine::new(
         (repo, ground.maker, Arc::new(housing)),
         (journal.clone(), records, calls),
-        news_in,
+        (news_in, foreseen),
     );
     engine.catch_up(&mut state);
-    let foreseen = state.tasks.iter().map(|task| files.foresee(&task.task)).collect();
     let now = state.clone();
     let done = tokio::spawn(async move {
         let _held = (guard, lock);
-        let ended = engine.run(state, foreseen).await;
+        let ended = engine.run(state).await;
         engine.close().await;
         journal.close().await?;
         ended

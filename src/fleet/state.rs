@@ -1,6 +1,6 @@
 //! How a batch stands: the fold of its journal. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::protocol::{
     batch::{Back, BatchStarted, BatchTask, Made, Step},
@@ -133,6 +133,8 @@ pub struct BatchState {
     needed_by: Vec<Vec<usize>>,
     /// What checks said, by tree and command.
     checked: BTreeMap<(Oid, String), CheckRun>,
+    /// Pairs of tasks whose works contradict each other, the one that was told first.
+    pub collide: BTreeSet<(usize, usize)>,
     /// The landing that was begun and not finished.
     pub landing: Option<Move>,
     /// How many landings there were.
@@ -165,6 +167,7 @@ impl BatchState {
             tasks: tasks.into_iter().map(TaskState::new).collect(),
             index,
             checked: BTreeMap::new(),
+            collide: BTreeSet::new(),
             landing: None,
             landings: 0,
             check_runs: 0,
@@ -300,6 +303,12 @@ impl BatchState {
                 }
             }
             Step::Missed { .. } => self.landing = None,
+            Step::Collides { task, with, .. } => {
+                let pair = (self.place(task.as_str()), self.place(with.as_str()));
+                if let (Some(task), Some(with)) = pair {
+                    self.collide.insert((task, with));
+                }
+            }
             Step::Contained { task } => self.set(task, Stage::Contained),
             Step::SentBack { task, why } => self.send_back(task, why),
             Step::Dropped { task } => self.set(task, Stage::Dropped),
@@ -323,12 +332,15 @@ impl BatchState {
     }
 
     fn begin(&mut self, task: &TaskId, run: &RunId, cap: Option<Micros>) {
-        let Some(state) = self.of(task) else { return };
+        let Some(at) = self.place(task.as_str()) else { return };
+        let state = &mut self.tasks[at];
         state.stage = Stage::Working;
         state.cap = cap;
         state.resumable = true;
         if state.runs.last() != Some(run) {
             state.runs.push(run.clone());
+            // It begins where the target stands now.
+            self.collide.retain(|(task, with)| *task != at && *with != at);
         }
     }
 

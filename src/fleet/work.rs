@@ -20,7 +20,7 @@ use crate::{
         batch::{BatchTask, Made},
         cause::chain,
         event::{Event, What},
-        ids::{Oid, RunId, TaskId},
+        ids::{AgentId, Oid, RunId, TaskId},
         report::{CheckRun, DiffStat, RunEnd},
         usage::{Micros, Usage},
     },
@@ -81,6 +81,17 @@ impl Harvest {
     }
 }
 
+/// The tree of a run's agent was saved.
+#[derive(Clone, Debug)]
+pub struct Snap {
+    /// The run.
+    pub run: RunId,
+    /// Whose tree.
+    pub agent: AgentId,
+    /// The snapshot.
+    pub commit: Oid,
+}
+
 /// Who hears of a run while it works.
 #[derive(Clone, Debug)]
 pub struct Ears {
@@ -88,6 +99,8 @@ pub struct Ears {
     pub news: UnboundedSender<News>,
     /// The way to it, once there is one.
     pub reins: UnboundedSender<(RunId, UnboundedSender<Call>)>,
+    /// What its agents have written so far.
+    pub snaps: UnboundedSender<Snap>,
 }
 
 /// Has a run do its work; goes on with it if it has begun before.
@@ -104,7 +117,7 @@ pub async fn work(maker: Arc<dyn Maker>, repo: Repo, errand: Errand, ears: Ears)
     let why = match begun {
         Ok(handle) => {
             let _ = ears.reins.send((errand.run.clone(), handle.control.clone()));
-            follow(handle, &errand, &ears.news).await
+            follow(handle, &errand, &ears).await
         }
         Err(Stop::Over) => None,
         Err(Stop::Failed(why)) => return Harvest::none(RunEnd::Infrastructure(why)),
@@ -144,21 +157,29 @@ async fn go_on(maker: &dyn Maker, (errand, dir): (&Errand, &RunDir)) -> Result<H
 }
 
 /// Follows a run to its end; returns why its journal cannot be trusted to know it, if so.
-async fn follow(
-    mut handle: Handle,
-    errand: &Errand,
-    news: &UnboundedSender<News>,
-) -> Option<String> {
+async fn follow(mut handle: Handle, errand: &Errand, ears: &Ears) -> Option<String> {
     let task = TaskId::new(errand.task.id.clone());
     while let Some(event) = handle.events.recv().await {
+        if let Some(snap) = snap(&event) {
+            let _ = ears.snaps.send(snap);
+        }
         // Whoever looked on may have left.
-        let _ = news.send(News { task: Some(task.clone()), event });
+        let _ = ears.news.send(News { task: Some(task.clone()), event });
     }
     match handle.done.await {
         Ok(Ok(_)) => None,
         Ok(Err(error)) => Some(chain(&error)),
         Err(error) => Some(format!("the run broke down: {error}")),
     }
+}
+
+fn snap(event: &Event) -> Option<Snap> {
+    let commit = match &event.what {
+        What::ToolResult { snapshot, .. } => snapshot.clone()?,
+        What::WorkerResult(end) => end.snapshot.clone()?,
+        _ => return None,
+    };
+    Some(Snap { run: event.run.clone(), agent: event.agent.clone()?, commit })
 }
 
 /// Reads what a run came to out of its journal.

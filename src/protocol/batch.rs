@@ -265,6 +265,15 @@ pub enum Step {
         /// How many commands were run for that.
         ran: usize,
     },
+    /// A task that is being worked contradicts what another one has made so far.
+    Collides {
+        /// The one that lands later, and was told.
+        task: TaskId,
+        /// The other one.
+        with: TaskId,
+        /// The files, sorted.
+        paths: Vec<String>,
+    },
     /// The target is about to move.
     LandIntent {
         /// The tasks that it receives, each with its commit on the target.

@@ -81,6 +81,10 @@ fn step_words(state: &BatchState, step: &Step) -> Option<String> {
             };
             format!("{task}: {again}: {}", escape(&why.words()))
         }
+        Step::Collides { task, with, paths } => {
+            let paths = escape(&some(paths, 4));
+            format!("{task}: contradicts what {with} has made so far, in {paths}")
+        }
         Step::Dropped { task } => format!("{task}: taken out"),
         Step::Retried { task } => format!("{task}: tried once more"),
         Step::Paused => "queue: paused".to_owned(),
@@ -253,6 +257,9 @@ pub fn detail(state: &BatchState, at: usize) -> String {
     if let Stage::Landed { commit } = &task.stage {
         say("landed", format!("{} on {}", commit.short(), state.started.target));
     }
+    let with = state.collide.iter().filter(|pair| pair.0 == at);
+    let with: Vec<_> = with.map(|pair| state.tasks[pair.1].task.id.clone()).collect();
+    say("against", some(&with, 6));
     say("needs", some(&task.task.needs, 6));
     say("runs", task.runs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
     say("took", duration(task.took_ms()));

@@ -6,13 +6,14 @@ use std::{
     fs,
 };
 
+use grafter::journal::runs::RunDir;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::{
     crash,
     env::{Env, process::Run},
-    solo::{Story, writes},
+    solo::{GATE, Story, open_gate, trees, writes},
 };
 
 /// A backlog in a repository of its own.
@@ -166,6 +167,33 @@ fn what_conflicts_is_worked_anew_on_what_has_landed() {
     assert_eq!(said["landed"], json!(2), "{said:#}");
     let list = backlog.env.git(["show", "target:list.txt"]);
     assert!(list.contains("two a b") || list.contains("two b a"), "{list}");
+    backlog.is_sound(&backlog.landings());
+}
+
+#[test]
+fn who_contradicts_another_hears_of_it_while_both_still_work() {
+    let mut backlog = Backlog::new();
+    backlog.env.write("list.txt", "one\ntwo\nthree\n");
+    backlog.env.commit("list");
+    for id in ["a", "b"] {
+        let change = format!("sed 's/two/& {id}/' list.txt > new && mv new list.txt");
+        // Whoever is worked anew on the other's change does not wait.
+        let gate = format!("grep -q 'two . .' list.txt || {GATE}");
+        backlog.task(id, &Story::new().bash(&change).bash(&gate).finish());
+    }
+    let mut running = backlog.run(&["--workers", "2", "--output", "text"]).start();
+    running.wait_for("b: contradicts what a has made so far, in list.txt");
+    let shown = backlog.env.grafter(["queue", "show", "b"]).ok().stdout;
+    assert!(shown.contains("against   a"), "{shown}");
+    trees(&backlog.env, "writer").iter().for_each(|tree| open_gate(tree));
+    let output = running.finish();
+    assert!(output.stdout.contains("2 of 2 tasks landed"), "{}", output.text());
+    let runs = RunDir::list(&backlog.env.path(".git/grafter"));
+    let told = |run: &RunDir| {
+        let text = fs::read_to_string(run.path.join("journal.jsonl")).expect("a journal");
+        text.contains("Another task is worked at the same time")
+    };
+    assert_eq!(runs.expect("the runs").iter().filter(|run| told(run)).count(), 1);
     backlog.is_sound(&backlog.landings());
 }
 

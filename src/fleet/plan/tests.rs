@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::protocol::{
-    batch::{BatchStarted, BatchTask, Step, Style},
+    batch::{BatchStarted, BatchTask, Made, Step, Style},
     event::{Event, Kept, What},
     ids::{Oid, RunId, TaskId},
-    report::RunEnd,
+    report::{DiffStat, RunEnd},
     usage::Usage,
 };
 
@@ -106,4 +106,28 @@ fn money_is_reserved_before_it_is_spent() {
     end(&mut state, "d", (RunEnd::Infrastructure("gone".to_owned()), 3));
     assert_eq!(holds(&state, &[]), ["d: the budget of the batch is spent"]);
     assert!(Plan::of(&state, &[]).hold(3).expect("a reason").is_final());
+}
+
+#[test]
+fn what_was_made_counts_instead_of_what_was_foreseen() {
+    let mut state = batch(&[("a", &[]), ("b", &[]), ("c", &[])], None);
+    let files = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let foreseen: [BTreeSet<String>; 3] = [files(&["x"]), files(&["x"]), files(&["y"])];
+    let stat = DiffStat { files: vec![("y".to_owned(), 1, 0)] };
+    let (commit, base, branch) = (Oid::new("1"), Oid::new("0"), "a".to_owned());
+    let made = Box::new(Made { commit, base, branch, stat, checked: Vec::new() });
+    begin(&mut state, "a");
+    insta::assert_debug_snapshot!(holds(&state, &foreseen), @r#"
+    [
+        "b: a is expected to change x as well",
+        "c: begins",
+    ]
+    "#);
+    tell(&mut state, Step::Offered { task: TaskId::new("a"), made });
+    insta::assert_debug_snapshot!(holds(&state, &foreseen), @r#"
+    [
+        "b: begins",
+        "c: a is expected to change y as well",
+    ]
+    "#);
 }
