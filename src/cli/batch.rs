@@ -6,7 +6,7 @@ pub(super) mod settings;
 
 use std::{
     fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, IsTerminal, Read, Write},
     path::Path,
     process::ExitCode,
     sync::Arc,
@@ -31,13 +31,19 @@ use crate::{
         message::Template,
         scope,
         start::{self, BatchError, BatchOrder, Ended, Ground, Handle},
+        state::BatchState,
         tasks::{self, Form},
+        work::News,
     },
     git::{include, repo::Repo},
     journal::runs::{Of, RunDir},
     protocol::{batch::BatchTask, event::Level, ids::Oid, task::Mode, usage::Micros},
     subagent::{housing::Site, ladder, setup},
-    ui::{batch as shown, json, text::Colour},
+    ui::{
+        batch::{self as shown, live::Table},
+        json,
+        text::Colour,
+    },
     verify::slots,
 };
 
@@ -287,27 +293,56 @@ fn site(context: &Context, common: &Common) -> Result<Site, Failure> {
     })
 }
 
+/// Where the news of a batch are drawn.
+enum Canvas {
+    Table(Box<Table>),
+    Lines,
+    Stream,
+    Blank,
+}
+
+impl Canvas {
+    fn new(output: Output) -> Self {
+        match output {
+            Output::Text if io::stderr().is_terminal() => Self::Table(Box::new(Table::on_stderr())),
+            Output::Text => Self::Lines,
+            Output::StreamJson => Self::Stream,
+            Output::Json => Self::Blank,
+        }
+    }
+
+    fn draw(&mut self, state: &BatchState, told: &News) {
+        // Whoever closed the pipe does not want to know.
+        match self {
+            Self::Table(table) => table.update(state, told),
+            Self::Lines if told.task.is_none() => {
+                if let Some(line) = shown::line(state, &told.event) {
+                    let _ = writeln!(io::stderr(), "{line}");
+                }
+            }
+            Self::Stream => {
+                let _ = out::write(format_args!("{}\n", json::event(&told.event)));
+            }
+            Self::Lines | Self::Blank => {}
+        }
+    }
+}
+
 /// Shows a batch until it ends, and returns its exit code.
 async fn follow(handle: Handle, output: Output) -> Result<ExitCode, Failure> {
     let Handle { batch, mut state, mut news, control, done } = handle;
     let signals = tokio::spawn(live::stop_on_signal(control));
-    let watching = tokio::spawn(async move {
-        while let Some(told) = news.recv().await {
+    let mut canvas = Canvas::new(output);
+    // A terminal that stands still delays what is shown, never the batch.
+    let watching = tokio::task::spawn_blocking(move || {
+        while let Some(told) = news.blocking_recv() {
             if told.task.is_none() {
                 state.apply(&told.event);
             }
-            let line = match (output, told.task) {
-                (Output::StreamJson, _) => {
-                    // Whoever closed the pipe does not want to know.
-                    let _ = out::write(format_args!("{}\n", json::event(&told.event)));
-                    continue;
-                }
-                (Output::Text, None) => shown::line(&state, &told.event),
-                _ => None,
-            };
-            if let Some(line) = line {
-                let _ = writeln!(io::stderr(), "{line}");
-            }
+            canvas.draw(&state, &told);
+        }
+        if let Canvas::Table(table) = canvas {
+            table.clear();
         }
     });
     let ended = done.await.or_fail(Kind::Infrastructure)?;

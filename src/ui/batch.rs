@@ -1,5 +1,7 @@
 //! A batch for people and for programs: a line per step, the table of its tasks, one JSON object.
 
+pub mod live;
+
 use serde_json::{Value, json};
 
 use crate::{
