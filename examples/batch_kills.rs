@@ -43,7 +43,7 @@ use grafter::{
     journal::runs::{Of, RunDir},
     prompt::set::PromptSet,
     protocol::{
-        batch::{BatchTask, Style},
+        batch::{BatchTask, Style, Trouble},
         report::{Check, Origin},
         task::{Mode, Task},
     },
@@ -285,7 +285,9 @@ async fn work(folder: &Path) -> Outcome<()> {
     let maker = Arc::new(Scripts { folder: folder.to_owned() });
     let ground = Ground { site, runtime: folder.join("state/run"), maker };
     let mut handle = match RunDir::find_of(Of::Batches, &repo.state_dir(), "latest") {
-        Ok(found) if start::look(&found).is_ok() => start::resume(ground, &found).await?,
+        Ok(found) if start::look(&found).is_ok() => {
+            start::resume(ground, &found, &Trouble::ALL).await?
+        }
         _ => start::start(ground, order(folder, &repo)?).await?,
     };
     while handle.news.recv().await.is_some() {}
@@ -321,6 +323,7 @@ fn order(folder: &Path, repo: &Repo) -> Outcome<BatchOrder> {
         max_cost: None,
         task_cost: None,
         retries: 1,
+        retry_on: Trouble::USUAL.to_vec(),
         notes: Vec::new(),
     })
 }

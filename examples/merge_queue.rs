@@ -258,6 +258,7 @@ impl Backlog {
             max_cost: None,
             task_cost: None,
             retries: 0,
+            retry_on: Vec::new(),
             notes: Vec::new(),
         };
         git(self.repo.checkout(), &["branch", "queue", self.base.as_str()])?;

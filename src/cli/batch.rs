@@ -1,12 +1,12 @@
 //! `grafter batch`: a backlog, from the command line to its last word.
 
+mod backlog;
 mod forecast;
 mod maker;
 pub(super) mod settings;
 
 use std::{
-    fs::{self, File},
-    io::{self, IsTerminal, Read, Write},
+    io::{self, IsTerminal, Write},
     path::Path,
     process::ExitCode,
     sync::Arc,
@@ -32,23 +32,26 @@ use crate::{
         scope,
         start::{self, BatchError, BatchOrder, Ended, Ground, Handle},
         state::BatchState,
-        tasks::{self, Form},
         work::News,
     },
     git::{include, repo::Repo},
     journal::runs::{Of, RunDir},
-    protocol::{batch::BatchTask, event::Level, ids::Oid, task::Mode, usage::Micros},
+    protocol::{
+        batch::{BatchTask, Trouble},
+        event::Level,
+        ids::Oid,
+        report::Check,
+        task::Mode,
+        usage::Micros,
+    },
     subagent::{housing::Site, ladder, setup},
     ui::{
         batch::{self as shown, live::Table},
         json,
-        text::Colour,
+        text::{Colour, count},
     },
     verify::slots,
 };
-
-/// The largest backlog, in bytes.
-const MAX_BYTES: u64 = 64 << 20;
 
 /// Works a backlog.
 pub(super) async fn batch(
@@ -59,7 +62,7 @@ pub(super) async fn batch(
         let context = context?;
         live::git().await?;
         match &args.resume {
-            Some(name) => resume(context, name).await.map(Some),
+            Some(name) => resume(context, name, args).await.map(Some),
             None => begin(context, args).await,
         }
     };
@@ -72,7 +75,7 @@ pub(super) async fn batch(
 
 async fn begin(context: Context, args: &BatchArgs) -> Result<Option<Handle>, Failure> {
     let path = args.tasks.as_deref().unwrap_or(Path::new("-"));
-    let tasks = read(path)?;
+    let (tasks, others) = backlog::read(&context.repo, path)?;
     let settings = overlay(context.setup.section::<RunSettings>()?, args)?;
     let batch: BatchSettings = context.setup.section()?;
     run::targets(&context.repo, args.into.as_deref())?;
@@ -84,15 +87,7 @@ async fn begin(context: Context, args: &BatchArgs) -> Result<Option<Handle>, Fai
         true => run::detected(&context, (&base, dirty))?,
         false => options.checks.clone(),
     };
-    let own = |task: &BatchTask| !task.verify.is_empty();
-    let mut notes = context.setup.notes.clone();
-    if checks.is_empty() && !tasks.iter().all(own) {
-        let text = "no check was found and none given with --verify: only what a reviewer passes \
-                    lands, and nothing shows that it goes together";
-        notes.push((Level::Warning, text.to_owned()));
-    }
-    notes.extend(run::mode_note(settings.mode));
-    notes.extend(live::weaknesses(&context));
+    let notes = notes(&context, &settings, ((&tasks, others), &checks));
     let order = BatchOrder {
         into: args.into.clone(),
         base,
@@ -107,6 +102,7 @@ async fn begin(context: Context, args: &BatchArgs) -> Result<Option<Handle>, Fai
         max_cost: cap(&args.max_cost)?,
         task_cost: options.max_cost,
         retries: args.retries,
+        retry_on: retry_on(args)?,
         notes,
         settings: String::new(),
         tasks,
@@ -127,7 +123,32 @@ async fn begin(context: Context, args: &BatchArgs) -> Result<Option<Handle>, Fai
     start::start(ground, order).await.map(Some).map_err(failed)
 }
 
-async fn resume(context: Context, name: &str) -> Result<Handle, Failure> {
+/// Returns what the user should know from the start.
+fn notes(
+    context: &Context,
+    settings: &RunSettings,
+    ((tasks, others), checks): ((&[BatchTask], usize), &[Check]),
+) -> Vec<(Level, String)> {
+    let own = |task: &BatchTask| !task.verify.is_empty();
+    let mut notes = context.setup.notes.clone();
+    if checks.is_empty() && !tasks.iter().all(own) {
+        let text = "no check was found and none given with --verify: only what a reviewer passes \
+                    lands, and nothing shows that it goes together";
+        notes.push((Level::Warning, text.to_owned()));
+    }
+    if others > 0 {
+        let text = format!(
+            "{} for other repositories left out: run it there as well",
+            count(others, "task")
+        );
+        notes.push((Level::Info, text));
+    }
+    notes.extend(run::mode_note(settings.mode));
+    notes.extend(live::weaknesses(context));
+    notes
+}
+
+async fn resume(context: Context, name: &str, args: &BatchArgs) -> Result<Handle, Failure> {
     let found = find(&context, name)?;
     let settings = start::settings(&found).map_err(failed)?;
     let common: Common = serde_json::from_str(&settings).or_fail(Kind::Infrastructure)?;
@@ -135,7 +156,8 @@ async fn resume(context: Context, name: &str) -> Result<Handle, Failure> {
     let runtime = context.setup.paths.runtime.clone();
     let maker = Arc::new(Orders::new(context, common));
     slots::set(start::look(&found).map_err(failed)?.started.slots);
-    start::resume(Ground { site, runtime, maker }, &found).await.map_err(failed)
+    let again = reasons(args, &Trouble::ALL);
+    start::resume(Ground { site, runtime, maker }, &found, &again).await.map_err(failed)
 }
 
 /// Returns a batch by name or its beginning.
@@ -157,49 +179,6 @@ pub(super) fn failed(error: BatchError) -> Failure {
             .hint(hint.replace("grafter resume RUN", "grafter batch --resume")),
         None => Failure::new(kind, error),
     }
-}
-
-fn read(path: &Path) -> Result<Vec<BatchTask>, Failure> {
-    let name = path.display().to_string();
-    let named = |error: io::Error| {
-        let text = format!("cannot read the backlog {name}");
-        Failure::new(Kind::Usage, anyhow::Error::new(error).context(text))
-    };
-    let tasks = if path == Path::new("-") {
-        let text = capped(io::stdin()).map_err(named)?;
-        tasks::read("standard input", &text, Form::of("", &text))
-    } else if path.is_dir() {
-        tasks::read_markdown(&name, &markdown(path).map_err(named)?)
-    } else {
-        let text = File::open(path).and_then(capped).map_err(named)?;
-        tasks::read(&name, &text, Form::of(&name, &text))
-    };
-    tasks.map_err(|error| {
-        let hint = error.hint();
-        Failure::new(Kind::Usage, error).hint(hint)
-    })
-}
-
-fn capped(from: impl Read) -> io::Result<String> {
-    let mut text = String::new();
-    from.take(MAX_BYTES + 1).read_to_string(&mut text)?;
-    match text.len() as u64 > MAX_BYTES {
-        true => Err(io::Error::other("it is longer than 64 MiB")),
-        false => Ok(text),
-    }
-}
-
-fn markdown(folder: &Path) -> io::Result<Vec<(String, String)>> {
-    let entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
-    let paths = entries.into_iter().map(|entry| entry.path());
-    let mut paths: Vec<_> =
-        paths.filter(|path| path.extension().is_some_and(|ending| ending == "md")).collect();
-    paths.sort();
-    let one = |path: &std::path::PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok((name, File::open(path).and_then(capped)?))
-    };
-    paths.iter().map(one).collect()
 }
 
 /// Lays the flags over the settings.
@@ -246,6 +225,27 @@ fn globs(given: &[String]) -> Result<Vec<String>, Failure> {
             Err(failure.hint("give a glob relative to the repository's root, such as .github/**"))
         }
         None => Ok(given.to_vec()),
+    }
+}
+
+/// Returns what a new batch works tasks anew for.
+fn retry_on(args: &BatchArgs) -> Result<Vec<Trouble>, Failure> {
+    let asked = reasons(args, &Trouble::USUAL);
+    match asked.iter().any(|trouble| matches!(trouble, Trouble::Budget | Trouble::Refused)) {
+        true => {
+            let failure =
+                Failure::usage("a run that reached its budget, or was refused, ends so again");
+            Err(failure
+                .hint("name `budget` and `refused` with --resume, once you changed the cause"))
+        }
+        false => Ok(asked),
+    }
+}
+
+fn reasons(args: &BatchArgs, usual: &[Trouble]) -> Vec<Trouble> {
+    match args.retry_on.is_empty() {
+        true => usual.to_vec(),
+        false => args.retry_on.iter().map(|&reason| reason.into()).collect(),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
         caps,
         run_args::{ModeName, Output},
     },
-    protocol::batch::Style,
+    protocol::batch::{Style, Trouble},
 };
 
 /// Arguments of `batch`.
@@ -20,6 +20,7 @@ use crate::{
   jq -c '.[]' issues.json | grafter batch - --verify 'cargo test'
   grafter batch tasks.yaml --message $'{title}\n\n{body}\n\nTask: {id}'
   grafter batch --resume                   # go on with the latest batch; what failed is tried again
+  grafter batch --resume --retry-on broken,budget   # only what failed for these reasons
 
 A task:
   - id: median            # its name
@@ -32,6 +33,7 @@ A task:
     model: anthropic/claude-sonnet-4-5
     workflow: solo
     budget: 1.50          # dollars
+    repo: owner/name      # where it belongs; in other repositories it is left out
   - id: docs
     branch: fix-docs      # work that is there already: it is only checked and landed
 
@@ -104,12 +106,46 @@ pub(super) struct BatchArgs {
     /// How often a task is worked anew that the queue sent back, or whose run broke down.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = caps::whole::<u32>, default_value = "1")]
     pub(super) retries: u32,
+    /// What a task is worked anew for; with --resume, which of those that failed are tried again
+    /// [default: conflict,red,broken; with --resume all].
+    #[arg(long, value_name = "REASONS", value_delimiter = ',')]
+    pub(super) retry_on: Vec<Reason>,
     /// Run every node, even where the result of an earlier run would do.
     #[arg(long)]
     pub(super) fresh: bool,
     /// What to print.
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(super) output: Output,
+}
+
+/// Why a task has not landed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Reason {
+    /// It contradicts what has landed.
+    Conflict,
+    /// On top of what has landed its checks fail.
+    Red,
+    /// Its run broke down.
+    Broken,
+    /// Its run made nothing that could be verified.
+    Failed,
+    /// Its run reached a budget; only with --resume.
+    Budget,
+    /// A rule refused it; only with --resume.
+    Refused,
+}
+
+impl From<Reason> for Trouble {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::Conflict => Self::Conflict,
+            Reason::Red => Self::Red,
+            Reason::Broken => Self::Broken,
+            Reason::Failed => Self::Failed,
+            Reason::Budget => Self::Budget,
+            Reason::Refused => Self::Refused,
+        }
+    }
 }
 
 /// How a task stands in the history.

@@ -18,7 +18,7 @@ use crate::{
     fleet::{
         engine::Engine,
         scope::{Accuracy, Files},
-        state::{BatchState, Stage},
+        state::BatchState,
         work::{Maker, News},
     },
     git::{history, program::GitError},
@@ -30,7 +30,7 @@ use crate::{
         writer::{Journal, JournalError},
     },
     protocol::{
-        batch::{BatchStarted, BatchTask, Step, Style},
+        batch::{BatchStarted, BatchTask, Step, Style, Trouble},
         event::{Event, Kept, Level, What},
         ids::{Oid, RunId, TaskId},
         report::{Check, RunEnd},
@@ -85,6 +85,8 @@ pub struct BatchOrder {
     pub task_cost: Option<Micros>,
     /// How often a task is worked anew.
     pub retries: u32,
+    /// What a task is worked anew for.
+    pub retry_on: Vec<Trouble>,
     /// What the user should know from the start.
     pub notes: Vec<(Level, String)>,
 }
@@ -192,6 +194,7 @@ pub async fn start(ground: Ground, order: BatchOrder) -> Result<Handle, BatchErr
         max_cost: order.max_cost,
         task_cost: order.task_cost,
         retries: order.retries,
+        retry_on: order.retry_on,
     };
     let first = What::Batch(Box::new(Step::Started(Box::new(started.clone()))));
     let first = journal.append(None, None, first).await?;
@@ -202,8 +205,13 @@ pub async fn start(ground: Ground, order: BatchOrder) -> Result<Handle, BatchErr
     launch(ground, Live { state, journal, records, lock }).await
 }
 
-/// Goes on with a batch: what was being worked goes on, and what failed is tried once more.
-pub async fn resume(ground: Ground, found: &RunDir) -> Result<Handle, BatchError> {
+/// Goes on with a batch: what was being worked goes on, and what failed for one of these reasons is
+/// tried once more.
+pub async fn resume(
+    ground: Ground,
+    found: &RunDir,
+    again: &[Trouble],
+) -> Result<Handle, BatchError> {
     let repo = ground.site.repo.clone();
     let (sink, records) = mpsc::unbounded_channel();
     let (journal, past) = Journal::open(&found.path, sink)?;
@@ -212,7 +220,7 @@ pub async fn resume(ground: Ground, found: &RunDir) -> Result<Handle, BatchError
     let resumed = Step::Resumed { pid: std::process::id() };
     journal.append(None, None, What::Batch(Box::new(resumed))).await?;
     for task in &state.tasks {
-        if matches!(task.stage, Stage::Failed(_) | Stage::Parked(_)) {
+        if task.stage.trouble().is_some_and(|trouble| again.contains(&trouble)) {
             let retried = Step::Retried { task: TaskId::new(task.task.id.clone()) };
             journal.append(None, None, What::Batch(Box::new(retried))).await?;
         }

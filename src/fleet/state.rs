@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::protocol::{
-    batch::{Back, BatchStarted, BatchTask, Made, Step},
+    batch::{Back, BatchStarted, BatchTask, Made, Step, Trouble},
     event::{Event, What},
     ids::{Oid, RunId, TaskId},
     report::{Check, CheckReport, CheckRun, Origin, RunEnd},
@@ -35,6 +35,15 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// Returns why the task has not landed; none where it has, may still, or was taken out.
+    pub fn trouble(&self) -> Option<Trouble> {
+        match self {
+            Self::Failed(end) => Trouble::of_end(end),
+            Self::Parked(back) => Some(Trouble::of_back(back)),
+            _ => None,
+        }
+    }
+
     /// Returns whether nothing more happens to the task.
     pub fn is_final(&self) -> bool {
         !matches!(self, Self::Waiting | Self::Working | Self::Queued)
@@ -275,12 +284,13 @@ impl BatchState {
                 if let Some(made) = made {
                     made.checked.iter().for_each(|(tree, runs)| self.learn(tree, runs));
                 }
-                let retries = self.started.retries;
+                let trouble = Trouble::of_end(end);
+                let may = trouble.is_some_and(|trouble| self.may_retry(task, trouble));
                 let Some(state) = self.of(task) else { return };
                 // The run's own sums go over all its processes.
                 let spent = Spent { usage: *usage, cost: *cost, took_ms: *took_ms };
                 state.spent.insert(run.clone(), spent);
-                state.ended(end, made.as_deref(), (seq, retries));
+                state.ended(end, made.as_deref(), (seq, may));
             }
             Step::Offered { task, made } => {
                 if let Some(state) = self.of(task) {
@@ -345,18 +355,24 @@ impl BatchState {
     }
 
     fn send_back(&mut self, task: &TaskId, why: &Back) {
-        let retries = self.started.retries;
+        let may = self.may_retry(task, Trouble::of_back(why));
         let Some(state) = self.of(task) else { return };
         state.back = Some(why.clone());
         // What was made by others nobody here can make anew.
         let ours =
             state.task.branch.is_none() && matches!(why, Back::Conflict { .. } | Back::Red { .. });
-        let again = ours && state.retries < retries;
+        let again = ours && may;
         state.stage = match again {
             true => Stage::Waiting,
             false => Stage::Parked(why.clone()),
         };
         state.retries += u32::from(again);
+    }
+
+    /// Returns whether a task with that trouble is worked anew by itself.
+    fn may_retry(&self, task: &TaskId, trouble: Trouble) -> bool {
+        let tried = self.task(task.as_str()).map_or(u32::MAX, |task| task.retries);
+        tried < self.started.retries && self.started.retry_on.contains(&trouble)
     }
 
     fn learn(&mut self, tree: &Oid, runs: &[CheckRun]) {
@@ -367,7 +383,7 @@ impl BatchState {
 }
 
 impl TaskState {
-    fn ended(&mut self, end: &RunEnd, made: Option<&Made>, (seq, retries): (u64, u32)) {
+    fn ended(&mut self, end: &RunEnd, made: Option<&Made>, (seq, again): (u64, bool)) {
         self.resumable = matches!(
             end,
             RunEnd::Infrastructure(_)
@@ -380,7 +396,7 @@ impl TaskState {
             RunEnd::Landed { .. } if made.is_some() => Stage::Queued,
             // A stop is no end: the run goes on with the batch.
             RunEnd::Interrupted => Stage::Working,
-            RunEnd::Infrastructure(_) if self.retries < retries => {
+            _ if again => {
                 self.retries += 1;
                 Stage::Waiting
             }

@@ -45,7 +45,7 @@ impl TasksError {
     /// Returns what the user can do.
     pub fn hint(&self) -> &'static str {
         "a backlog is a list of tasks with `id`, `title`, `body` and, where you want, `scope`, \
-         `needs`, `verify`, `branch`, `model`, `workflow`, `budget`; JSON lines suit thousands of them"
+         `needs`, `verify`, `repo`, `branch`, `model`, `workflow`, `budget`; JSON lines suit thousands of them"
     }
 }
 
@@ -87,6 +87,8 @@ struct Given {
     needs: Words,
     #[serde(default)]
     verify: Words,
+    #[serde(default)]
+    repo: Option<String>,
     #[serde(default)]
     branch: Option<String>,
     #[serde(default)]
@@ -151,6 +153,51 @@ pub fn read_markdown(name: &str, files: &[(String, String)]) -> Result<Vec<Batch
         true => checked(name, given),
         false => Err(TasksError { name: name.to_owned(), problems }),
     }
+}
+
+/// Returns the tasks of one repository, and how many there are of others. `is` says whether what a
+/// task names is this one.
+pub fn of_repo(
+    name: &str,
+    tasks: Vec<BatchTask>,
+    is: &dyn Fn(&str) -> bool,
+) -> Result<(Vec<BatchTask>, usize), TasksError> {
+    let ours = |task: &BatchTask| task.repo.as_deref().is_none_or(is);
+    let (tasks, others): (Vec<_>, Vec<_>) = tasks.into_iter().partition(ours);
+    let away: BTreeSet<&str> = others.iter().map(|task| task.id.as_str()).collect();
+    let mut problems = Vec::new();
+    for task in &tasks {
+        for need in task.needs.iter().filter(|need| away.contains(need.as_str())) {
+            let text =
+                format!("task `{}` needs `{need}`, which is for another repository", task.id);
+            problems.push(text);
+        }
+    }
+    if tasks.is_empty() {
+        problems.push("no task of it is for this repository".to_owned());
+    }
+    problems.truncate(MAX_SAID);
+    match problems.is_empty() {
+        true => Ok((tasks, others.len())),
+        false => Err(TasksError { name: name.to_owned(), problems }),
+    }
+}
+
+/// Returns whether what a task names as its repository is this place, of a remote or in the file
+/// system: the place itself, or its end from a slash on.
+pub fn names_place(named: &str, place: &str) -> bool {
+    let (named, place) = (bare(named), bare(place));
+    !named.is_empty() && (place == named || place.ends_with(&format!("/{named}")))
+}
+
+/// Returns a place without its scheme, its user and its ending.
+fn bare(place: &str) -> String {
+    let place = place.split_once("://").map_or(place, |(_, rest)| rest);
+    let place = match place.split_once('@') {
+        Some((user, rest)) if !user.contains('/') => rest,
+        _ => place,
+    };
+    place.trim_end_matches('/').trim_end_matches(".git").replace(':', "/")
 }
 
 fn whole(name: &str, text: &str) -> Result<Vec<Given>, String> {
@@ -254,6 +301,7 @@ fn task(at: usize, given: Given, problems: &mut Vec<String>) -> BatchTask {
         scope: given.scope.into(),
         needs: given.needs.into(),
         verify: given.verify.into(),
+        repo: given.repo,
         branch: given.branch,
         model: given.model,
         workflow: given.workflow,
@@ -322,94 +370,4 @@ fn ring(tasks: &[BatchTask]) -> Option<Vec<String>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn wrong(text: &str) -> String {
-        let form = Form::of("tasks", text);
-        read("tasks", text, form).expect_err("it is wrong").to_string()
-    }
-
-    #[test]
-    fn all_forms_hold_the_same() {
-        let yaml = "- id: a\n  title: Fix a\n  body: It is wrong.\n  verify: make a\n\
-                    - id: b\n  title: Fix b\n  needs: [a]\n  budget: 0.5\n";
-        let table = format!("# a backlog\ntasks:\n{yaml}");
-        let lines = "{\"id\":\"a\",\"title\":\"Fix a\",\"body\":\"It is wrong.\",\"verify\":[\"make a\"]}\n\
-                     {\"id\":\"b\",\"title\":\"Fix b\",\"needs\":[\"a\"],\"budget\":0.5}\n";
-        let files = [
-            ("a.md".to_owned(), "---\nverify: make a\n---\n# Fix a\n\nIt is wrong.\n".to_owned()),
-            ("b.md".to_owned(), "---\nneeds: a\nbudget: 0.5\n---\n# Fix b\n".to_owned()),
-        ];
-        let tasks = read("t.yaml", yaml, Form::Yaml).expect("a list");
-        assert_eq!(tasks[0].text(), "Fix a\n\nIt is wrong.");
-        assert_eq!(tasks[1].budget, Some(Micros(500_000)));
-        assert_eq!(read("t.yaml", &table, Form::of("t.yaml", &table)).expect("a table"), tasks);
-        assert_eq!(read("-", lines, Form::of("-", lines)).expect("lines"), tasks);
-        assert_eq!(read_markdown("folder", &files).expect("files"), tasks);
-    }
-
-    #[test]
-    fn what_is_wrong_is_said_with_its_task() {
-        let said = [
-            wrong("[]"),
-            wrong("- id: a\n  title: x\n- id: a\n  title: y\n"),
-            wrong("- id: a\n  title: x\n  needs: [b]\n- id: bb\n  title: y\n  needs: [bb]\n"),
-            wrong(
-                "- {id: a, title: x, needs: [b]}\n- {id: b, title: x, needs: [c]}\n\
-                 - {id: c, title: x, needs: [b]}\n",
-            ),
-            wrong("- id: -x y\n  scope: [../a]\n  verify: ['']\n  budget: -1\n"),
-            wrong("- id: a\n  titel: x\n"),
-            wrong("tasks:\n- id: a\n  titel: x\n"),
-            wrong("7"),
-            wrong("{\"id\":\"a\",\"title\":\"x\"}\n{\"id\":\n"),
-        ];
-        insta::assert_snapshot!(said.join("\n"), @"
-        tasks: there is no task in it
-        tasks: the id `a` is used twice
-        tasks: task `a` needs `b`, which is no task; did you mean `a`?
-        tasks: tasks need each other in a ring: b → c → b
-        tasks: task 1 (`-x y`): its id must be 1 to 64 letters, digits, `-`, `_` and `.`
-          task 1 (`-x y`): neither `title` nor `body` says what is to be done
-          task 1 (`-x y`): a command of `verify` is empty
-          task 1 (`-x y`): `../a` in `scope` is no glob relative to the repository's root
-          task 1 (`-x y`): its budget cannot be -1
-        tasks:2:3: unknown key `titel`; did you mean `title`? (known: id, title, body, scope, needs, verify, branch, model, workflow, budget)
-        2 |   titel: x
-          |   ^
-        tasks:3:3: unknown key `titel`; did you mean `title`? (known: id, title, body, scope, needs, verify, branch, model, workflow, budget)
-        3 |   titel: x
-          |   ^
-        tasks:1:1: keys with values are expected here
-        1 | 7
-          | ^
-        tasks: line 2: EOF while parsing a value at line 1 column 6
-        ");
-    }
-
-    #[test]
-    fn ten_thousand_tasks_in_a_row_are_read() {
-        let line = |n: usize| match n {
-            0 => "{\"id\":\"t0\",\"title\":\"x\"}\n".to_owned(),
-            _ => format!("{{\"id\":\"t{n}\",\"title\":\"x\",\"needs\":[\"t0\"]}}\n"),
-        };
-        let text: String = (0..10_000).map(line).collect();
-        assert_eq!(read("t.jsonl", &text, Form::Lines).expect("all right").len(), 10_000);
-    }
-
-    #[test]
-    fn a_long_chain_is_no_ring() {
-        let mut tasks: Vec<_> = (0..500)
-            .map(|n| BatchTask {
-                id: format!("t{n}"),
-                needs: vec![format!("t{}", n + 1)],
-                ..BatchTask::default()
-            })
-            .collect();
-        tasks.push(BatchTask { id: "t500".to_owned(), ..BatchTask::default() });
-        assert_eq!(ring(&tasks), None);
-        tasks[500].needs = vec!["t499".to_owned()];
-        assert_eq!(ring(&tasks), Some(vec!["t499".into(), "t500".into(), "t499".into()]));
-    }
-}
+mod tests;

@@ -34,6 +34,10 @@ pub struct BatchTask {
     /// Check commands of its own, besides those of the batch.
     #[serde(default)]
     pub verify: Vec<String>,
+    /// The repository it is for: its folder, or the place of a remote or the end of it; none means
+    /// that of the batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repo: Option<String>,
     /// A branch that holds the work already: nobody works it anew, it is only checked and landed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
@@ -135,6 +139,9 @@ pub struct BatchStarted {
     pub protected: Vec<String>,
     /// How often a task is worked anew after it was sent back by the queue, or its run broke down.
     pub retries: u32,
+    /// What a task is worked anew for.
+    #[serde(default = "usual")]
+    pub retry_on: Vec<Trouble>,
 }
 
 /// What a run has made that waits for its landing.
@@ -204,6 +211,57 @@ impl Back {
             }
         }
     }
+}
+
+/// Why a task has not landed, as far as it can be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Trouble {
+    /// It contradicts what has landed.
+    Conflict,
+    /// On top of what has landed its checks fail.
+    Red,
+    /// Its run broke down: the provider, the sandbox, the disk.
+    Broken,
+    /// Its run made nothing that could be verified.
+    Failed,
+    /// Its run reached a budget.
+    Budget,
+    /// A rule refused it, or it changes what is protected.
+    Refused,
+}
+
+impl Trouble {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Conflict, Self::Red, Self::Broken, Self::Failed, Self::Budget, Self::Refused];
+    /// What a task is worked anew for where nobody says.
+    pub const USUAL: [Self; 3] = [Self::Conflict, Self::Red, Self::Broken];
+
+    /// Returns why a run made nothing that can land; none where it did, or was stopped.
+    pub fn of_end(end: &RunEnd) -> Option<Self> {
+        match end {
+            RunEnd::Landed { .. } | RunEnd::Reported | RunEnd::Interrupted => None,
+            RunEnd::NotResolved(_) => Some(Self::Failed),
+            RunEnd::Refused(_) => Some(Self::Refused),
+            RunEnd::Budget(_) => Some(Self::Budget),
+            RunEnd::Conflict(_) => Some(Self::Conflict),
+            RunEnd::Infrastructure(_) => Some(Self::Broken),
+        }
+    }
+
+    /// Returns why the queue sent work back.
+    pub fn of_back(back: &Back) -> Self {
+        match back {
+            Back::Conflict { .. } | Back::Behind => Self::Conflict,
+            Back::Red { .. } | Back::Unclear { .. } => Self::Red,
+            Back::Protected { .. } => Self::Refused,
+        }
+    }
+}
+
+fn usual() -> Vec<Trouble> {
+    Trouble::USUAL.to_vec()
 }
 
 /// What happens in a batch; `step` is the tag.

@@ -154,6 +154,26 @@ fn one_failure_stops_nobody_but_those_that_need_it_and_a_resume_does_only_that()
 }
 
 #[test]
+fn only_what_failed_for_a_named_reason_is_worked_anew() {
+    let mut backlog = Backlog::new();
+    backlog.task("bad", &Story::new().end("failed"));
+    let other = backlog.file("away", "away.txt", "x\n");
+    other["repo"] = json!("example.org/somebody/else");
+    let said = report(&backlog.run(&["--retry-on", "failed"]).code(1).stdout);
+    assert_eq!(said["tasks"].as_array().map(Vec::len), Some(1), "{said:#}");
+    let runs = |said: &Value| said["tasks"][0]["runs"].as_array().map(Vec::len);
+    assert_eq!(runs(&said), Some(2), "{said:#}");
+    let resume = |reason| {
+        let args = ["batch", "--resume", "--output", "json", "--retry-on", reason];
+        report(&backlog.env.grafter(args).code(1).stdout)
+    };
+    assert_eq!(runs(&resume("broken")), Some(2));
+    assert_eq!(runs(&resume("failed")), Some(3));
+    let refused = backlog.run(&["--retry-on", "budget"]).code(2).stderr;
+    assert!(refused.contains("ends so again"), "{refused}");
+}
+
+#[test]
 fn what_conflicts_is_worked_anew_on_what_has_landed() {
     let mut backlog = Backlog::new();
     backlog.env.write("list.txt", "one\ntwo\nthree\n");

@@ -97,7 +97,7 @@ fn an_unknown_table_of_the_settings_is_refused_with_its_line() {
     fs::write(file, "[run]\nmax_turns = 5\n[provider]\n").expect("a new file");
     let said = env.clean(&env.grafter(["models"]).code(2).stderr);
     insta::assert_snapshot!(said, @"
-    error: <root>/config/grafter/config.toml:3:2: unknown section `provider`; did you mean `providers`? (known: run, batch, providers, sandbox, guard, workers, trees)
+    error: <root>/config/grafter/config.toml:3:2: unknown section `provider`; did you mean `providers`? (known: run, batch, providers, sandbox, guard, workers, trees, setup)
     3 | [provider]
       |  ^
     ");

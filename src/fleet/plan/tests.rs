@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::protocol::{
-    batch::{BatchStarted, BatchTask, Made, Step, Style},
+    batch::{BatchStarted, BatchTask, Made, Step, Style, Trouble},
     event::{Event, Kept, What},
     ids::{Oid, RunId, TaskId},
     report::{DiffStat, RunEnd},
@@ -28,6 +28,7 @@ fn batch(tasks: &[(&str, &[&str])], max_cost: Option<u64>) -> BatchState {
         max_cost: max_cost.map(Micros),
         task_cost: Some(Micros(10)),
         retries: 1,
+        retry_on: Trouble::USUAL.to_vec(),
     };
     let one = |(id, needs): &(&str, &[&str])| BatchTask {
         id: (*id).to_owned(),

@@ -153,7 +153,7 @@ mod tests {
     use super::*;
     use crate::{
         protocol::{
-            batch::{BatchStarted, BatchTask, Style},
+            batch::{BatchStarted, BatchTask, Style, Trouble},
             event::Kept,
             ids::{Oid, RunId},
             report::RunEnd,
@@ -181,6 +181,7 @@ mod tests {
             max_cost: Some(Micros(20_000_000)),
             task_cost: None,
             retries: 1,
+            retry_on: Trouble::USUAL.to_vec(),
         };
         let task = |id: &str| BatchTask { id: id.to_owned(), ..BatchTask::default() };
         BatchState::new(started, ["a", "b", "c"].map(task).to_vec(), 0)
