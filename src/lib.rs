@@ -15,7 +15,8 @@
 //! | means | [`tools`] | what an agent can do, as one table and its behaviour on a place |
 //! | | [`prompt`] | prompts as files, assembled by a pure function |
 //! | | [`merge`] | the candidate on the target's tip, landing, undo |
-//! | proof | [`verify`] | checks found and run, results read, the verdict |
+//! | proof | [`localize`] | which functions an issue is about: words, coverage, traces |
+//! | | [`verify`] | checks found and run, results read, the verdict |
 //! | parts | [`graph`] | workflow YAML to a validated task graph, and pictures of it |
 //! | | [`journal`] | the hash-chained record of a run, blobs, stored results |
 //! | | [`provider`] | models behind one streaming trait: three wire formats, scripts, patches |
@@ -43,6 +44,7 @@ pub mod git;
 pub mod graph;
 pub mod guard;
 pub mod journal;
+pub mod localize;
 pub mod merge;
 pub mod prompt;
 pub mod protocol;

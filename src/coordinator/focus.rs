@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::code::functions;
+use crate::code::{functions, test_file::is_test_file};
 
 /// Bytes of file content that a prompt shows, all files together.
 const MAX_BYTES: usize = 24_000;
@@ -16,7 +16,7 @@ pub(super) fn pick(task: &str, files: Vec<(String, String)>) -> Vec<(String, Str
         task.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|w| w.len() > 2).collect();
     let mut scored: Vec<(usize, String, String)> = files
         .into_iter()
-        .filter(|(path, _)| !is_test(path))
+        .filter(|(path, _)| !is_test_file(path))
         .map(|(path, content)| (score(task, &words, (&path, &content)), path, content))
         .collect();
     scored.sort_by(|a, b| b.0.cmp(&a.0).then(a.2.len().cmp(&b.2.len())).then(a.1.cmp(&b.1)));
@@ -32,12 +32,6 @@ pub(super) fn pick(task: &str, files: Vec<(String, String)>) -> Vec<(String, Str
         picked.push((path, content));
     }
     picked
-}
-
-fn is_test(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let dirs = path.split('/').any(|part| matches!(part, "tests" | "test" | "__tests__"));
-    dirs || name.starts_with("test_") || name.contains("_test.") || name == "conftest.py"
 }
 
 fn score(task: &str, words: &BTreeSet<&str>, (path, content): (&str, &str)) -> usize {

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::code::test_file::is_test_file;
+
 /// Files that decide which tests run and how.
 const CONFIGURATION: [&str; 8] = [
     "conftest.py",
@@ -122,14 +124,14 @@ impl<'a> File<'a> {
 
     fn judge(&self) -> Option<String> {
         let path = if self.new.is_empty() { self.old } else { self.new };
-        let is_test = is_test_path(self.old) || is_configuration(self.old);
+        let is_test = is_test_file(self.old) || is_configuration(self.old);
         if is_test && self.new.is_empty() {
             return Some(format!("{path}: deleted"));
         }
-        if is_test && !is_test_path(self.new) && !is_configuration(self.new) {
+        if is_test && !is_test_file(self.new) && !is_configuration(self.new) {
             return Some(format!("{}: moved away, to {}", self.old, self.new));
         }
-        if self.silenced && (is_test || is_test_path(self.new) || self.inside) {
+        if self.silenced && (is_test || is_test_file(self.new) || self.inside) {
             return Some(format!("{path}: tests are told to skip or to expect failure"));
         }
         let is_edit = (is_test && self.removed > 0) || self.inside || is_configuration(self.new);
@@ -166,25 +168,6 @@ fn silences(line: &str) -> bool {
 
 fn is_configuration(path: &str) -> bool {
     CONFIGURATION.contains(&path.rsplit('/').next().unwrap_or(path))
-}
-
-fn is_test_path(path: &str) -> bool {
-    let mut parts = path.split('/').rev();
-    let file = parts.next().unwrap_or("");
-    let folders = ["tests", "test", "spec", "specs", "__tests__", "testdata", "fixtures"];
-    if parts.any(|folder| folders.contains(&folder)) {
-        return true;
-    }
-    let stem = file.split('.').next().unwrap_or("");
-    let middle = [".test.", ".spec."];
-    let is_python = file.ends_with(".py") && stem.starts_with("test_");
-    is_python
-        || stem.ends_with("_test")
-        || stem.ends_with("_tests")
-        || stem.ends_with("_spec")
-        || stem == "tests"
-        || stem == "test"
-        || middle.iter().any(|mark| file.contains(mark))
 }
 
 /// Returns the path of `a/path`, `b/path` or `"a/quoted"`; empty for `/dev/null`.
