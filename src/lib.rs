@@ -12,6 +12,7 @@
 //! | who works | [`subagent`] | places for agents: worktrees and throw-away trees |
 //! | work | [`agent`] | one agent: ask, call tools, until done |
 //! | | [`external`] | workers that are somebody else's agent: a command line with its grants |
+//! | | [`repair`] | the worker that needs no model: small edits, judged by the failing tests |
 //! | means | [`tools`] | what an agent can do, as one table and its behaviour on a place |
 //! | | [`prompt`] | prompts as files, assembled by a pure function |
 //! | | [`merge`] | the candidate on the target's tip, landing, undo |
@@ -49,6 +50,7 @@ pub mod merge;
 pub mod prompt;
 pub mod protocol;
 pub mod provider;
+pub mod repair;
 pub mod sandbox;
 pub mod settings;
 pub mod subagent;

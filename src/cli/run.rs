@@ -59,7 +59,7 @@ async fn begin(context: Context, args: &RunArgs) -> Result<(Handle, Watch), Fail
     let task = task(args)?;
     let mut settings = overlay(context.setup.section::<RunSettings>()?, args);
     live::accepted(&context.repo, settings.mode, args.i_accept.as_deref())?;
-    let name = settings.workflow.clone().unwrap_or_else(|| "resolve".to_owned());
+    let (name, floor) = workflow_of(&settings, args);
     // It may be missing because its folder is not trusted.
     let workflow = workflows::find(&context.setup, &name).inspect_err(|_| context.setup.warn())?;
     let prompts = context.setup.prompts()?;
@@ -87,6 +87,7 @@ async fn begin(context: Context, args: &RunArgs) -> Result<(Handle, Watch), Fail
     notes.extend(live::arm(&context, &mut options)?);
     notes.extend(origin(&workflow));
     notes.extend(workers::remark(&workers));
+    notes.extend(floor);
     notes.extend(remarks(&context, (&base, &*model, dirty), &mut options));
     if lands {
         notes.extend(limits(&options));
@@ -147,6 +148,21 @@ pub(super) fn read_capped(from: impl Read) -> io::Result<String> {
 }
 
 /// Lays the flags over the settings.
+/// Returns the workflow's name; where neither it nor a model or worker is named, the one that needs
+/// none, and a note that says so.
+fn workflow_of(settings: &RunSettings, args: &RunArgs) -> (String, Option<(Level, String)>) {
+    match (&settings.workflow, &settings.model, &args.worker) {
+        (Some(name), ..) => (name.clone(), None),
+        (None, None, None) => {
+            let text = "no model is set up, so grafter searches small edits that make the failing \
+                        tests pass; --model NAME (`grafter models` lists what is known) has agents \
+                        do the work";
+            ("repair".to_owned(), Some((Level::Info, text.to_owned())))
+        }
+        _ => ("resolve".to_owned(), None),
+    }
+}
+
 fn overlay(mut settings: RunSettings, args: &RunArgs) -> RunSettings {
     let RunArgs { model, workflow, caps, .. } = args;
     settings.model = model.clone().or(settings.model);

@@ -59,7 +59,8 @@ pub(super) fn need_model(graph: &Graph, worker: Option<&str>) -> bool {
 
 /// Returns what a user should know of workers before they begin.
 pub(super) fn remark(workers: &[Hired]) -> Option<(Level, String)> {
-    let names: Vec<&str> = workers.iter().map(|worker| worker.name.as_str()).collect();
+    let others = workers.iter().filter(|worker| worker.protocol != Protocol::Embedded);
+    let names: Vec<&str> = others.map(|worker| worker.name.as_str()).collect();
     let text = || {
         format!(
             "worker {}: nobody is asked about what it runs inside its sandbox; its time is \
@@ -154,7 +155,7 @@ fn one(context: &Context, workers: &Workers, name: &str) -> Result<Hired, Failur
         Failure::new(Kind::Usage, error).hint(hint)
     })?;
     let program = worker.command.first().map_or("", String::as_str);
-    if found(program).is_none() {
+    if worker.protocol != Protocol::Embedded && found(program).is_none() {
         let text = format!("worker `{name}`: there is no program `{program}` on PATH");
         return Err(Failure::usage(text).hint("install it, or name its path in `command`"));
     }

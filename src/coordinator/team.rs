@@ -379,7 +379,7 @@ fn deaf<'s>(shared: &'s Shared, node: &NodeId) -> Option<&'s str> {
     let Work::Agent(agent) = &node.work else { return None };
     let name = shared.options.worker.as_ref().or(agent.worker.as_ref())?;
     let hired = shared.workers.get(name)?;
-    (hired.protocol == Protocol::Command).then_some(&*hired.name)
+    (hired.protocol != Protocol::Acp).then_some(&*hired.name)
 }
 
 fn letter(message: u64, Sent { text, from }: Sent) -> Letter {

@@ -7,9 +7,11 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     agent::{
@@ -17,7 +19,10 @@ use crate::{
         reins::Doing,
         session::Stop,
     },
-    coordinator::{brief::Brief, shared::Shared},
+    coordinator::{
+        brief::Brief,
+        shared::{Shared, blocking},
+    },
     external::{
         acp::{
             call::{self, Talked},
@@ -28,9 +33,11 @@ use crate::{
         preset::Protocol,
         report::{self, Report},
     },
+    git::facts,
     guard::sanitise::{clean::clean, secrets::Known},
     prompt::assemble::Assembled,
     protocol::{
+        cause,
         event::{Event, Level, What},
         ids::Oid,
         mail::{Delivered, Letter},
@@ -39,6 +46,7 @@ use crate::{
         usage::{Micros, Usage},
         worker::{WorkerCall, WorkerEnd},
     },
+    repair,
     sandbox::run::RunError,
     subagent::housing::Lodging,
     tools::desk::Desk,
@@ -181,6 +189,7 @@ impl Call<'_> {
                 let ended = errand::run(place, worker, &task, &stop).await;
                 self.told(ended.map(|ended| self.ended(&ended)))
             }
+            Protocol::Embedded => self.mend(lodging, &stop).await,
             Protocol::Acp => {
                 let talked = call::run((place, self.hands()), worker, task, &stop).await;
                 self.told(talked.map(|Talked { end, report, output, errors, took_ms }| Told {
@@ -191,6 +200,42 @@ impl Call<'_> {
                 }))
             }
         }
+    }
+
+    /// Has the embedded worker search for an edit that the checks let pass.
+    async fn mend(&self, lodging: &Lodging, stop: &CancellationToken) -> Result<Told, Stop> {
+        let begun = Instant::now();
+        let (repo, start) = (self.shared.repo.clone(), self.start.clone());
+        let sources = blocking(move || facts::sources(&repo, &start)).await;
+        let options = &self.shared.options;
+        let task = repair::work::Task {
+            issue: self.shared.started.task.text.clone(),
+            checks: options.checks.clone(),
+            sources: sources.map_err(|error| Stop::broken(cause::chain(&error)))?,
+            time: self.worker.deadline,
+            check_time: Duration::from_millis(options.check_timeout_ms),
+        };
+        let reins = &self.brief.reins;
+        let say = |title: String| {
+            reins.note(Doing::Calling { tool: self.worker.name.clone(), title });
+        };
+        let place = &lodging.place;
+        let repaired = repair::work::repair(place, &task, (&say, stop)).await;
+        place.close().await;
+        if stop.is_cancelled() {
+            return Err(Stop::cancelled());
+        }
+        let repaired = repaired.map_err(|error| Stop::broken(cause::chain(&error)))?;
+        let known = known();
+        let report = Report {
+            summary: clean(&repaired.summary, &known),
+            error: repaired.error.map(|why| clean(&why, &known)),
+            ..Report::default()
+        };
+        let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let end = if report.error.is_none() { "found" } else { "nothing found" };
+        let output = clean(&repaired.log, &known);
+        Ok(Told { end: end.to_owned(), report, output, took_ms })
     }
 
     /// Returns what a worker that is talked with gets of the run.

@@ -106,6 +106,29 @@ pub struct Hired {
     pub written: String,
 }
 
+/// The name of the worker that is part of grafter.
+pub const EMBEDDED: &str = "repair";
+/// How long it searches.
+const SEARCH: Duration = Duration::from_secs(20 * 60);
+
+impl Hired {
+    /// Returns the worker that is part of grafter: no program, no grants.
+    fn embedded() -> Self {
+        Self {
+            name: EMBEDDED.to_owned(),
+            protocol: Protocol::Embedded,
+            preset: None,
+            command: Vec::new(),
+            env: Vec::new(),
+            grants: Grants::default(),
+            deadline: SEARCH,
+            login: None,
+            // What it finds depends on how it searches.
+            written: concat!("embedded ", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+}
+
 /// Why a worker cannot be called.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum WorkerError {
@@ -137,6 +160,9 @@ impl Options {
 
     /// Returns a worker ready to be called; `~` in its folders stands for `home`.
     pub fn hire(&self, name: &str, home: &Path) -> Result<Hired, WorkerError> {
+        if name == EMBEDDED && !self.0.contains_key(name) {
+            return Ok(Hired::embedded());
+        }
         let Some(worker) = self.0.get(name) else {
             let names: Vec<&str> = self.names().collect();
             let near = nearest::hint(name, names.iter().copied());
@@ -193,7 +219,7 @@ impl Worker {
                      name {prompt}, {prompt_file} or {report_file}"
                     .to_owned())
             }
-            Protocol::Command | Protocol::Acp => Ok(()),
+            Protocol::Command | Protocol::Acp | Protocol::Embedded => Ok(()),
         }
     }
 

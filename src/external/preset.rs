@@ -14,6 +14,9 @@ pub enum Protocol {
     Command,
     /// The Agent Client Protocol, over its standard streams.
     Acp,
+    /// It is part of grafter, and no program of its own.
+    #[serde(skip)]
+    Embedded,
 }
 
 impl Protocol {
@@ -22,6 +25,7 @@ impl Protocol {
         match self {
             Self::Command => "command",
             Self::Acp => "acp",
+            Self::Embedded => "embedded",
         }
     }
 }
@@ -202,6 +206,7 @@ impl Preset {
         let groups = match protocol {
             Protocol::Command => row.command,
             Protocol::Acp => row.acp,
+            Protocol::Embedded => return None,
         };
         let names = |word: &&str| unset.iter().any(|place| word.contains(place));
         let set = groups.iter().filter(|group| !group.iter().any(names));

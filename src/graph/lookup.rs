@@ -8,8 +8,9 @@ use std::{
 use crate::{graph::load::MAX_BYTES, settings::nearest};
 
 /// Workflows in the binary, by name.
-const SHIPPED: [(&str, &str); 6] = [
+const SHIPPED: [(&str, &str); 7] = [
     ("refactor", include_str!("../../workflows/refactor.yaml")),
+    ("repair", include_str!("../../workflows/repair.yaml")),
     ("resolve", include_str!("../../workflows/resolve.yaml")),
     ("review", include_str!("../../workflows/review.yaml")),
     ("small", include_str!("../../workflows/small.yaml")),

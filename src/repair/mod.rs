@@ -1,0 +1,13 @@
+//! The embedded worker that needs no model: localise, edit, verify.
+//!
+//! A failing test pins a bug down. `search` orders small edits of the functions that the failing
+//! tests run; `python` judges many of them in one process that collected the tests once, and `judge`
+//! has every other language's judged by the check command itself; `work` leads from the failing
+//! check to an edited tree. What it leaves in the tree passed the checks there, and counts as a
+//! writer's work like any other: the verification nodes decide.
+
+pub mod search;
+pub mod work;
+
+mod judge;
+mod python;
