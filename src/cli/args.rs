@@ -9,6 +9,7 @@ use crate::cli::{
     batch_args::{BatchArgs, QueueCommand},
     check::CheckArgs,
     demo::DemoArgs,
+    localize::LocalizeArgs,
     policy::PolicyCommand,
     review::ReviewArgs,
     run_args::{Format, ResumeArgs, RunArgs},
@@ -130,6 +131,8 @@ pub(super) enum Command {
     Init,
     /// Say what the gate would do with a command, and why, without running it.
     Check(CheckArgs),
+    /// Say which functions an issue is most likely about, without a model.
+    Localize(LocalizeArgs),
     /// Say what modes and your rules make of commands.
     #[command(
         subcommand,

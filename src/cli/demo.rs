@@ -1,9 +1,9 @@
-//! `grafter demo`: a small crate with three bugs goes through the whole graph, three times, and a
-//! recorded run of a small model is played once more.
+//! `grafter demo`: the three bugs of a small crate are repaired, verified and landed without a model,
+//! and a recorded run of a small model is played once more.
 //!
-//! Three sessions are hand-written files, one is what a model said; that no model is asked now is
-//! said at the start and in every summary. Everything else is real: git, worktrees, sandbox,
-//! checks, landings.
+//! The embedded worker searches for the repairs each time anew; what the model said is a file, and
+//! that no model is asked now is said at the start and in its summary. All else is real: git,
+//! worktrees, sandbox, checks, landings.
 
 use std::{
     fs,
@@ -47,27 +47,25 @@ const FILES: [(&str, &str); 5] = [
 /// A run of the demo.
 struct Part {
     issue: &'static str,
-    session: &'static str,
+    /// What a model said, if one is played.
+    session: Option<&'static str>,
     workflow: &'static str,
     into: &'static str,
     said: &'static str,
 }
 
-const fn by_hand(issue: &'static str, session: &'static str) -> Part {
-    Part { issue, session, workflow: "resolve", into: "fixed", said: "" }
+const fn repair(issue: &'static str) -> Part {
+    Part { issue, session: None, workflow: "repair", into: "fixed", said: "" }
 }
 
 /// The runs, in order; each branch grows from the first commit.
 const PARTS: [Part; 4] = [
-    by_hand("the median of an even list is wrong", include_str!("demo/median.session.yaml")),
-    by_hand(
-        "percent(0, 0) panics with a division by zero",
-        include_str!("demo/percent.session.yaml"),
-    ),
-    by_hand("window_sums leaves out the last window", include_str!("demo/window.session.yaml")),
+    repair("the median of an even list is wrong"),
+    repair("percent(0, 0) panics with a division by zero"),
+    repair("window_sums leaves out the last window"),
     Part {
         issue: "percent(0, 0) panics with a division by zero",
-        session: include_str!("demo/recorded.session.yaml"),
+        session: Some(include_str!("demo/recorded.session.yaml")),
         workflow: "small",
         into: "by-small-model",
         said: "Once more from the start, with what a model of 1.5 billion parameters on two \
@@ -107,15 +105,18 @@ pub(super) async fn demo(args: &DemoArgs) -> Result<ExitCode, Failure> {
     init(&repo, "tally: small statistics").or_fail(Kind::Infrastructure)?;
     say!(
         "A crate with three bugs and a red test for each is in {}.\n\
-         No model is asked: scripts play the agents' words. All else is real.\n",
+         No model is asked: grafter searches for small edits that make a red test pass, and\n\
+         verifies and lands what it finds.\n",
         repo.display()
     )?;
     for (number, part) in PARTS.iter().enumerate() {
         say!("--- run {} of {}: {}\n{}", number + 1, PARTS.len(), part.issue, part.said)?;
         let script = home.path().join(format!("session-{number}.yaml"));
-        write(&script, part.session)?;
+        let model = part.session.map(|session| {
+            write(&script, session).map(|()| format!("scripted:{}", script.display()))
+        });
         let context = Context::open(Some(&repo))?;
-        let order = order(part, &script, live::backend(&context).0)?;
+        let order = order(part, model.transpose()?.as_deref(), live::backend(&context).0)?;
         let code = run::run(Ok(context), &order).await?;
         if code != ExitCode::SUCCESS {
             return Ok(code);
@@ -127,21 +128,24 @@ pub(super) async fn demo(args: &DemoArgs) -> Result<ExitCode, Failure> {
 
 fn farewell(home: &Home, repo: &Path) -> Result<(), Failure> {
     say!(
-        "\nAll three issues are resolved on the branch `fixed`; what the small model made is on \
-         `by-small-model`."
+        "\nAll three bugs are repaired on the branch `fixed`, without a model; what the small model \
+         made is on `by-small-model`."
     )?;
     match home {
         Home::Kept(_) => say!("Look around: git -C {} log -p fixed", repo.display())?,
         Home::Thrown(_) => say!("Keep the repository next time: grafter demo --keep DIR")?,
     }
-    say!("Use it for real: grafter run \"what is wrong\" --model anthropic/NAME (grafter models)")
+    say!(
+        "Use it for real, in your repository: grafter run \"what is wrong\"; with a model: --model \
+         anthropic/NAME (grafter models)"
+    )
 }
 
 /// The same arguments a user would type.
-fn order(part: &Part, script: &Path, backend: Backend) -> Result<RunArgs, Failure> {
-    let model = format!("scripted:{}", script.display());
+fn order(part: &Part, model: Option<&str>, backend: Backend) -> Result<RunArgs, Failure> {
     let mut words = vec!["grafter", "run", part.issue, "--workflow", part.workflow];
-    words.extend(["--into", part.into, "--fresh", "--model", &model]);
+    words.extend(["--into", part.into, "--fresh"]);
+    words.extend(model.into_iter().flat_map(|model| ["--model", model]));
     // All that runs here ships with grafter.
     if backend == Backend::None {
         words.extend(["--mode", "bypass"]);

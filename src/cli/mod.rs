@@ -30,6 +30,7 @@ mod journal;
 mod land;
 mod lists;
 mod live;
+mod localize;
 mod panes;
 mod policy;
 mod queue;

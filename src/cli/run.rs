@@ -83,11 +83,11 @@ async fn begin(context: Context, args: &RunArgs) -> Result<(Handle, Watch), Fail
     if options.checks.is_empty() && lands {
         options.checks = detected(&context, (&base, dirty))?;
     }
+    workers::checked(&workers, &options)?;
     let mut notes = context.setup.notes.clone();
     notes.extend(live::arm(&context, &mut options)?);
     notes.extend(origin(&workflow));
-    notes.extend(workers::remark(&workers));
-    notes.extend(floor);
+    notes.extend(workers::remark(&workers).into_iter().chain(floor));
     notes.extend(remarks(&context, (&base, &*model, dirty), &mut options));
     if lands {
         notes.extend(limits(&options));

@@ -57,6 +57,18 @@ pub(super) fn need_model(graph: &Graph, worker: Option<&str>) -> bool {
     graph.nodes.iter().filter(asks).any(|node| worked(node, worker).is_none())
 }
 
+/// Refuses the embedded worker where no check could tell it what is wrong.
+pub(super) fn checked(workers: &[Hired], options: &Options) -> Result<(), Failure> {
+    let embedded = workers.iter().any(|worker| worker.protocol == Protocol::Embedded);
+    if !embedded || !options.checks.is_empty() {
+        return Ok(());
+    }
+    let text = "no model is set up, and without one a check must fail that says what is wrong; none \
+                was found";
+    Err(Failure::usage(text)
+        .hint("name a check with --verify CMD, or a model with --model (`grafter models`)"))
+}
+
 /// Returns what a user should know of workers before they begin.
 pub(super) fn remark(workers: &[Hired]) -> Option<(Level, String)> {
     let others = workers.iter().filter(|worker| worker.protocol != Protocol::Embedded);

@@ -9,7 +9,7 @@ mod scope;
 mod statements;
 mod table;
 
-use std::ops::Range;
+use std::{collections::HashMap, ops::Range};
 
 use tree_sitter::Node;
 
@@ -55,6 +55,8 @@ pub enum Kind {
     Text,
     /// An early return for an empty input.
     Guard,
+    /// An early return where something is divided by nothing.
+    Divisor,
     /// A statement twice.
     Duplicate,
 }
@@ -158,9 +160,22 @@ pub fn edits(path: &str, text: &str, within: &Range<usize>) -> Vec<Edit> {
         expressions::of(spot, &scope, &mut edits);
         statements::of(spot, &mut edits);
     }
-    let mut seen = std::collections::HashSet::new();
-    edits.found.retain(|edit| seen.insert((edit.at.clone(), edit.with.clone())));
-    edits.found
+    likeliest(edits.found)
+}
+
+/// Keeps of equal edits the kind that is likeliest, at the place of the first.
+fn likeliest(found: Vec<Edit>) -> Vec<Edit> {
+    let mut places: HashMap<(Range<usize>, String), usize> = HashMap::new();
+    let mut kept: Vec<Edit> = Vec::new();
+    for edit in found {
+        let place = *places.entry((edit.at.clone(), edit.with.clone())).or_insert(kept.len());
+        match kept.get_mut(place) {
+            Some(other) if other.kind.prior() < edit.kind.prior() => other.kind = edit.kind,
+            Some(_) => {}
+            None => kept.push(edit),
+        }
+    }
+    kept
 }
 
 #[cfg(test)]

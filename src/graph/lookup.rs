@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn unknown_names_and_paths() {
-        insta::assert_snapshot!(find("resolv", &[]).unwrap_err(), @"there is no workflow `resolv`; did you mean `resolve`? (known: coordinator, refactor, resolve, review, small, solo)");
+        insta::assert_snapshot!(find("resolv", &[]).unwrap_err(), @"there is no workflow `resolv`; did you mean `resolve`? (known: coordinator, refactor, repair, resolve, review, small, solo)");
         insta::assert_snapshot!(find("./no.yaml", &[]).unwrap_err(), @"cannot read workflow ./no.yaml: No such file or directory (os error 2)");
     }
 

@@ -140,7 +140,8 @@ impl Search<'_> {
 
     fn told(self, found: Option<Candidate>) -> Repaired {
         let seconds = self.begun.elapsed().as_secs_f64();
-        let tried = format!("{} edits tried in {seconds:.1} s", self.tried);
+        let edits = if self.tried == 1 { "edit" } else { "edits" };
+        let tried = format!("{} {edits} tried in {seconds:.1} s", self.tried);
         let log = format!("{}{tried}\n", self.log);
         match found {
             Some(candidate) => {

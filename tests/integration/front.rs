@@ -92,6 +92,7 @@ fn every_command_has_help_with_an_example_where_one_helps() {
     trust
     init
     check
+    localize
     policy
     policy explain
     policy test
@@ -254,7 +255,7 @@ fn wrong_names_and_missing_keys_say_what_would_be_right() {
         env.grafter(words).env("OPENAI_API_KEY", "k").code(2).stderr
     };
     insta::assert_snapshot!(refused("ollama/m", "resolv"), @"
-    error: there is no workflow `resolv`; did you mean `resolve`? (known: coordinator, refactor, resolve, review, small, solo)
+    error: there is no workflow `resolv`; did you mean `resolve`? (known: coordinator, refactor, repair, resolve, review, small, solo)
       hint: `grafter workflow ls` lists them; a file is named with a slash or its ending
     ");
     insta::assert_snapshot!(refused("antropic/m", "solo"), @"
@@ -269,7 +270,7 @@ fn wrong_names_and_missing_keys_say_what_would_be_right() {
     error: no key for `anthropic`: ANTHROPIC_API_KEY is not set; a key is set for `openai/…`; without a key there are a server on this machine (`chat+http://127.0.0.1:8080/v1#model`) and a recorded session (`scripted:FILE`)
       hint: set the variable, or `api_key_cmd` of the provider in your config.toml
     ");
-    insta::assert_snapshot!(env.grafter(["run", "x"]).code(2).stderr, @"
+    insta::assert_snapshot!(env.grafter(["run", "x", "-w", "solo"]).code(2).stderr, @"
     error: no model is set up
       hint: give one with --model (anthropic/NAME, openai/NAME, chat+URL#NAME, …) or set `model` in the [run] table of your config.toml; `grafter models` lists what is known
     ");

@@ -206,7 +206,7 @@ fn what_cannot_be_is_told_and_changes_nothing() {
     you have not asked for any `lok`
     there is no worktree agent `fix`
     there is no finding `look#9`: `wait` shows those that there are
-    there is no workflow `solva`; did you mean `solo`? (known: refactor, resolve, review, small, solo)
+    there is no workflow `solva`; did you mean `solo`? (known: refactor, repair, resolve, review, small, solo)
     there is no agent `nobody`; at work are lead@1
     that is you; name another agent
     ");

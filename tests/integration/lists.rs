@@ -15,6 +15,7 @@ fn shipped_workflows_are_listed_checked_and_drawn() {
     insta::assert_snapshot!(env.grafter(["workflow", "ls"]).ok().stdout, @"
     coordinator      shipped/coordinator.yaml
     refactor         shipped/refactor.yaml
+    repair           shipped/repair.yaml
     resolve          shipped/resolve.yaml
     review           shipped/review.yaml
     small            shipped/small.yaml

@@ -38,6 +38,7 @@ mod queue;
 mod readers;
 mod readme;
 mod recorded;
+mod repair;
 mod report;
 mod repositories;
 mod reuse;

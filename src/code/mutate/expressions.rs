@@ -260,7 +260,9 @@ fn result(spot: &Spot<'_, '_>, edits: &mut Edits<'_>) {
         false => &["true", "false", "0", "null", "None"],
     };
     let not = if python { "not " } else { "!" };
-    edits.put(Kind::Return, value.byte_range(), format!("{not}({own})"));
+    if !["true", "false", "boolean_literal"].contains(&value.kind()) {
+        edits.put(Kind::Return, value.byte_range(), format!("{not}({own})"));
+    }
     for other in others {
         edits.put(Kind::Return, value.byte_range(), *other);
     }

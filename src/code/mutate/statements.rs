@@ -100,15 +100,21 @@ fn guards(spot: &Spot<'_, '_>, all: &[Node<'_>], edits: &mut Edits<'_>) {
         if ["self", "cls", "this"].contains(&name) || name.starts_with('*') {
             continue;
         }
+        let likely = if divides(spot.own(), name) { Kind::Divisor } else { Kind::Guard };
+        let at = first.start_byte()..first.start_byte();
         for text in guard(spot.language, (name, kind), result) {
             let text = format!("{text}\n{}", indent(*first));
-            edits.put(
-                Kind::Guard,
-                first.start_byte()..first.start_byte(),
-                text.replace('\t', &indent(*first)),
-            );
+            edits.put(likely, at.clone(), text.replace('\t', &indent(*first)));
         }
     }
+}
+
+/// Returns whether something is divided by a name alone.
+fn divides(text: &str, name: &str) -> bool {
+    text.match_indices(['/', '%']).any(|(at, _)| {
+        let rest = text[at + 1..].trim_start().strip_prefix(name);
+        rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+    })
 }
 
 /// Returns early returns for one parameter; a tab stands for the indentation of the body.

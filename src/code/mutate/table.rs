@@ -3,7 +3,7 @@
 use crate::code::mutate::Kind;
 
 /// How likely each kind of edit is, and its name.
-pub(super) const PRIORS: [(Kind, f64, &str); 18] = [
+pub(super) const PRIORS: [(Kind, f64, &str); 19] = [
     (Kind::Comparison, 0.90, "another comparison"),
     (Kind::Arithmetic, 0.80, "another operator"),
     (Kind::OffByOne, 0.75, "one more or less"),
@@ -14,6 +14,7 @@ pub(super) const PRIORS: [(Kind, f64, &str); 18] = [
     (Kind::Callee, 0.70, "another function"),
     (Kind::Arguments, 0.60, "another order"),
     (Kind::Negation, 0.60, "a negation"),
+    (Kind::Divisor, 0.50, "an early return"),
     (Kind::Return, 0.40, "another result"),
     (Kind::Drop, 0.35, "a part left out"),
     (Kind::Delete, 0.30, "a statement left out"),

@@ -108,3 +108,12 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn of_equal_edits_the_likeliest_kind_counts() {
+    let text = "def f():\n    return False\n";
+    let found = edits("a.py", text, &functions("a.py", text)[0].bytes);
+    let truth: Vec<_> = found.iter().filter(|edit| edit.with == "True").collect();
+    assert_eq!((truth.len(), truth[0].kind), (1, Kind::Constant));
+    assert!(!found.iter().any(|edit| edit.with.contains("not")));
+}
