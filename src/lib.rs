@@ -6,7 +6,8 @@
 //! | floor | room | what it does |
 //! |---|---|---|
 //! | front | [`cli`] | the commands; turns errors into message, cause, hint and exit code |
-//! | views | [`ui`] | bars, plain lines, summary, JSON: all of them folds of events |
+//! | views | [`eval`] | datasets, native grading, reports, statistics |
+//! | | [`ui`] | bars, plain lines, summary, JSON: all of them folds of events |
 //! | many runs | [`fleet`] | a backlog as a batch of runs, and the merge queue that lands them |
 //! | one run | [`coordinator`] | the select loop that owns a run, and the pure plan it follows |
 //! | who works | [`subagent`] | places for agents: worktrees and throw-away trees |
@@ -39,6 +40,7 @@ pub mod agent;
 pub mod cli;
 pub mod code;
 pub mod coordinator;
+pub mod eval;
 pub mod external;
 pub mod fleet;
 pub mod git;

@@ -9,6 +9,7 @@ use crate::cli::{
     batch_args::{BatchArgs, QueueCommand},
     check::CheckArgs,
     demo::DemoArgs,
+    eval_args::EvalCommand,
     localize::LocalizeArgs,
     policy::PolicyCommand,
     review::ReviewArgs,
@@ -62,6 +63,9 @@ pub(super) enum Command {
     /// Show batches, and order their merge queues about.
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Evaluate a workflow and a model on a dataset, as SWE-bench does.
+    #[command(subcommand)]
+    Eval(EvalCommand),
     /// Have a change reviewed from several sides at once, and print one report; nothing lands.
     Review(Box<ReviewArgs>),
     /// Go on with a run that was interrupted, killed or ran out of budget.

@@ -23,6 +23,8 @@ mod cost;
 mod demo;
 pub mod dispatch;
 mod doctor;
+mod eval;
+mod eval_args;
 mod exit;
 mod history;
 mod init;

@@ -52,7 +52,7 @@ pub(super) async fn run(
     live::follow(handle, watch).await
 }
 
-async fn begin(context: Context, args: &RunArgs) -> Result<(Handle, Watch), Failure> {
+pub(super) async fn begin(context: Context, args: &RunArgs) -> Result<(Handle, Watch), Failure> {
     let repo = context.repo.clone();
     let dirty = tokio::task::spawn_blocking(move || repo.is_dirty());
     let git = live::git();

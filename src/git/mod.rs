@@ -32,6 +32,7 @@ mod layers;
 pub mod lock;
 pub mod look;
 pub mod narrow;
+pub mod only;
 pub mod patch;
 pub mod private;
 pub mod program;

@@ -31,7 +31,7 @@ fn help_of(env: &Env, path: &[String], seen: &mut Vec<String>) {
     let help = env.grafter(words).ok().stdout;
     assert!(help.contains("Usage: grafter"), "{path:?}\n{help}");
     let (name, below) = (path.join(" "), commands(&help));
-    let group = ["queue", "workflow", "worktree"].contains(&name.as_str());
+    let group = ["eval", "queue", "workflow", "worktree"].contains(&name.as_str());
     assert!(
         PLAIN.contains(&name.as_str()) || group || help.contains("Example"),
         "no example: {name}\n{help}"
@@ -42,6 +42,7 @@ fn help_of(env: &Env, path: &[String], seen: &mut Vec<String>) {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of all commands")]
 #[test]
 fn every_command_has_help_with_an_example_where_one_helps() {
     let (env, mut seen) = (Env::new(), Vec::new());
@@ -56,6 +57,11 @@ fn every_command_has_help_with_an_example_where_one_helps() {
     queue drop
     queue pause
     queue unpause
+    eval
+    eval run
+    eval ls
+    eval show
+    eval compare
     review
     resume
     status

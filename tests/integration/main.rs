@@ -14,6 +14,7 @@ mod crash;
 mod cves;
 mod direct;
 mod env;
+mod eval;
 mod examples;
 mod external;
 mod front;
