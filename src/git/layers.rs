@@ -7,6 +7,8 @@
 //! after a kill. Beside the tree `t` lies `t.over` with `upper`, the kernel's `work`, and `lower`,
 //! which names what is below.
 
+mod relief;
+
 use std::{
     cell::RefCell,
     collections::BTreeMap,
@@ -268,12 +270,17 @@ fn tidy(repo: &Repo, store: &Path) {
         |template: &Template| fs::metadata(&template.index).and_then(|found| found.modified()).ok();
     let mut all = all(store);
     all.sort_by_key(|template| std::cmp::Reverse(made(template)));
-    used.extend(all.iter().take(SPARE).flat_map(|template| template.layers.clone()));
+    let full = relief::is_full(store, relief::MARK);
+    let spare = if full { 0 } else { SPARE };
+    used.extend(all.iter().take(spare).flat_map(|template| template.layers.clone()));
     for template in all.iter().filter(|template| !used.contains(&template.layers[0])) {
         let home = store.join(template.tree.as_str());
         if let Err(error) = erase_unused(&home, &template.index) {
             tracing::warn!(%error, "a template stays behind");
         }
+    }
+    if full {
+        relief::others(store, relief::MARK);
     }
 }
 
