@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     protocol::report::{Check, CheckReport, CheckRun, TestStatus},
     repair::{
+        examples,
         judge::{self, Worth},
         python::{Answer, Judged, Manner, Python, Trial},
         search::{self, Candidate, Known, Source},
@@ -76,6 +77,8 @@ pub enum RepairError {
 pub type Say<'a> = &'a (dyn Fn(String) + Send + Sync);
 
 /// Searches for an edit with which the checks pass, and leaves the tree with it.
+///
+/// Where no check fails, examples of the issue are laid in as tests while it searches.
 pub async fn repair(
     place: &Arc<Place>,
     task: &Task,
@@ -83,17 +86,53 @@ pub async fn repair(
 ) -> Result<Repaired, RepairError> {
     say("runs the checks".to_owned());
     let base = run::run(place, &task.checks, task.check_time, cancel).await?;
-    let Some(failing) = base.runs.iter().find(|run| fails(run)) else {
-        let why = "no check fails here, so nothing pins a bug down: give a failing test";
-        return Ok(Repaired { error: Some(why.to_owned()), ..Repaired::default() });
+    if base.runs.iter().any(fails) {
+        return pinned(place, (task, &base), (say, cancel)).await;
+    }
+    let python = task.checks.iter().any(|check| Python::of(&check.command).is_some());
+    let Some((path, text)) = examples::file(&task.issue, &task.sources).filter(|_| python) else {
+        return Ok(unpinned());
     };
-    let end = Instant::now() + task.time;
+    if place.metadata(&path).is_ok() {
+        return Ok(unpinned());
+    }
+    place.write(&path, text.as_bytes())?;
+    let found = by_examples(place, task, (say, cancel)).await;
+    place.remove(&path)?;
+    found
+}
+
+async fn by_examples(
+    place: &Arc<Place>,
+    task: &Task,
+    (say, cancel): (Say<'_>, &CancellationToken),
+) -> Result<Repaired, RepairError> {
+    say("runs the issue's examples".to_owned());
+    let base = run::run(place, &task.checks, task.check_time, cancel).await?;
+    match base.runs.iter().any(fails) {
+        true => pinned(place, (task, &base), (say, cancel)).await,
+        false => Ok(unpinned()),
+    }
+}
+
+fn unpinned() -> Repaired {
+    let why = "no check fails here, so nothing pins a bug down: give a failing test";
+    Repaired { error: Some(why.to_owned()), ..Repaired::default() }
+}
+
+/// Searches for an edit that mends what fails.
+async fn pinned(
+    place: &Arc<Place>,
+    (task, base): (&Task, &CheckReport),
+    (say, cancel): (Say<'_>, &CancellationToken),
+) -> Result<Repaired, RepairError> {
+    let Some(failing) = base.runs.iter().find(|run| fails(run)) else { return Ok(unpinned()) };
     let mut search = Search {
         place,
         task,
-        base: &base,
+        base,
         run: failing,
-        end,
+        end: Instant::now() + task.time,
         begun: Instant::now(),
         tried: 0,
         log: String::new(),
