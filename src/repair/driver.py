@@ -175,7 +175,7 @@ class Swapper:
 
 def verdict(items):
     """Runs the tests that are to pass first, then, if they all do, the others."""
-    wanted, failing = set(JOB["targets"]), set(JOB["failing"])
+    wanted, failing = set(JOB["targets"]), set(JOB["failing"]) | set(JOB["hints"])
     first = [item for item in items if item.nodeid in wanted]
     others = [item for item in items if item.nodeid not in wanted]
     passed = 0
@@ -247,7 +247,8 @@ class Forks:
         tell({"index": index, **answer})
         if answer["answer"] == "yes":
             # Nothing better comes than what mends all that fails.
-            self.enough -= self.enough if answer["fixed"] >= len(JOB["failing"]) else 1
+            most = len(JOB["failing"]) + len(JOB["hints"])
+            self.enough -= self.enough if answer["fixed"] >= most else 1
 
     def all(self, candidates):
         waiting = list(enumerate(candidates))[::-1]

@@ -28,8 +28,9 @@ const WANTED: [&str; 9] = [
 const MOST: usize = 20;
 /// How far behind a call its value may stand, and how long a call may be, in bytes.
 const NEAR: usize = 400;
-/// The name of the file.
+/// The names of the files.
 const NAME: &str = "test_examples_of_the_issue.py";
+const HINTS: &str = "test_hints_of_the_issue.py";
 const TEST: &str = include_str!("examples.py");
 
 /// A call and what it must give, as the issue has them.
@@ -59,12 +60,60 @@ pub(super) fn examples(issue: &str, sources: &[Source]) -> Vec<Example> {
     found
 }
 
-/// Returns the path and the text of a test file that holds the examples; none if there are none.
+/// Returns what the issue and the functions' own documentation say in passing: `f(1) => 2`, or a
+/// session. Such examples are often wrong, so they rank what is found and turn nothing away.
+pub(super) fn asides(issue: &str, sources: &[Source]) -> Vec<Example> {
+    let mut found = Vec::new();
+    for (path, text) in sources.iter().filter(|(path, _)| !is_test_file(path)) {
+        let Some(module) = module(path) else { continue };
+        for function in functions(path, text).iter().filter(|function| function.depth == 0) {
+            let own = text.get(function.bytes.clone()).unwrap_or_default();
+            for said in [issue, own] {
+                for (at, call) in calls(said, &function.name) {
+                    let Some(wanted) = aside(&said[at + call.len()..]) else { continue };
+                    let example = Example { module: module.clone(), call, wanted };
+                    if !found.contains(&example) && found.len() < MOST {
+                        found.push(example);
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Returns the value that stands behind a call: behind an arrow, or in the next line of a session.
+fn aside(rest: &str) -> Option<String> {
+    let (line, next) = rest.split_once('\n').unwrap_or((rest, ""));
+    let arrow = |arrow: &&str| Some(line.trim_start().strip_prefix(*arrow)?.trim());
+    let value = match ["=>", "➞", "->", "==", "# =>", "returns"].iter().find_map(arrow) {
+        Some(value) => value,
+        None if line.trim().is_empty() => {
+            let next = next.lines().next().unwrap_or_default().trim();
+            Some(next).filter(|next| !next.starts_with(">>>") && !next.contains("\"\"\""))?
+        }
+        None => return None,
+    };
+    let value = value.trim_end_matches(['.', ';', ',', '`']).trim();
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
+/// Returns the path and the text of a test file with the examples that pin the bug down: what a call
+/// must give, or else what is said in passing; none if nothing is.
 pub(super) fn file(issue: &str, sources: &[Source]) -> Option<(String, String)> {
-    let cases: Vec<_> = examples(issue, sources)
-        .into_iter()
-        .map(|example| json!([example.module, example.call, example.wanted]))
-        .collect();
+    let found = examples(issue, sources);
+    let found = if found.is_empty() { asides(issue, sources) } else { found };
+    written(&found, NAME, sources)
+}
+
+/// Returns the path and the text of a test file with what is said in passing, if something is.
+pub(super) fn hints(issue: &str, sources: &[Source]) -> Option<(String, String)> {
+    written(&asides(issue, sources), HINTS, sources)
+}
+
+fn written(found: &[Example], name: &str, sources: &[Source]) -> Option<(String, String)> {
+    let case = |example: &Example| json!([example.module, example.call, example.wanted]);
+    let cases: Vec<_> = found.iter().map(case).collect();
     if cases.is_empty() {
         return None;
     }
@@ -73,7 +122,7 @@ pub(super) fn file(issue: &str, sources: &[Source]) -> Option<(String, String)> 
     };
     let tests = sources.iter().map(|(path, _)| path).find(|path| is_python(path));
     let folder = tests.and_then(|path| path.rsplit_once('/')).map(|(folder, _)| folder);
-    let path = folder.map_or(NAME.to_owned(), |folder| format!("{folder}/{NAME}"));
+    let path = folder.map_or(name.to_owned(), |folder| format!("{folder}/{name}"));
     // What JSON writes for texts and lists of them means the same in Python.
     Some((path, TEST.replace("[\"CASES\"]", &json!(cases).to_string())))
 }
@@ -165,6 +214,21 @@ mod tests {
         assert_eq!(one("Expected: 3. power(1, 2) is 4"), None);
         assert_eq!(one("x.power(1) should be 2; my_power(1) should be 2; power(1"), None);
         assert_eq!(one("power(1) is 3 where power(2) should be 5."), some("power(2)", "5"));
+    }
+
+    #[test]
+    fn what_is_said_in_passing_is_read_apart() {
+        let text = "def power(x, n):\n    \"\"\"A power.\n\n    >>> power(4, 2)\n    True\n    >>> power(3, 2)\n    \
+                    >>> power(5, 1)\n    \"\"\"\n    return power(x, n - 1)\n";
+        let sources = [("m.py".to_owned(), text.to_owned())];
+        let said = |issue: &str| -> Vec<(String, String)> {
+            asides(issue, &sources).into_iter().map(|one| (one.call, one.wanted)).collect()
+        };
+        let pair = |call: &str, wanted: &str| (call.to_owned(), wanted.to_owned());
+        assert_eq!(
+            said("power(1, 4) => true\npower(2, 2) is odd\n"),
+            [pair("power(1, 4)", "true"), pair("power(4, 2)", "True")]
+        );
     }
 
     #[test]

@@ -47,6 +47,7 @@ struct Order<'a> {
     enough: usize,
     targets: &'a [String],
     failing: &'a [String],
+    hints: &'a [String],
     candidates: Vec<Asked<'a>>,
 }
 
@@ -91,7 +92,7 @@ pub(super) struct Traced {
     pub(super) lines: Lines,
     /// Failing tests with what they say.
     pub(super) failing: Vec<(String, String)>,
-    pub(super) passing: usize,
+    pub(super) passing: Vec<String>,
     pub(super) took_ms: u64,
 }
 
@@ -103,6 +104,8 @@ pub(super) struct Trial<'a> {
     pub(super) targets: &'a [String],
     /// All tests that fail.
     pub(super) failing: &'a [String],
+    /// Tests that are good to pass, and turn nothing away.
+    pub(super) hints: &'a [String],
     pub(super) deadline: Duration,
     /// How many good ones are enough.
     pub(super) enough: usize,
@@ -154,6 +157,7 @@ impl Python {
             enough: 0,
             targets: &[],
             failing: &[],
+            hints: &[],
             candidates: Vec::new(),
         };
         let mut traced = Traced::default();
@@ -163,7 +167,7 @@ impl Python {
                     traced.took_ms += ms;
                     match status.as_str() {
                         "failed" => traced.failing.push((id, error)),
-                        "passed" => traced.passing += 1,
+                        "passed" => traced.passing.push(id),
                         _ => {}
                     }
                 }
@@ -203,6 +207,7 @@ impl Python {
             enough: trial.enough,
             targets: trial.targets,
             failing: trial.failing,
+            hints: trial.hints,
             candidates: candidates.collect(),
         };
         let lines = self.run(place, (&order, time + trial.deadline), cancel).await?;

@@ -132,6 +132,7 @@ async fn pinned(
         task,
         base,
         run: failing,
+        hints: None,
         end: Instant::now() + task.time,
         begun: Instant::now(),
         tried: 0,
@@ -153,6 +154,8 @@ struct Search<'a> {
     base: &'a CheckReport,
     /// The check that fails.
     run: &'a CheckRun,
+    /// A test file of what is said in passing, in the tree while the driver judges.
+    hints: Option<(String, String)>,
     end: Instant,
     begun: Instant,
     tried: usize,
@@ -204,25 +207,52 @@ impl Search<'_> {
         self.by_command().await
     }
 
-    /// Searches with the driver; none when it does not see the failing tests.
+    /// Searches with the driver, hints in the tree; none when it does not see the failing tests.
     async fn by_driver(
         &mut self,
         python: &Python,
     ) -> Result<Option<Option<Candidate>>, RepairError> {
+        let hints = examples::hints(&self.task.issue, &self.task.sources);
+        self.hints = hints.filter(|(path, _)| self.place.metadata(path).is_err());
+        self.lay_hints()?;
+        let found = self.judged(python).await;
+        self.lift_hints()?;
+        self.hints = None;
+        found
+    }
+
+    fn lay_hints(&self) -> Result<(), FileError> {
+        let laid = |(path, text): &(String, String)| self.place.write(path, text.as_bytes());
+        self.hints.as_ref().map_or(Ok(()), laid)
+    }
+
+    fn lift_hints(&self) -> Result<(), FileError> {
+        let there = self.hints.iter().find(|(path, _)| self.place.metadata(path).is_ok());
+        there.map_or(Ok(()), |(path, _)| self.place.remove(path))
+    }
+
+    async fn judged(&mut self, python: &Python) -> Result<Option<Option<Candidate>>, RepairError> {
         let sources = &self.task.sources;
         (self.say)("runs the tests line by line".to_owned());
         let time = TRACE.min(self.left());
         let traced = python.trace((self.place, sources), time, self.cancel).await?;
-        if traced.failing.is_empty() {
+        let of_hints = |id: &str| {
+            let file = self.hints.as_ref().map(|(path, _)| path.as_str());
+            file.is_some_and(|file| id.split("::").next() == Some(file))
+        };
+        let (hinted, pinned): (Vec<_>, Vec<_>) =
+            traced.failing.into_iter().partition(|(id, _)| of_hints(id));
+        if pinned.is_empty() {
             return Ok(None);
         }
-        let failing: Vec<String> = traced.failing.iter().map(|(id, _)| id.clone()).collect();
-        let errors: Vec<&str> = traced.failing.iter().map(|(_, why)| why.as_str()).collect();
+        let (failing, errors): (Vec<String>, Vec<String>) = pinned.into_iter().unzip();
+        let passing = traced.passing.iter().filter(|id| of_hints(id)).cloned();
+        let hints: Vec<String> = hinted.into_iter().map(|(id, _)| id).chain(passing).collect();
         let known = Known {
             words: self.words(&failing),
             trace: errors.join("\n"),
             failing: count(failing.len()),
-            passing: count(traced.passing),
+            passing: count(traced.passing.len()),
             lines: traced.lines,
         };
         let deadline = Duration::from_millis(400 + 4 * traced.took_ms.min(15_000));
@@ -233,9 +263,10 @@ impl Search<'_> {
                 if self.left().is_zero() {
                     return Ok(Some(None));
                 }
-                let (targets, failing) = (&targets[..], &failing[..]);
+                let (targets, failing, hints) = (&targets[..], &failing[..], &hints[..]);
                 let enough = ENOUGH;
-                let trial = Trial { sources, candidates, targets, failing, deadline, enough };
+                let trial =
+                    Trial { sources, candidates, targets, failing, hints, deadline, enough };
                 let found = self.batch(python, &trial).await?;
                 if found.is_some() {
                     return Ok(Some(found));
@@ -341,9 +372,12 @@ impl Search<'_> {
     async fn stays(&mut self, candidate: &Candidate) -> Result<bool, RepairError> {
         let edited = candidate.applied(self.text(&candidate.path));
         self.place.write(&candidate.path, edited.as_bytes())?;
+        // A hint that does not hold says nothing against it.
+        self.lift_hints()?;
         let passes = judge::confirmed(self.place, (self.task, self.base), self.cancel).await;
         if !matches!(passes, Ok(true)) {
             self.undo(candidate)?;
+            self.lay_hints()?;
         }
         passes
     }
